@@ -1,0 +1,167 @@
+//! Accounts: who somebody is, how they prove it, and what an API key may do.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    ids::{ApiKeyId, CustomerId, SessionId},
+    instance::text_enum,
+    name::is_hidden,
+};
+
+/// Longest e-mail address, in bytes (RFC 5321, 4.5.3.1.3, without the angle brackets).
+pub const MAX_EMAIL_BYTES: usize = 254;
+
+/// Longest life of an API key.
+pub const MAX_API_KEY_LIFE: TimeDelta = TimeDelta::days(365);
+
+/// Most API keys of one account that are neither revoked nor expired.
+pub const MAX_API_KEYS: i64 = 50;
+
+/// Most sessions of one account; the one that was used longest ago gives way.
+pub const MAX_SESSIONS: i64 = 50;
+
+text_enum! {
+    /// What an account is for.
+    Role {
+        /// Owns instances.
+        Customer = "customer",
+        /// Runs the installation.
+        Operator = "operator",
+    }
+}
+
+text_enum! {
+    /// What an API key may do. A session may do all of it.
+    ApiScope {
+        /// See instances, operations and events.
+        InstancesRead = "instances:read",
+        /// Create, rename and delete instances.
+        InstancesWrite = "instances:write",
+        /// Start, stop, restart and kill.
+        InstancesPower = "instances:power",
+        /// See the account.
+        AccountRead = "account:read",
+    }
+}
+
+/// An account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Customer {
+    /// Its id.
+    pub id: CustomerId,
+    /// Lower-case address; the name to sign in with.
+    pub email: String,
+    /// For people.
+    pub display_name: String,
+    /// What it is for.
+    pub role: Role,
+    /// How many live instances it may have.
+    pub instance_limit: i32,
+    /// Since when it may do nothing.
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A signed-in browser or client. Its token is known only to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its id; not a secret.
+    pub id: SessionId,
+    /// Whose.
+    pub customer_id: CustomerId,
+    /// When it was opened.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to within a few minutes.
+    pub last_seen_at: DateTime<Utc>,
+    /// When it ends unless it is used before.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A key for scripts. The key itself was shown once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id; not a secret.
+    pub id: ApiKeyId,
+    /// Whose.
+    pub customer_id: CustomerId,
+    /// What the customer calls it.
+    pub name: String,
+    /// Its first characters, to be recognised by.
+    pub prefix: String,
+    /// What it may do.
+    pub scopes: Vec<ApiScope>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+    /// When it was last used, to within a minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was taken back.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// How long a session lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionLife {
+    /// Without use.
+    pub idle: TimeDelta,
+    /// In any case.
+    pub absolute: TimeDelta,
+}
+
+impl SessionLife {
+    /// When a session that was opened at `created_at` and is used at `now` ends.
+    pub fn expiry(&self, created_at: DateTime<Utc>, now: DateTime<Utc>) -> DateTime<Utc> {
+        (now + self.idle).min(created_at + self.absolute)
+    }
+}
+
+/// The form in which an address is stored and compared: trimmed and lower-case. `None` when it is not an address.
+///
+/// Only the shape that every mail system agrees on is checked; whether it exists only a mail can tell.
+pub fn normal_email(text: &str) -> Option<String> {
+    let email = text.trim().to_lowercase();
+    let (local, domain) = email.rsplit_once('@')?;
+    let odd = |c: char| c.is_whitespace() || is_hidden(c) || matches!(c, '<' | '>' | ',' | ';' | '"' | '\\');
+    let labels = domain.split('.').count() >= 2 && domain.split('.').all(|label| !label.is_empty());
+    let fits = email.len() <= MAX_EMAIL_BYTES && local.len() <= 64;
+    (fits && labels && !local.is_empty() && !local.contains('@') && !email.chars().any(odd)).then_some(email)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_compared_without_regard_to_case() {
+        assert_eq!(normal_email(" Ada@Example.ORG "), Some("ada@example.org".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for bad in
+            ["", "ada", "@example.org", "ada@", "ada@local", "a b@example.org", "a@b@example.org", "a@b..org"]
+        {
+            assert_eq!(normal_email(bad), None, "{bad:?}");
+        }
+        assert_eq!(normal_email(&format!("{}@example.org", "a".repeat(65))), None);
+    }
+
+    #[test]
+    fn an_address_has_no_characters_that_nobody_sees() {
+        for bad in ["a\0@example.org", "a\u{200B}@example.org", "\u{202E}a@example.org"] {
+            assert_eq!(normal_email(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn use_prolongs_a_session_but_not_beyond_its_absolute_life() {
+        let life = SessionLife { idle: TimeDelta::days(14), absolute: TimeDelta::days(90) };
+        let opened = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let day = |n| opened + TimeDelta::days(n);
+        assert_eq!(life.expiry(opened, opened), day(14));
+        assert_eq!(life.expiry(opened, day(50)), day(64));
+        assert_eq!(life.expiry(opened, day(80)), day(90));
+    }
+}

@@ -1,0 +1,11 @@
+//! Types, state machines and rules of ZLH. No I/O, no async, no clock of its own: time comes in as an argument.
+
+pub mod account;
+pub mod agent;
+pub mod blueprint;
+pub mod ids;
+pub mod instance;
+pub mod name;
+pub mod operation;
+pub mod plan;
+pub mod token;

@@ -1,0 +1,238 @@
+//! Operations: durable work on an instance, its states and its steps.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{CustomerId, InstanceId, OperationId},
+    instance::text_enum,
+};
+
+/// Seconds that a claim lasts without a heartbeat. With a sweep every [`SWEEP_SECONDS`] a killed worker's operation
+/// is taken over in at most 15 s (architecture, invariant 2).
+pub const LEASE_SECONDS: i32 = 9;
+
+/// Seconds between heartbeats.
+pub const HEARTBEAT_SECONDS: u64 = 3;
+
+/// Seconds between sweeps for work that nobody holds.
+pub const SWEEP_SECONDS: u64 = 2;
+
+/// After this many interruptions (a worker that died with it) an operation is undone rather than resumed.
+pub const MAX_INTERRUPTIONS: i32 = 3;
+
+/// After this many failed attempts an operation that only goes forward waits for a person.
+pub const MAX_FORWARD_ATTEMPTS: i32 = 8;
+
+/// Seconds until the next attempt of an operation that only goes forward, after `failed` failed ones: doubling, at
+/// most five minutes.
+pub fn forward_delay_seconds(failed: i32) -> i32 {
+    2_i32.saturating_pow(failed.clamp(0, 16).unsigned_abs()).min(300)
+}
+
+text_enum! {
+    /// What an operation does.
+    OperationKind {
+        /// Make an instance.
+        Create = "create",
+        /// Unmake it.
+        Delete = "delete",
+    }
+}
+
+text_enum! {
+    /// Where an operation stands.
+    OperationState {
+        /// Committed, not begun.
+        Queued = "queued",
+        /// Steps are applied.
+        Running = "running",
+        /// Steps are undone.
+        Undoing = "undoing",
+        /// Done.
+        Succeeded = "succeeded",
+        /// Failed, and everything was undone.
+        Failed = "failed",
+        /// An undo failed, or a delete cannot go on: something may be left, and a person must look.
+        Stuck = "stuck",
+    }
+}
+
+impl OperationState {
+    /// Whether it blocks another operation on the same instance.
+    pub fn is_active(self) -> bool {
+        !matches!(self, Self::Succeeded | Self::Failed)
+    }
+
+    /// Whether a worker may claim it.
+    pub fn is_claimable(self) -> bool {
+        matches!(self, Self::Queued | Self::Running | Self::Undoing)
+    }
+}
+
+text_enum! {
+    /// Where a step stands. `applying` is written before the step runs: that is its undo's registration.
+    StepState {
+        /// Begun; whether it took effect is not known.
+        Applying = "applying",
+        /// Took effect.
+        Applied = "applied",
+        /// Undone.
+        Undone = "undone",
+        /// Its undo failed.
+        UndoFailed = "undo_failed",
+    }
+}
+
+text_enum! {
+    /// The steps of every saga. The order within a saga is the saga's.
+    StepName {
+        /// Make the container, with its trust bundle.
+        CreateContainer = "create_container",
+        /// Start it.
+        StartContainer = "start_container",
+        /// Learn and pin the agent's certificate.
+        EnrolAgent = "enrol_agent",
+        /// Download and set up the software.
+        Install = "install",
+        /// Start the game.
+        StartService = "start_service",
+        /// Wait until it answers as the blueprint says.
+        AwaitReady = "await_ready",
+        /// Make it reachable at its address.
+        PublishEdge = "publish_edge",
+        /// Hand it over.
+        MarkActive = "mark_active",
+        /// Take its address away.
+        WithdrawEdge = "withdraw_edge",
+        /// Stop the game.
+        StopService = "stop_service",
+        /// Stop the container.
+        StopContainer = "stop_container",
+        /// Remove it with all its data.
+        DeleteContainer = "delete_container",
+        /// Give back ports and capacity.
+        MarkDeleted = "mark_deleted",
+    }
+}
+
+impl OperationKind {
+    /// Its steps, in order.
+    pub fn steps(self) -> &'static [StepName] {
+        use StepName as S;
+        match self {
+            Self::Create => &[
+                S::CreateContainer,
+                S::StartContainer,
+                S::EnrolAgent,
+                S::Install,
+                S::StartService,
+                S::AwaitReady,
+                S::PublishEdge,
+                S::MarkActive,
+            ],
+            Self::Delete => {
+                &[S::WithdrawEdge, S::StopService, S::StopContainer, S::DeleteContainer, S::MarkDeleted]
+            }
+        }
+    }
+
+    /// What a failure leads to.
+    pub fn recovery(self) -> Recovery {
+        match self {
+            Self::Create => Recovery::Backward,
+            Self::Delete => Recovery::Forward,
+        }
+    }
+}
+
+/// What a failed or too often interrupted operation does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recovery {
+    /// Undo what was begun, newest first.
+    Backward,
+    /// There is nothing to go back to: try again later, and after [`MAX_FORWARD_ATTEMPTS`] failures be `stuck`.
+    Forward,
+}
+
+/// Why an operation failed. `code` is stable; `message` is for the customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable, for programs and the Portal.
+    pub code: String,
+    /// What happened, what was not lost, what to do.
+    pub message: String,
+}
+
+impl Failure {
+    /// Both parts at once.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}
+
+/// An operation as anybody may see it who may see its instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Its id.
+    pub id: OperationId,
+    /// On what.
+    pub instance_id: InstanceId,
+    /// Whose.
+    pub customer_id: CustomerId,
+    /// What.
+    pub kind: OperationKind,
+    /// Where it stands.
+    pub state: OperationState,
+    /// The step under way, or the last one.
+    pub step: Option<StepName>,
+    /// Progress of that step for people, for example `downloading server.jar (40%)`.
+    pub step_detail: Option<String>,
+    /// 0–100 over all steps.
+    pub progress: i16,
+    /// Why it failed or is stuck.
+    pub failure: Option<Failure>,
+    /// How often a worker died with it.
+    pub interruptions: i32,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When a worker first claimed it.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Overall progress when `done` of a saga's steps are behind it: weighted, since installing takes longest.
+pub fn progress_after(kind: OperationKind, done: usize) -> i16 {
+    let weight = |step: &StepName| match step {
+        StepName::Install => 40,
+        StepName::AwaitReady => 30,
+        _ => 5,
+    };
+    let steps = kind.steps();
+    let total: i32 = steps.iter().map(weight).sum();
+    let sum: i32 = steps.iter().take(done).map(weight).sum();
+    i16::try_from(sum * 100 / total.max(1)).unwrap_or(100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_only_grows_and_ends_at_a_hundred() {
+        for kind in OperationKind::ALL {
+            let shown: Vec<_> = (0..=kind.steps().len()).map(|done| progress_after(*kind, done)).collect();
+            assert!(shown.is_sorted(), "{shown:?}");
+            assert_eq!((shown.first(), shown.last()), (Some(&0), Some(&100)));
+        }
+    }
+
+    #[test]
+    fn every_state_that_can_be_claimed_blocks_a_second_operation() {
+        for state in OperationState::ALL {
+            assert!(!state.is_claimable() || state.is_active(), "{state}");
+        }
+        assert!(OperationState::Stuck.is_active(), "something may be left outside: nothing else may begin");
+    }
+}

@@ -1,0 +1,53 @@
+//! Plans: resources and price. Data, read from `catalogue/plans.toml`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::instance::{InstanceKind, Resources};
+
+/// What a customer buys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// Stable id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Which instances it is for.
+    pub kind: InstanceKind,
+    /// Upper limits of one instance.
+    pub resources: Resources,
+    /// Price per month in the currency's minor unit.
+    pub price_minor: u32,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlansFile {
+    plan: Vec<Plan>,
+}
+
+/// Why a plans file is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PlansError {
+    /// Not TOML of this shape.
+    #[error("plans.toml")]
+    Shape(#[from] toml::de::Error),
+    /// Two plans with one id, or one without resources.
+    #[error("plan {0:?} is there twice or has a zero limit")]
+    Invalid(String),
+}
+
+/// Reads `plans.toml`.
+pub fn parse_plans(text: &str) -> Result<Vec<Plan>, PlansError> {
+    let plans = toml::from_str::<PlansFile>(text)?.plan;
+    for (n, plan) in plans.iter().enumerate() {
+        let r = plan.resources;
+        let zero = r.memory_mib == 0 || r.cpu_percent == 0 || r.disk_mib == 0;
+        if zero || plans.iter().take(n).any(|earlier| earlier.id == plan.id) {
+            return Err(PlansError::Invalid(plan.id.clone()));
+        }
+    }
+    Ok(plans)
+}
