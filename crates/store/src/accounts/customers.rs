@@ -1,0 +1,181 @@
+//! Customers: making one, finding one, and its password.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    account::{Customer, Role},
+    ids::{CustomerId, SessionId},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::audit;
+use crate::{Db, StoreError};
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewCustomer {
+    /// Chosen by the caller.
+    pub id: CustomerId,
+    /// In the form of [`domain::account::normal_email`].
+    pub email: String,
+    /// For people.
+    pub display_name: String,
+    /// PHC string of argon2id.
+    pub password_hash: String,
+    /// What it is for.
+    pub role: Role,
+    /// How many live instances it may have.
+    pub instance_limit: i32,
+}
+
+/// Why an account was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateCustomerError {
+    /// Somebody has this address.
+    #[error("this e-mail address has an account already")]
+    EmailTaken,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An account with what proves that somebody is its owner.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The account.
+    pub customer: Customer,
+    /// PHC string of argon2id.
+    pub password_hash: String,
+}
+
+struct Row {
+    id: Uuid,
+    email: String,
+    display_name: String,
+    role: String,
+    instance_limit: i32,
+    disabled_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    password_hash: String,
+}
+
+impl TryFrom<Row> for Credentials {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let customer = Customer {
+            id: row.id.into(),
+            email: row.email,
+            display_name: row.display_name,
+            role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
+            instance_limit: row.instance_limit,
+            disabled_at: row.disabled_at,
+            created_at: row.created_at,
+        };
+        Ok(Self { customer, password_hash: row.password_hash })
+    }
+}
+
+/// Makes an account.
+pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<(), CreateCustomerError> {
+    let mut tx = db.pool().begin().await.map_err(StoreError::from)?;
+    let inserted = sqlx::query!(
+        "INSERT INTO customers
+             (id, email, display_name, password_hash, role, instance_limit, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+         ON CONFLICT (email) DO NOTHING",
+        new.id.0,
+        new.email,
+        new.display_name,
+        new.password_hash,
+        new.role.as_str(),
+        new.instance_limit,
+        now,
+    )
+    .execute(&mut *tx)
+    .await
+    .map_err(StoreError::from)?;
+    if inserted.rows_affected() == 0 {
+        return Err(CreateCustomerError::EmailTaken);
+    }
+    audit::record(&mut tx, "customer.created", new.id, json!({ "role": new.role })).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+/// The account with this address, to be signed in to.
+pub async fn by_email(db: &Db, email: &str) -> Result<Option<Credentials>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, email, display_name, role, instance_limit, disabled_at, created_at, password_hash
+         FROM customers WHERE email = $1",
+        email,
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    row.map(Credentials::try_from).transpose()
+}
+
+/// The account with this id, to have its password confirmed.
+pub async fn by_id(db: &Db, id: CustomerId) -> Result<Option<Credentials>, StoreError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, email, display_name, role, instance_limit, disabled_at, created_at, password_hash
+         FROM customers WHERE id = $1",
+        id.0,
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    row.map(Credentials::try_from).transpose()
+}
+
+/// Replaces the password and ends every session but `keep`. `false` when the password has changed in between:
+/// two changes that both proved the old one must not both succeed.
+pub async fn change_password(
+    db: &Db,
+    id: CustomerId,
+    old_hash: &str,
+    new_hash: &str,
+    keep: SessionId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let changed = sqlx::query!(
+        "UPDATE customers SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2",
+        id.0,
+        old_hash,
+        new_hash,
+        now,
+    )
+    .execute(&mut *tx)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!("DELETE FROM sessions WHERE customer_id = $1 AND id <> $2", id.0, keep.0)
+        .execute(&mut *tx)
+        .await?;
+    audit::record(&mut tx, "customer.password_changed", id, json!({})).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// Stores the same password hashed with newer parameters. A password that was changed meanwhile is left alone.
+pub async fn rehash_password(
+    db: &Db,
+    id: CustomerId,
+    old_hash: &str,
+    new_hash: &str,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE customers SET password_hash = $3, updated_at = $4 WHERE id = $1 AND password_hash = $2",
+        id.0,
+        old_hash,
+        new_hash,
+        now,
+    )
+    .execute(db.pool())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Instances: asking for one, reading them, changing them. Every function that a customer's request reaches takes
+//! the customer.
+
+mod change;
+mod create;
+mod power;
+mod read;
+
+pub use change::{DeleteOutcome, DeleteRequest, Renamed, rename, request_delete};
+pub use create::{CreateError, Created, NewInstance, PortWish, create, forget_old_keys};
+pub use power::{Watched, power_settled, record_observed_power, watched, wish_power};
+pub use read::{get, get_for_work, list};

@@ -1,0 +1,23 @@
+//! Everything that is kept: Postgres rows (sqlx) and the doorbell of the Redis queues (apalis).
+//!
+//! Architecture invariant: this is the only crate that names sqlx or apalis. The row comes first; the queue carries
+//! an id and says "look now", so losing the whole of Redis loses nothing.
+
+pub mod accounts;
+pub mod audit;
+pub mod blueprints;
+mod db;
+mod error;
+pub mod events;
+pub mod holds;
+pub mod instances;
+pub mod nodes;
+pub mod operations;
+mod page;
+pub mod queue;
+#[cfg(feature = "testing")]
+pub mod testing;
+
+pub use db::{Db, migrate};
+pub use error::StoreError;
+pub use page::Page;

@@ -1,0 +1,16 @@
+//! Operations: reading them, holding them by a lease, keeping their journal, ending them.
+//!
+//! Architecture invariant: a worker writes only under its lease's term. Every function that takes a [`Lease`]
+//! writes nothing and answers [`StoreError::LeaseLost`](crate::StoreError::LeaseLost) once the term is another's.
+
+mod journal;
+mod lease;
+mod outcome;
+mod read;
+mod sweep;
+
+pub use journal::{begin_step, begin_undo, end_step, report, save_address, save_fingerprint, undo_step};
+pub use lease::{Claim, Lease, claim, heartbeat, release};
+pub use outcome::{create_failed, create_succeeded, delete_succeeded, park_stuck, resume_stuck, retry_later};
+pub use read::{StepRow, get, list, list_stuck, steps};
+pub use sweep::{Backlog, backlog, take_unheld};

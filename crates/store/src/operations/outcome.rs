@@ -1,0 +1,180 @@
+//! How an operation ends. Each function is one transaction: operation, instance, capacity and audit row together.
+
+use domain::{ids::InstanceId, ids::OperationId, operation::Failure};
+use sqlx::PgConnection;
+
+use super::lease::{Lease, held};
+use crate::{Db, StoreError};
+
+/// The server is handed over: the instance is active at its address, the operation succeeded.
+pub async fn create_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let instance = finish(&mut tx, lease, "succeeded", None).await?;
+    let done = sqlx::query!(
+        "UPDATE instances SET lifecycle = 'active', observed_power = 'running', updated_at = clock_timestamp()
+         WHERE id = $1 AND lifecycle = 'provisioning'",
+        instance.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    held(done.rows_affected())?;
+    audit(&mut tx, lease, "instance.created").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Everything that a create began is undone: the instance failed, what it held is given back.
+pub async fn create_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let instance = finish(&mut tx, lease, "failed", Some(failure)).await?;
+    give_back(&mut tx, instance, "failed").await?;
+    audit(&mut tx, lease, "instance.create_failed").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Nothing of the instance is left: it is history, what it held is given back.
+pub async fn delete_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let instance = finish(&mut tx, lease, "succeeded", None).await?;
+    give_back(&mut tx, instance, "deleted").await?;
+    audit(&mut tx, lease, "instance.deleted").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Something may be left outside that the worker cannot remove: the operation stays, and blocks others, until a
+/// person has looked.
+pub async fn park_stuck(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let done = sqlx::query!(
+        "UPDATE operations SET state = 'stuck', failure_code = $3, failure_message = $4, lease_owner = NULL,
+                lease_expires_at = NULL
+         WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')",
+        lease.operation.0,
+        lease.term,
+        failure.code,
+        failure.message,
+    )
+    .execute(&mut *tx)
+    .await?;
+    held(done.rows_affected())?;
+    audit(&mut tx, lease, "operation.stuck").await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// An operation that only goes forward is tried again after `delay_seconds`. Returns its failed attempts.
+pub async fn retry_later(
+    db: &Db,
+    lease: &Lease,
+    failure: &Failure,
+    delay_seconds: i32,
+) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE operations SET failed_attempts = failed_attempts + 1, lease_owner = NULL, lease_expires_at = NULL,
+                rung_at = NULL, run_after = clock_timestamp() + make_interval(secs => $3), step_detail = $4
+         WHERE id = $1 AND lease_term = $2 AND state = 'running'",
+        lease.operation.0,
+        lease.term,
+        f64::from(delay_seconds),
+        failure.message,
+    )
+    .execute(db.pool())
+    .await?;
+    held(done.rows_affected())
+}
+
+/// For an operator who has mended what was in the way: the worker goes on where it gave up. `false` if it is not
+/// stuck.
+pub async fn resume_stuck(db: &Db, id: OperationId, actor: &str) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "WITH resumed AS (
+             UPDATE operations SET state = CASE kind WHEN 'create' THEN 'undoing' ELSE 'running' END,
+                    interruptions = 0, failed_attempts = 0, rung_at = NULL, run_after = clock_timestamp()
+             WHERE id = $1 AND state = 'stuck' RETURNING id, instance_id, customer_id
+         )
+         INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
+         SELECT $2, 'operation.resume', customer_id, instance_id, jsonb_build_object('operation', id) FROM resumed",
+        id.0,
+        actor,
+    )
+    .execute(db.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn finish(
+    tx: &mut PgConnection,
+    lease: &Lease,
+    state: &str,
+    failure: Option<&Failure>,
+) -> Result<InstanceId, StoreError> {
+    let instance = sqlx::query_scalar!(
+        "UPDATE operations SET state = $3, failure_code = $4, failure_message = $5, finished_at = clock_timestamp(),
+                progress = CASE $3 WHEN 'succeeded' THEN 100 ELSE progress END, step_detail = NULL,
+                lease_owner = NULL, lease_expires_at = NULL
+         WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing') RETURNING instance_id",
+        lease.operation.0,
+        lease.term,
+        state,
+        failure.map(|failure| failure.code.as_str()),
+        failure.map(|failure| failure.message.as_str()),
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(StoreError::LeaseLost)?;
+    sqlx::query!(
+        "UPDATE operation_steps SET state = 'applied', ended_at = clock_timestamp()
+         WHERE operation_id = $1 AND state = 'applying' AND $2 = 'succeeded'",
+        lease.operation.0,
+        state,
+    )
+    .execute(tx)
+    .await?;
+    Ok(InstanceId(instance))
+}
+
+/// Gives back ports and capacity, exactly once: `capacity_held` says whether the node still counts them.
+async fn give_back(tx: &mut PgConnection, instance: InstanceId, lifecycle: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE nodes n SET used_memory_mib = used_memory_mib - i.memory_mib,
+                used_cpu_percent = used_cpu_percent - i.cpu_percent, used_disk_mib = used_disk_mib - i.disk_mib
+         FROM instances i WHERE i.id = $1 AND i.capacity_held AND n.id = i.node_id",
+        instance.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    sqlx::query!(
+        "UPDATE port_allocations SET instance_id = NULL, name = NULL, protocol = NULL,
+                released_at = clock_timestamp()
+         WHERE instance_id = $1",
+        instance.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    let done = sqlx::query!(
+        "UPDATE instances SET lifecycle = $2, capacity_held = false, address = NULL, agent_fingerprint = NULL,
+                desired_power = 'stopped', observed_power = 'stopped', updated_at = clock_timestamp()
+         WHERE id = $1",
+        instance.0,
+        lifecycle,
+    )
+    .execute(tx)
+    .await?;
+    held(done.rows_affected())
+}
+
+async fn audit(tx: &mut PgConnection, lease: &Lease, action: &str) -> Result<(), StoreError> {
+    sqlx::query!(
+        "INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
+         SELECT 'provision-worker', $2, customer_id, instance_id,
+                jsonb_build_object('operation', id, 'failure', failure_code)
+         FROM operations WHERE id = $1",
+        lease.operation.0,
+        action,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Reading operations and their steps.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    ids::{CustomerId, InstanceId, OperationId},
+    operation::{Failure, Operation, StepName, StepState},
+};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::{Db, Page, StoreError};
+
+pub(super) struct OperationRow {
+    pub(super) id: Uuid,
+    pub(super) instance_id: Uuid,
+    pub(super) customer_id: Uuid,
+    pub(super) kind: String,
+    pub(super) state: String,
+    pub(super) step: Option<String>,
+    pub(super) step_detail: Option<String>,
+    pub(super) progress: i16,
+    pub(super) failure_code: Option<String>,
+    pub(super) failure_message: Option<String>,
+    pub(super) interruptions: i32,
+    pub(super) created_at: DateTime<Utc>,
+    pub(super) started_at: Option<DateTime<Utc>>,
+    pub(super) finished_at: Option<DateTime<Utc>>,
+}
+
+impl TryFrom<OperationRow> for Operation {
+    type Error = StoreError;
+
+    fn try_from(row: OperationRow) -> Result<Self, StoreError> {
+        let corrupt = |e: domain::instance::UnknownValue| StoreError::corrupt("operations", e);
+        Ok(Self {
+            id: OperationId(row.id),
+            instance_id: InstanceId(row.instance_id),
+            customer_id: CustomerId(row.customer_id),
+            kind: row.kind.parse().map_err(corrupt)?,
+            state: row.state.parse().map_err(corrupt)?,
+            step: row.step.map(|step| step.parse()).transpose().map_err(corrupt)?,
+            step_detail: row.step_detail,
+            progress: row.progress,
+            failure: row
+                .failure_code
+                .zip(row.failure_message)
+                .map(|(code, message)| Failure { code, message }),
+            interruptions: row.interruptions,
+            created_at: row.created_at,
+            started_at: row.started_at,
+            finished_at: row.finished_at,
+        })
+    }
+}
+
+/// One of the customer's operations.
+pub async fn get(db: &Db, customer: CustomerId, id: OperationId) -> Result<Option<Operation>, StoreError> {
+    let rows = select(db, Some(customer), Some(id), None, false, Page::new(None, 1)).await?;
+    Ok(rows.into_iter().next())
+}
+
+/// The customer's operations, newest first, of one instance or of all, and where the next page begins.
+pub async fn list(
+    db: &Db,
+    customer: CustomerId,
+    instance: Option<InstanceId>,
+    page: Page,
+) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
+    let rows = select(db, Some(customer), None, instance, false, page).await?;
+    Ok(page.cut(rows, |operation| operation.id.0))
+}
+
+/// Everybody's stuck operations, newest first. For operators.
+pub async fn list_stuck(db: &Db, page: Page) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
+    let rows = select(db, None, None, None, true, page).await?;
+    Ok(page.cut(rows, |operation| operation.id.0))
+}
+
+async fn select(
+    db: &Db,
+    customer: Option<CustomerId>,
+    id: Option<OperationId>,
+    instance: Option<InstanceId>,
+    stuck_only: bool,
+    page: Page,
+) -> Result<Vec<Operation>, StoreError> {
+    let rows = sqlx::query_as!(
+        OperationRow,
+        "SELECT id, instance_id, customer_id, kind, state, step, step_detail, progress, failure_code,
+                failure_message, interruptions, created_at, started_at, finished_at
+         FROM operations
+         WHERE ($1::uuid IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR id = $2)
+           AND ($3::uuid IS NULL OR instance_id = $3) AND (NOT $4 OR state = 'stuck')
+           AND ($5::uuid IS NULL OR id < $5)
+         ORDER BY id DESC LIMIT $6",
+        customer.map(|customer| customer.0),
+        id.map(|id| id.0),
+        instance.map(|instance| instance.0),
+        stuck_only,
+        page.before,
+        page.fetch(),
+    )
+    .fetch_all(db.pool())
+    .await?;
+    rows.into_iter().map(Operation::try_from).collect()
+}
+
+/// A line of the journal.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepRow {
+    /// Which step.
+    pub name: StepName,
+    /// Where it stands.
+    pub state: StepState,
+    /// How often it was begun.
+    pub attempts: i32,
+    /// What went wrong, for operators.
+    pub error: Option<String>,
+    /// Begun when.
+    pub begun_at: DateTime<Utc>,
+    /// Ended when.
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// An operation's journal in the order of its steps. The caller has checked whose operation it is.
+pub async fn steps(db: &Db, operation: &Operation) -> Result<Vec<StepRow>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT name, state, attempts, error, begun_at, ended_at FROM operation_steps
+         WHERE operation_id = $1 ORDER BY ordinal",
+        operation.id.0,
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let corrupt = |e: domain::instance::UnknownValue| StoreError::corrupt("operation_steps", e);
+    rows.into_iter()
+        .map(|row| {
+            Ok(StepRow {
+                name: row.name.parse().map_err(corrupt)?,
+                state: row.state.parse().map_err(corrupt)?,
+                attempts: row.attempts,
+                error: row.error,
+                begun_at: row.begun_at,
+                ended_at: row.ended_at,
+            })
+        })
+        .collect()
+}

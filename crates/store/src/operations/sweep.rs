@@ -1,0 +1,55 @@
+//! What the queue may have lost: committed work that nobody holds.
+
+use domain::ids::OperationId;
+
+use crate::{Db, StoreError};
+
+/// Seconds that a ring is given to be heard before the row is rung again.
+const PATIENCE_SECONDS: f64 = 2.0;
+
+/// Work that waits for a worker. For the sweep and for metrics: the queue itself has no timestamps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Backlog {
+    /// Operations that are due and that nobody holds.
+    pub due: i64,
+    /// Age of the oldest of them in seconds.
+    pub oldest_seconds: f64,
+    /// Operations that need a person.
+    pub stuck: i64,
+}
+
+/// How much waits.
+pub async fn backlog(db: &Db) -> Result<Backlog, StoreError> {
+    let backlog = sqlx::query_as!(
+        Backlog,
+        r#"SELECT count(*) FILTER (WHERE state <> 'stuck') AS "due!",
+                  COALESCE(EXTRACT(EPOCH FROM clock_timestamp() - min(run_after) FILTER (WHERE state <> 'stuck')), 0)
+                      ::float8 AS "oldest_seconds!",
+                  count(*) FILTER (WHERE state = 'stuck') AS "stuck!"
+           FROM operations
+           WHERE state = 'stuck' OR (state IN ('queued', 'running', 'undoing') AND run_after <= clock_timestamp()
+                 AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()))"#
+    )
+    .fetch_one(db.pool())
+    .await?;
+    Ok(backlog)
+}
+
+/// Up to `limit` operations to ring for again, longest unrung first; marks them as rung. Two sweepers get different
+/// ones.
+pub async fn take_unheld(db: &Db, limit: i64) -> Result<Vec<OperationId>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "UPDATE operations SET rung_at = clock_timestamp() WHERE id IN (
+             SELECT id FROM operations
+             WHERE state IN ('queued', 'running', 'undoing') AND run_after <= clock_timestamp()
+               AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+               AND COALESCE(rung_at, run_after) < clock_timestamp() - make_interval(secs => $2)
+             ORDER BY rung_at NULLS FIRST, id LIMIT $1 FOR UPDATE SKIP LOCKED)
+         RETURNING id",
+        limit,
+        PATIENCE_SECONDS,
+    )
+    .fetch_all(db.pool())
+    .await?;
+    Ok(ids.into_iter().map(OperationId).collect())
+}

@@ -1,0 +1,123 @@
+//! A database of its own for each test, copied from a template that is migrated once per version of the schema.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use uuid::Uuid;
+
+use crate::{Db, db};
+
+/// Where the tests' PostgreSQL is: a superuser's URL. `cargo xtask test` sets it.
+pub const DATABASE_ENV: &str = "ZLH_TEST_DATABASE_URL";
+
+/// Where the tests' Redis is.
+pub const REDIS_ENV: &str = "ZLH_TEST_REDIS_URL";
+
+/// Any number; one place makes the template at a time.
+const TEMPLATE_LOCK: i64 = 7_305_808_865_294_100;
+
+/// A migrated, empty database that is dropped with the cluster.
+#[derive(Clone, Debug)]
+pub struct TestDatabase {
+    options: PgConnectOptions,
+}
+
+/// The value of a variable that `cargo xtask test` sets.
+pub fn required(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run the tests by `cargo xtask test`"))
+}
+
+impl TestDatabase {
+    /// Makes a database.
+    pub async fn create() -> Self {
+        let server: PgConnectOptions = required(DATABASE_ENV).parse().expect("a database URL");
+        let mut admin = server.clone().connect().await.expect("the tests' PostgreSQL");
+        let template = template(&server, &mut admin).await;
+        let name = format!("zlh_test_{}", Uuid::now_v7().simple());
+        run(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await;
+        admin.close().await.ok();
+        Self { options: server.database(&name) }
+    }
+
+    /// Connections as one of the daemons' roles, such as `zlh_api`.
+    pub fn role(&self, role: &str) -> Db {
+        let url = self.url(role);
+        Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
+    }
+
+    /// Connections as the owner of the schema.
+    pub fn owner(&self) -> Db {
+        self.role(self.options.get_username())
+    }
+
+    /// The URL for a role, for processes that a test starts.
+    pub fn url(&self, role: &str) -> SecretString {
+        self.options.clone().username(role).to_url_lossy().to_string().into()
+    }
+
+    /// Runs a statement as the owner: for arranging what no function of the store does, such as time passed.
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.options.connect().await.expect("the test's database");
+        run(&mut connection, sql.to_owned()).await;
+        connection.close().await.ok();
+    }
+
+    /// [`TestDatabase::execute`] for a statement that should be refused: the error's text.
+    pub async fn try_execute(&self, sql: &str) -> Result<(), String> {
+        self.try_execute_as(self.options.get_username(), sql).await
+    }
+
+    /// The same as one of the daemons' roles.
+    pub async fn try_execute_as(&self, role: &str, sql: &str) -> Result<(), String> {
+        let mut connection =
+            self.options.clone().username(role).connect().await.expect("the test's database");
+        let outcome = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await;
+        connection.close().await.ok();
+        outcome.map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    /// One number, as the owner.
+    pub async fn count(&self, sql: &str) -> i64 {
+        let mut connection = self.options.connect().await.expect("the test's database");
+        let count = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.close().await.ok();
+        count
+    }
+}
+
+async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String {
+    let name = format!("zlh_template_{}", db::schema_version());
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(TEMPLATE_LOCK)
+        .execute(&mut *admin)
+        .await
+        .expect("the lock");
+    let there: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM pg_database WHERE datname = $1)")
+        .bind(&name)
+        .fetch_one(&mut *admin)
+        .await
+        .expect("the list of databases");
+    if !there {
+        let building = format!("{name}_building");
+        run(admin, format!("DROP DATABASE IF EXISTS {building}")).await;
+        run(admin, format!("CREATE DATABASE {building}")).await;
+        let mut owner = server.clone().database(&building).connect().await.expect("the template");
+        db::migrate_connection(&mut owner).await.expect("the migrations");
+        owner.close().await.expect("the template to be left");
+        run(admin, format!("ALTER DATABASE {building} RENAME TO {name}")).await;
+    }
+    sqlx::query("SELECT pg_advisory_unlock($1)").bind(TEMPLATE_LOCK).execute(admin).await.expect("the lock");
+    name
+}
+
+async fn run(connection: &mut PgConnection, sql: String) {
+    sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+        .execute(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}

@@ -1,0 +1,12 @@
+//! The store against a real PostgreSQL and Redis: what must hold whoever calls, and in whatever order.
+
+#[path = "store/fixture.rs"]
+mod fixture;
+#[path = "store/instances.rs"]
+mod instances;
+#[path = "store/leases.rs"]
+mod leases;
+#[path = "store/queue.rs"]
+mod queue;
+#[path = "store/roles.rs"]
+mod roles;

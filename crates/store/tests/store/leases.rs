@@ -1,0 +1,146 @@
+//! Leases: one holder, increasing terms, nothing written under an old one.
+
+use domain::{
+    ids::OperationId,
+    operation::{Failure, OperationKind, OperationState, StepName},
+};
+use futures_util::future::join_all;
+use store::{StoreError, operations};
+
+use crate::fixture::Fixture;
+
+async fn expire(f: &Fixture, id: OperationId) {
+    let sql =
+        format!("UPDATE operations SET lease_expires_at = now() - interval '1 second' WHERE id = '{id}'");
+    f.database.execute(&sql).await;
+}
+
+#[tokio::test]
+async fn many_claims_at_once_have_one_winner() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let claims = join_all((0..16).map(|n| {
+        let (worker, owner) = (f.worker.clone(), format!("w{n}"));
+        async move { operations::claim(&worker, id, &owner).await.unwrap() }
+    }))
+    .await;
+    assert_eq!(claims.iter().flatten().count(), 1);
+}
+
+#[tokio::test]
+async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let old = operations::claim(&f.worker, id, "old").await.unwrap().unwrap();
+    operations::begin_step(&f.worker, &old.lease, OperationKind::Create, StepName::CreateContainer)
+        .await
+        .unwrap();
+    assert!(operations::claim(&f.worker, id, "new").await.unwrap().is_none(), "the lease is in force");
+    expire(&f, id).await;
+    let new = operations::claim(&f.worker, id, "new").await.unwrap().unwrap();
+    assert_eq!((new.lease.term, new.operation.interruptions), (old.lease.term + 1, 1));
+    let failure = Failure::new("x", "y");
+    let (db, lease, step) = (&f.worker, &old.lease, StepName::CreateContainer);
+    let writes = [
+        operations::heartbeat(db, lease).await,
+        operations::begin_step(db, lease, OperationKind::Create, step).await,
+        operations::end_step(db, lease, step).await,
+        operations::undo_step(db, lease, step, None).await,
+        operations::report(db, lease, "x").await,
+        operations::begin_undo(db, lease, &failure).await,
+        operations::save_fingerprint(db, lease, &"0".repeat(64)).await,
+        operations::save_address(db, lease, "a:1").await,
+        operations::create_succeeded(db, lease).await,
+        operations::create_failed(db, lease, &failure).await,
+        operations::delete_succeeded(db, lease).await,
+        operations::park_stuck(db, lease, &failure).await,
+        operations::retry_later(db, lease, &failure, 1).await,
+        operations::release(db, lease).await,
+    ];
+    for (n, write) in writes.into_iter().enumerate() {
+        assert!(matches!(write, Err(StoreError::LeaseLost)), "write {n}: {write:?}");
+    }
+    let now = operations::get(&f.api, f.customer, id).await.unwrap().unwrap();
+    assert_eq!((now.state, now.failure), (OperationState::Running, None));
+    operations::heartbeat(&f.worker, &new.lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lease_that_was_let_go_is_no_interruption() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let first = operations::claim(&f.worker, id, "a").await.unwrap().unwrap();
+    operations::release(&f.worker, &first.lease).await.unwrap();
+    let second = operations::claim(&f.worker, id, "b").await.unwrap().unwrap();
+    assert_eq!((second.operation.interruptions, second.lease.term), (0, 2));
+}
+
+#[tokio::test]
+async fn a_step_is_in_the_journal_before_it_runs_and_again_after() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let journal = || async {
+        let steps = operations::steps(&f.api, &claim.operation).await.unwrap();
+        steps.iter().map(|s| format!("{} {} {}", s.name, s.state, s.attempts)).collect::<Vec<_>>()
+    };
+    let (db, lease) = (&f.worker, &claim.lease);
+    operations::begin_step(db, lease, OperationKind::Create, StepName::CreateContainer).await.unwrap();
+    assert_eq!(journal().await, ["create_container applying 1"]);
+    operations::begin_step(db, lease, OperationKind::Create, StepName::CreateContainer).await.unwrap();
+    operations::end_step(db, lease, StepName::CreateContainer).await.unwrap();
+    operations::begin_step(db, lease, OperationKind::Create, StepName::StartContainer).await.unwrap();
+    assert_eq!(journal().await, ["create_container applied 2", "start_container applying 1"]);
+    operations::undo_step(db, lease, StepName::StartContainer, Some("no")).await.unwrap();
+    operations::undo_step(db, lease, StepName::CreateContainer, None).await.unwrap();
+    assert_eq!(journal().await, ["create_container undone 2", "start_container undo_failed 1"]);
+}
+
+#[tokio::test]
+async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    operations::park_stuck(&f.worker, &claim.lease, &Failure::new("undo_failed", "x")).await.unwrap();
+    assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none());
+    let stuck = operations::list_stuck(&f.api, store::Page::new(None, 10)).await.unwrap().0;
+    assert_eq!(stuck.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(operations::backlog(&f.worker).await.unwrap().stuck, 1);
+    assert!(operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap());
+    assert!(!operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap());
+    let again = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    assert_eq!(again.operation.state, OperationState::Undoing);
+}
+
+#[tokio::test]
+async fn the_sweep_finds_what_nobody_holds_and_two_sweeps_find_different_rows() {
+    let f = Fixture::new().await;
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        ids.push(f.create(|_| {}).await.1);
+    }
+    assert!(
+        operations::take_unheld(&f.worker, 10).await.unwrap().is_empty(),
+        "just committed: the ring is on its way"
+    );
+    f.database.execute("UPDATE operations SET run_after = now() - interval '1 minute'").await;
+    operations::claim(&f.worker, ids[0], "w").await.unwrap().unwrap();
+    let (one, two) =
+        tokio::join!(operations::take_unheld(&f.worker, 2), operations::take_unheld(&f.worker, 2));
+    let mut found = [one.unwrap(), two.unwrap()].concat();
+    found.sort();
+    assert_eq!(found, ids[1..]);
+    assert_eq!(operations::backlog(&f.worker).await.unwrap().due, 3);
+}
+
+#[tokio::test]
+async fn an_operation_that_waits_for_its_next_try_is_not_claimed_early() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    operations::retry_later(&f.worker, &claim.lease, &Failure::new("x", "later"), 60).await.unwrap();
+    assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none());
+    f.database.execute("UPDATE operations SET run_after = now()").await;
+    let again = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    assert_eq!((again.failed_attempts, again.operation.interruptions), (1, 0));
+}

@@ -1,0 +1,52 @@
+//! What the daemons' Postgres roles cannot do, whatever their code says.
+
+use store::testing::TestDatabase;
+
+#[tokio::test]
+async fn roles_have_no_right_that_could_destroy_what_a_customer_has() {
+    let database = TestDatabase::create().await;
+    let statements = [
+        ("zlh_api", "DELETE FROM instances"),
+        ("zlh_api", "DELETE FROM operations"),
+        ("zlh_api", "DELETE FROM customers"),
+        ("zlh_api", "DELETE FROM port_allocations"),
+        ("zlh_api", "DELETE FROM audit_log"),
+        ("zlh_api", "UPDATE operations SET state = 'succeeded'"),
+        ("zlh_api", "UPDATE operations SET lease_owner = 'me'"),
+        ("zlh_api", "UPDATE customers SET role = 'operator'"),
+        ("zlh_api", "UPDATE customers SET instance_limit = 1000"),
+        ("zlh_api", "UPDATE nodes SET memory_mib = 1"),
+        ("zlh_api", "SELECT * FROM audit_log"),
+        ("zlh_api", "DROP TABLE instances"),
+        ("zlh_api", "CREATE TABLE mine (id int)"),
+        ("zlh_provision", "SELECT * FROM customers"),
+        ("zlh_provision", "SELECT * FROM sessions"),
+        ("zlh_provision", "SELECT * FROM api_keys"),
+        ("zlh_provision", "DELETE FROM instances"),
+        ("zlh_provision", "DELETE FROM operations"),
+        (
+            "zlh_provision",
+            "INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
+                           VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'delete', now())",
+        ),
+        ("zlh_provision", "DELETE FROM audit_log"),
+    ];
+    for (role, sql) in statements {
+        let refused = database.try_execute_as(role, sql).await;
+        assert!(
+            refused.as_ref().is_err_and(|e| e.contains("permission denied") || e.contains("must be owner")),
+            "{role}: {sql}: {refused:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn not_even_the_owner_changes_the_audit_log() {
+    let database = TestDatabase::create().await;
+    database.execute("INSERT INTO audit_log (actor, action) VALUES ('test', 'test')").await;
+    for sql in ["UPDATE audit_log SET actor = 'x'", "DELETE FROM audit_log", "TRUNCATE audit_log"] {
+        let refused = database.try_execute(sql).await.unwrap_err();
+        assert!(refused.contains("append-only"), "{sql}: {refused}");
+    }
+    assert_eq!(database.count("SELECT count(*) FROM audit_log").await, 1);
+}

@@ -1,0 +1,42 @@
+-- Least privilege: each daemon has a role with exactly the rights that its code uses. Roles belong to the cluster,
+-- so they may be there already; they get a password (or a certificate) outside the migrations.
+-- No role can DELETE an instance, an operation or an audit row.
+
+DO $$
+DECLARE
+    role_name text;
+BEGIN
+    FOREACH role_name IN ARRAY ARRAY['zlh_api', 'zlh_provision'] LOOP
+        BEGIN
+            EXECUTE format('CREATE ROLE %I LOGIN', role_name);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL;
+        END;
+    END LOOP;
+END $$;
+
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO zlh_api, zlh_provision;
+
+-- zpack-api: accounts, and asking for work. It never claims work and never ends it.
+GRANT SELECT, INSERT ON customers, instances, operations, idempotency_keys, blueprint_versions, sessions, api_keys
+    TO zlh_api;
+GRANT UPDATE (display_name, password_hash, updated_at) ON customers TO zlh_api;
+GRANT UPDATE (last_seen_at, expires_at), DELETE ON sessions TO zlh_api;
+GRANT UPDATE (last_used_at, revoked_at) ON api_keys TO zlh_api;
+GRANT DELETE ON idempotency_keys TO zlh_api;
+GRANT UPDATE (name, desired_power, pending_power, observed_power, lifecycle, row_version, updated_at) ON instances TO zlh_api;
+GRANT UPDATE (rung_at) ON operations TO zlh_api;
+GRANT SELECT ON nodes, port_allocations TO zlh_api;
+GRANT UPDATE (used_memory_mib, used_cpu_percent, used_disk_mib) ON nodes TO zlh_api;
+GRANT UPDATE (instance_id, name, protocol) ON port_allocations TO zlh_api;
+GRANT SELECT ON holds, operation_steps TO zlh_api;
+GRANT INSERT ON audit_log TO zlh_api;
+
+-- provision-worker: claims operations, keeps their journal, moves instances through their lifecycle.
+GRANT SELECT, UPDATE ON operations, instances TO zlh_provision;
+GRANT SELECT, INSERT, UPDATE ON operation_steps TO zlh_provision;
+GRANT SELECT ON blueprint_versions, holds TO zlh_provision;
+GRANT SELECT, INSERT, UPDATE ON nodes, port_allocations TO zlh_provision;
+GRANT DELETE ON port_allocations TO zlh_provision;
+GRANT INSERT ON audit_log TO zlh_provision;
