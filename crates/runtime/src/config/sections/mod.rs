@@ -1,0 +1,34 @@
+//! The sections that several daemons share.
+
+mod agent;
+mod artifacts;
+mod database;
+mod health;
+mod logging;
+mod process;
+mod redis;
+
+pub use agent::AgentSection;
+pub use artifacts::ArtifactsSection;
+pub use database::DatabaseSection;
+pub use health::HealthSection;
+pub use logging::{LogFormat, LoggingSection};
+pub use process::ProcessSection;
+pub use redis::RedisSection;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::assert_described;
+
+    #[test]
+    fn every_shared_section_is_described_as_it_is() {
+        assert_described::<AgentSection>();
+        assert_described::<ArtifactsSection>();
+        assert_described::<DatabaseSection>();
+        assert_described::<RedisSection>();
+        assert_described::<LoggingSection>();
+        assert_described::<HealthSection>();
+        assert_described::<ProcessSection>();
+    }
+}

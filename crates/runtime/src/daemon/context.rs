@@ -1,0 +1,127 @@
+//! What a running daemon can ask of its surroundings.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::anyhow;
+use futures_util::FutureExt as _;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::{Clock, SystemClock},
+    health::{Phase, Readiness},
+    systemd::{self, Heartbeat, Heartbeats},
+};
+
+/// The daemon's surroundings. Clones share everything.
+#[derive(Clone)]
+pub struct Context {
+    name: &'static str,
+    clock: Arc<dyn Clock>,
+    health_address: SocketAddr,
+    pub(super) shutdown: CancellationToken,
+    pub(super) readiness: Readiness,
+    pub(super) heartbeats: Heartbeats,
+    pub(super) tasks: TaskTracker,
+    failed: Arc<AtomicBool>,
+}
+
+impl Context {
+    pub(super) fn new(
+        name: &'static str,
+        shutdown: CancellationToken,
+        readiness: Readiness,
+        heartbeats: Heartbeats,
+        health_address: SocketAddr,
+    ) -> Self {
+        Self {
+            name,
+            clock: Arc::new(SystemClock),
+            health_address,
+            shutdown,
+            readiness,
+            heartbeats,
+            tasks: TaskTracker::new(),
+            failed: Arc::default(),
+        }
+    }
+
+    /// The daemon's name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    /// Where health is served.
+    pub fn health_address(&self) -> SocketAddr {
+        self.health_address
+    }
+
+    /// Cancelled when the daemon is to stop: take no new work, finish what is in progress.
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Where checks of readiness are registered.
+    pub fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    /// Registers a loop that will [`beat`](Heartbeat::beat) at least every `max_silence`; while it does not, the
+    /// watchdog is not fed and `/healthz` fails.
+    pub fn heartbeat(&self, name: &'static str, max_silence: Duration) -> Heartbeat {
+        self.heartbeats.register(name, max_silence)
+    }
+
+    /// Work in progress that a shutdown waits for, up to the drain's deadline.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Says that the setup is done: `/readyz` may succeed, and the service manager is told.
+    pub fn ready(&self) {
+        self.readiness.enter(Phase::Serving);
+        systemd::notify_ready();
+        tracing::info!(health = %self.health_address, "ready");
+    }
+
+    /// Starts a part of the daemon that runs until the shutdown. One that ends before, in whatever way, ends the daemon
+    /// with a failure, so that the service manager starts all of it again.
+    pub fn spawn_service<F>(&self, name: &'static str, service: F)
+    where
+        F: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
+        let context = self.clone();
+        self.tasks.spawn(async move {
+            let outcome = std::panic::AssertUnwindSafe(service).catch_unwind().await;
+            let failure = match outcome {
+                Ok(Err(error)) => error.context(format!("{name} failed")),
+                Err(_) => anyhow!("{name} panicked"),
+                Ok(Ok(())) if context.shutdown.is_cancelled() => return,
+                Ok(Ok(())) => anyhow!("{name} ended without being asked to"),
+            };
+            context.fail(&failure);
+        });
+    }
+
+    /// Logs `error` and ends the daemon because of it, with an exit code that says so.
+    pub fn fail(&self, error: &anyhow::Error) {
+        tracing::error!("{error:#}");
+        self.failed.store(true, Ordering::Relaxed);
+        self.shutdown.cancel();
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,7 @@
+//! `/healthz`, `/readyz` and `/metrics`, on loopback, for the supervisor and the scraper of this machine.
+
+mod readiness;
+mod server;
+
+pub use readiness::{Failure, Phase, Readiness, Report};
+pub use server::{HealthServer, router};
