@@ -1,0 +1,84 @@
+//! The edge of a single machine: no proxy and no DNS, players connect to the node's own address.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use domain::instance::Protocol;
+use tokio::{net::TcpStream, time::timeout};
+
+use super::{Address, Edge, EdgeError, Publication};
+
+/// How long a server may take to accept a connection at its public address.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Publishes nothing: the address is `{public_host}:{port}`, and publishing checks that it works.
+#[derive(Clone, Debug)]
+pub struct DirectEdge {
+    public_host: String,
+}
+
+impl DirectEdge {
+    /// `public_host` is the name or IP address under which players reach this machine.
+    pub fn new(public_host: impl Into<String>) -> Self {
+        Self { public_host: public_host.into() }
+    }
+}
+
+#[async_trait]
+impl Edge for DirectEdge {
+    async fn publish(&self, publication: &Publication) -> Result<Address, EdgeError> {
+        let address = Address { host: self.public_host.clone(), port: publication.port.port };
+        if publication.port.protocol == Protocol::Udp {
+            // UDP has no handshake of its own, and the game's was spoken by the readiness probe on this machine.
+            return Ok(address);
+        }
+        let attempt = timeout(CONNECT_DEADLINE, TcpStream::connect((address.host.as_str(), address.port)));
+        let reason = match attempt.await {
+            Ok(Ok(_)) => return Ok(address),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no connection within {} s", CONNECT_DEADLINE.as_secs()),
+        };
+        Err(EdgeError::NotReachable { address, reason })
+    }
+
+    /// Publishing makes nothing outside the server itself, so nothing can remain once its port is closed.
+    async fn withdraw(&self, _: &Publication) -> Result<(), EdgeError> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{ids::InstanceId, instance::AllocatedPort};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn publication(protocol: Protocol, port: u16) -> Publication {
+        let port = AllocatedPort { name: "game".into(), protocol, port };
+        Publication { instance_id: InstanceId::generate(), hostname: "demo".into(), port }
+    }
+
+    #[tokio::test]
+    async fn a_listening_server_is_published_at_the_public_host() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let address = DirectEdge::new("localhost").publish(&publication(Protocol::Tcp, port)).await.unwrap();
+        assert_eq!(address.to_string(), format!("localhost:{port}"));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_cannot_be_reached_is_not_called_published() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let refused =
+            DirectEdge::new("127.0.0.1").publish(&publication(Protocol::Tcp, port)).await.unwrap_err();
+        assert!(refused.is_transient() && matches!(refused, EdgeError::NotReachable { .. }), "{refused}");
+    }
+
+    #[test]
+    fn an_ipv6_address_is_written_with_brackets() {
+        assert_eq!(Address { host: "::1".into(), port: 7 }.to_string(), "[::1]:7");
+    }
+}

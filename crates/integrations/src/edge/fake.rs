@@ -1,0 +1,50 @@
+//! An edge that only remembers.
+
+use std::{collections::BTreeMap, sync::Mutex};
+
+use async_trait::async_trait;
+use domain::ids::InstanceId;
+
+use super::{Address, Edge, EdgeError, Publication};
+use crate::scenario::{Scenario, lock};
+
+/// A recording fake.
+#[derive(Debug, Default)]
+pub struct FakeEdge {
+    /// What goes wrong, and what was called.
+    pub scenario: Scenario,
+    published: Mutex<BTreeMap<InstanceId, Publication>>,
+}
+
+impl FakeEdge {
+    /// What is published and was not withdrawn.
+    pub fn inventory(&self) -> Vec<Publication> {
+        lock(&self.published).values().cloned().collect()
+    }
+}
+
+fn injected() -> EdgeError {
+    EdgeError::Unreachable("the scenario says so".into())
+}
+
+#[async_trait]
+impl Edge for FakeEdge {
+    async fn publish(&self, publication: &Publication) -> Result<Address, EdgeError> {
+        let work = || {
+            lock(&self.published).insert(publication.instance_id, publication.clone());
+            Ok(Address {
+                host: format!("{}.example.invalid", publication.hostname),
+                port: publication.port.port,
+            })
+        };
+        self.scenario.play("publish", publication.instance_id, injected, work).await
+    }
+
+    async fn withdraw(&self, publication: &Publication) -> Result<(), EdgeError> {
+        let work = || {
+            lock(&self.published).remove(&publication.instance_id);
+            Ok(())
+        };
+        self.scenario.play("withdraw", publication.instance_id, injected, work).await
+    }
+}

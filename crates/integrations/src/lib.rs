@@ -1,0 +1,20 @@
+//! Everything outside the control plane: engines that run containers, the agents in them, artifacts, the edge.
+//!
+//! Each integration is a trait with the real client, a recording fake that plays scenarios, and, where it can change
+//! the world, a `ReadOnly` decorator that refuses to: dry-run is made of it.
+
+pub mod agent;
+pub mod artifacts;
+mod body;
+pub mod edge;
+pub mod engine;
+pub mod scenario;
+
+/// Tells the time (UTC). A daemon gives its clock, a test one that it controls.
+pub type Clock = std::sync::Arc<dyn Fn() -> chrono::DateTime<chrono::Utc> + Send + Sync>;
+
+/// An error with its sources, on one line: an HTTP client's own message leaves out the reason.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
