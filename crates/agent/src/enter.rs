@@ -1,0 +1,92 @@
+//! `zlh-agent enter`: what has to happen between fork and exec, done by a program of our own so that no unsafe code
+//! is needed and nothing races: the child is in its cgroups and its session before the real program's first line.
+
+use std::{
+    ffi::OsString,
+    fs, io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, bail};
+use rustix::process::{Signal, getpid, getppid, getsid, set_parent_process_death_signal, setsid};
+
+/// Exit code when the program cannot be run, as shells use it.
+const EXIT_NOT_RUN: u8 = 127;
+
+/// What `zlh-agent enter` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct EnterArgs {
+    /// Cgroup folder to join (v1 or v2); may be repeated.
+    #[arg(long = "cgroup", value_name = "DIR")]
+    pub cgroups: Vec<PathBuf>,
+    /// File that receives the process id, whole or not at all.
+    #[arg(long, value_name = "FILE")]
+    pub pid_file: Option<PathBuf>,
+    /// Die with the process that started this one.
+    #[arg(long)]
+    pub pdeathsig: bool,
+    /// The process id that must still be the parent once `--pdeathsig` is set.
+    #[arg(long, value_name = "PID", requires = "pdeathsig")]
+    pub parent: Option<i32>,
+    /// Program and arguments.
+    #[arg(last = true, required = true, value_name = "PROG")]
+    pub argv: Vec<OsString>,
+}
+
+/// Prepares this process and replaces it; returns only on failure.
+#[allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "replacing this process is its purpose"
+)]
+pub fn enter(args: &EnterArgs) -> ExitCode {
+    if let Err(error) = prepare(args) {
+        eprintln!("zlh-agent enter: {error:#}");
+        return ExitCode::from(EXIT_NOT_RUN);
+    }
+    let error = Command::new(&args.argv[0]).args(&args.argv[1..]).exec();
+    eprintln!("zlh-agent enter: cannot run {}: {error}", args.argv[0].display());
+    ExitCode::from(EXIT_NOT_RUN)
+}
+
+fn prepare(args: &EnterArgs) -> anyhow::Result<()> {
+    for cgroup in &args.cgroups {
+        // "0" is the writer itself, in whatever process namespace it is (cgroups(7)).
+        fs::write(cgroup.join("cgroup.procs"), "0")
+            .with_context(|| format!("cannot join {}", cgroup.display()))?;
+    }
+    start_session()?;
+    if args.pdeathsig {
+        die_with_parent(args.parent)?;
+    }
+    if let Some(file) = &args.pid_file {
+        write_pid(file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn start_session() -> anyhow::Result<()> {
+    if getsid(None).is_ok_and(|session| session == getpid()) {
+        return Ok(());
+    }
+    setsid().map(drop).context("cannot start a session")
+}
+
+/// The signal is sent for a death from now on only, so a parent that is gone already has to be noticed here.
+fn die_with_parent(expected: Option<i32>) -> anyhow::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL)).context("cannot ask to die with the parent")?;
+    let parent = getppid().map(|pid| pid.as_raw_nonzero().get());
+    if expected.is_some() && expected != parent {
+        bail!("the parent is gone");
+    }
+    Ok(())
+}
+
+fn write_pid(file: &Path) -> io::Result<()> {
+    let mut temporary = file.as_os_str().to_owned();
+    temporary.push(".tmp");
+    fs::write(&temporary, format!("{}\n", getpid().as_raw_nonzero()))?;
+    fs::rename(&temporary, file)
+}

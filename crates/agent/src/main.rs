@@ -1,0 +1,29 @@
+//! `zlh-agent`: runs inside each container; installs one game server, supervises it and answers to the control plane.
+
+use std::process::ExitCode;
+
+use agent::{config::RunArgs, enter::EnterArgs};
+use clap::{Parser, Subcommand};
+
+/// The agent inside a ZLH container.
+#[derive(Parser)]
+#[command(name = "zlh-agent", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the control plane and supervise the server in a folder.
+    Run(RunArgs),
+    /// Become another program: join cgroups, start a session, then exec.
+    Enter(EnterArgs),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(args) => agent::run(&args),
+        Command::Enter(args) => agent::enter::enter(&args),
+    }
+}

@@ -1,0 +1,92 @@
+//! Readiness: asks a game, in its own protocol, whether it serves players.
+
+pub mod luanti;
+pub mod minecraft;
+pub mod teeworlds;
+mod udp;
+
+use std::{
+    future::pending,
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    time::Duration,
+};
+
+use domain::agent::Probe;
+use regex::{Regex, RegexBuilder};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
+
+use crate::process::console::Console;
+
+/// Longest single try; a try that fails sooner is repeated sooner.
+const TRY_TIMEOUT: Duration = Duration::from_secs(2);
+/// First and longest pause between tries.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+/// Largest compiled pattern, in bytes.
+const PATTERN_BYTES: usize = 256 * 1024;
+
+/// Why a try did not find the game ready. Only for logs and tests: the next try follows.
+#[derive(Debug, thiserror::Error)]
+pub enum NotReady {
+    /// Nobody answers.
+    #[error("no answer")]
+    Silent(#[from] io::Error),
+    /// Somebody answers, but not as this game does.
+    #[error("an answer of another protocol: {0}")]
+    Foreign(&'static str),
+}
+
+/// Returns once the game is ready; never, if it never is. The caller has the deadline and notices an exit.
+pub async fn until_ready(probe: &Probe, console: &Console) {
+    if let Probe::Log { pattern } = probe {
+        return until_logged(pattern, console).await;
+    }
+    let mut pause = PAUSES.0;
+    loop {
+        if matches!(timeout(TRY_TIMEOUT, once(probe)).await, Ok(Ok(()))) {
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// One try of a probe that asks over the network.
+pub async fn once(probe: &Probe) -> Result<(), NotReady> {
+    match probe {
+        Probe::MinecraftPing { port } => minecraft::ping(*port).await,
+        Probe::Luanti { port } => luanti::ask(*port).await,
+        Probe::Teeworlds { port } => teeworlds::ask(*port).await,
+        Probe::Tcp { port } => Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.map(drop)?),
+        Probe::Log { .. } => Err(NotReady::Foreign("output is watched, not asked")),
+    }
+}
+
+async fn until_logged(pattern: &str, console: &Console) {
+    let Ok(pattern) = compile(pattern) else { return pending().await };
+    if console.watch(pattern).await.is_err() {
+        pending::<()>().await;
+    }
+}
+
+/// Compiles a log pattern within a size limit; it comes from the control plane, and still.
+pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).build()
+}
+
+/// The probe's port, if another program has it: it would answer in the game's place.
+pub fn taken_port(probe: &Probe) -> Option<u16> {
+    let (port, taken) = match probe {
+        Probe::MinecraftPing { port } | Probe::Tcp { port } => (*port, TcpListener::bind(local(*port)).err()),
+        Probe::Luanti { port } | Probe::Teeworlds { port } => (*port, UdpSocket::bind(local(*port)).err()),
+        Probe::Log { .. } => return None,
+    };
+    taken.is_some_and(|error| error.kind() == io::ErrorKind::AddrInUse).then_some(port)
+}
+
+fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}

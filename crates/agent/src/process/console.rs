@@ -1,0 +1,84 @@
+//! The last lines of output, in memory, and a watch for the line that says "ready".
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use regex::Regex;
+use tokio::sync::oneshot;
+
+/// Lines kept.
+pub const MAX_LINES: usize = 1_000;
+/// Bytes kept, whatever the number of lines: a game that logs long lines may not grow the agent.
+pub const MAX_BYTES: usize = 1024 * 1024;
+
+/// Bounded output of the service, shared by readers of its pipes, probes and the interface.
+#[derive(Debug, Default)]
+pub struct Console(Mutex<Ring>);
+
+#[derive(Debug, Default)]
+struct Ring {
+    lines: VecDeque<String>,
+    bytes: usize,
+    /// How many of `lines` belong to the run under way.
+    of_run: usize,
+    watch: Option<(Regex, oneshot::Sender<()>)>,
+}
+
+impl Console {
+    /// Adds a line, dropping the oldest ones.
+    pub fn push(&self, line: String) {
+        let mut ring = self.ring();
+        if ring.watch.as_ref().is_some_and(|(pattern, _)| pattern.is_match(&line))
+            && let Some((_, found)) = ring.watch.take()
+        {
+            // Nobody waits any more when the probe was given up.
+            let _ = found.send(());
+        }
+        ring.bytes += line.len();
+        ring.lines.push_back(line);
+        while ring.lines.len() > MAX_LINES || ring.bytes > MAX_BYTES {
+            let dropped = ring.lines.pop_front().map_or(0, |line| line.len());
+            ring.bytes -= dropped;
+        }
+        ring.of_run = (ring.of_run + 1).min(ring.lines.len());
+    }
+
+    /// From here on lines belong to a new run; earlier ones stay readable.
+    pub fn begin_run(&self) {
+        let mut ring = self.ring();
+        ring.of_run = 0;
+        ring.watch = None;
+    }
+
+    /// The last `count` lines, oldest first.
+    pub fn tail(&self, count: usize) -> Vec<String> {
+        let ring = self.ring();
+        ring.lines.iter().skip(ring.lines.len().saturating_sub(count)).cloned().collect()
+    }
+
+    /// The last `count` lines of the run under way, oldest first.
+    pub fn tail_of_run(&self, count: usize) -> Vec<String> {
+        let of_run = self.ring().of_run;
+        self.tail(count.min(of_run))
+    }
+
+    /// Answers with the first line of this run that matches, including those that are there already.
+    pub fn watch(&self, pattern: Regex) -> oneshot::Receiver<()> {
+        let (found, wait) = oneshot::channel();
+        let mut ring = self.ring();
+        let earlier = ring.lines.len() - ring.of_run;
+        if ring.lines.iter().skip(earlier).any(|line| pattern.is_match(line)) {
+            let _ = found.send(());
+        } else {
+            ring.watch = Some((pattern, found));
+        }
+        wait
+    }
+
+    /// A panic elsewhere leaves whole lines behind: nothing here is half done.
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

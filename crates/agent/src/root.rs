@@ -1,0 +1,83 @@
+//! The folder an agent lives in: `agent/` is ours (0700), `data/` the customer's.
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, Permissions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use rustix::fs::{FlockOperation, flock};
+
+/// Paths below the agent's folder.
+#[derive(Clone, Debug)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// The layout below `dir`, made absolute: the game runs in another folder.
+    pub fn new(dir: &Path) -> io::Result<Self> {
+        std::path::absolute(dir).map(Self)
+    }
+
+    /// Written by the engine before the agent starts.
+    pub fn trust_file(&self) -> PathBuf {
+        self.0.join("agent/trust.json")
+    }
+
+    /// What is to run, and how far it is.
+    pub fn state_file(&self) -> PathBuf {
+        self.0.join("agent/state.json")
+    }
+
+    /// The agent's own certificate.
+    pub fn certificate_file(&self) -> PathBuf {
+        self.0.join("agent/tls/cert.pem")
+    }
+
+    /// The certificate's private key.
+    pub fn key_file(&self) -> PathBuf {
+        self.0.join("agent/tls/key.pem")
+    }
+
+    /// The customer's files, and the server's working folder.
+    pub fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// Makes what is missing, closes what is ours to others, and locks the folder: two agents on one folder would
+    /// run two servers on one world. The lock holds while the returned file lives.
+    pub fn prepare(&self) -> anyhow::Result<File> {
+        for dir in ["agent", "agent/tls"] {
+            let dir = self.0.join(dir);
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&dir)
+                .with_context(|| dir.display().to_string())?;
+            fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
+        }
+        fs::set_permissions(self.trust_file(), Permissions::from_mode(0o600)).context("trust bundle")?;
+        fs::create_dir_all(self.data()).context("data folder")?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.0.join("agent/lock"))
+            .context("lock file")?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).context("another agent serves this folder")?;
+        Ok(lock)
+    }
+}
+
+/// Replaces `file` with `content` so that a reader or a power cut sees the old or the new one, never a part; 0600.
+pub fn write_atomically(file: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = file.with_extension("tmp");
+    let mut writer =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    writer.write_all(content)?;
+    writer.sync_all()?;
+    fs::rename(&temporary, file)?;
+    File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()
+}

@@ -1,0 +1,109 @@
+//! Puts the parts together: checks trust, makes the certificate, resumes the service, serves until asked to end.
+
+mod limit;
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum_server::{
+    Handle, Server,
+    tls_rustls::{RustlsAcceptor, RustlsConfig},
+};
+use domain::agent::TrustBundle;
+use hyper_util::rt::TokioTimer;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use self::limit::LimitAcceptor;
+use crate::{
+    api::{self, App},
+    clock,
+    config::RunArgs,
+    root::Root,
+    service::Service,
+    tls::{self, Identity},
+    trust::{self, TrustError},
+};
+
+/// Most connections at once: the control plane needs a handful.
+const MAX_CONNECTIONS: usize = 64;
+/// Longest TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest time for a request's headers; also how long an idle connection is kept.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long open requests may take once the server has stopped.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Why the agent ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is nobody to trust (exit code 78).
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Anything else (exit code 1).
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// One thread on purpose: a game dies with the *thread* that started it (`PR_SET_PDEATHSIG`, prctl(2)), and the main
+/// thread lives as long as the agent. It also keeps the agent small.
+pub fn run(args: &RunArgs) -> Result<(), StartError> {
+    let root = Root::new(&args.root).context("root folder")?;
+    let bundle = trust::load(&root.trust_file())?;
+    let _lock = root.prepare()?;
+    let identity = tls::identity(&root)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
+    let result = runtime.block_on(serve(args, root, bundle, identity));
+    // An installation may still unpack on another thread; the next boot starts it again.
+    runtime.shutdown_background();
+    Ok(result?)
+}
+
+async fn serve(args: &RunArgs, root: Root, bundle: TrustBundle, identity: Identity) -> anyhow::Result<()> {
+    // First of all: a SIGTERM from here on ends the agent in order.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let listener =
+        TcpListener::bind(args.listen).with_context(|| format!("cannot listen on {}", args.listen))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let instance = bundle.instance_id;
+    let secret = trust::enrolment_secret(&bundle).context("enrolment secret")?;
+    let service = Service::open(root, instance, args.backoff()).await?;
+    let app = App {
+        trust: Arc::new(bundle),
+        secret: Arc::new(secret),
+        fingerprint: identity.fingerprint.as_str().into(),
+        service: service.clone(),
+        clock: clock::now,
+    };
+    let handle = Handle::new();
+    let server =
+        https(listener, &identity)?.handle(handle.clone()).serve(api::router(app).into_make_service());
+    let mut server = tokio::spawn(server);
+    info!(%address, %instance, certificate_sha256 = %identity.fingerprint, "listening");
+    tokio::select! {
+        ended = &mut server => return Ok(ended??),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    info!("stopping");
+    service.shut_down().await;
+    handle.graceful_shutdown(Some(DRAIN));
+    Ok(server.await??)
+}
+
+type Https = Server<std::net::SocketAddr, RustlsAcceptor<LimitAcceptor>>;
+
+fn https(listener: TcpListener, identity: &Identity) -> anyhow::Result<Https> {
+    let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(identity.config.clone()))
+        .handshake_timeout(HANDSHAKE_TIMEOUT)
+        .acceptor(LimitAcceptor::new(MAX_CONNECTIONS));
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(acceptor)
+        .http1_only()
+        .first_request_timeout(HEADER_TIMEOUT);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    Ok(server)
+}

@@ -1,0 +1,138 @@
+//! What the actor makes of what its tasks tell.
+
+use domain::agent::{AgentFault, FaultCode};
+use rustix::process::Signal;
+use tracing::{debug, info};
+
+use super::Actor;
+use crate::{
+    clock,
+    process::{exit::Exit, launch::Launch},
+    service::{
+        crash::{self, Verdict},
+        phase::{Event, Phase, Stage, Up, What},
+        saved::{InstallState, Wanted},
+    },
+};
+
+impl Actor {
+    /// Takes an event, unless it is of an earlier run or of a phase that is over.
+    pub(super) async fn note(&mut self, event: Event) {
+        if event.run != self.run {
+            debug!(?event, "of an earlier run");
+            return;
+        }
+        match (event.what, &mut self.phase) {
+            (What::InstallMoved(progress), Phase::Installing { view, .. }) => *view = progress,
+            (What::InstallEnded(result), Phase::Installing { .. }) => self.installed(result).await,
+            (What::Prepared(result), Phase::Preparing { .. }) => self.prepared(result).await,
+            (What::Ready, Phase::Up(up)) if matches!(up.stage, Stage::Starting) => self.ready().await,
+            (What::NotReadyInTime, Phase::Up(up)) if matches!(up.stage, Stage::Starting) => {
+                up.stage = Stage::Failing;
+                up.process.signal(Signal::KILL);
+            }
+            (What::GraceOver, Phase::Up(up)) if matches!(up.stage, Stage::Stopping { .. }) => {
+                info!("grace is over");
+                up.process.signal(Signal::KILL);
+            }
+            (What::Exited(exit), Phase::Up(_)) => self.exited(exit).await,
+            (What::PauseOver, Phase::Pausing { .. }) => self.begin_start(),
+            (what, _) => debug!(?what, "of a phase that is over"),
+        }
+    }
+
+    async fn installed(&mut self, result: Result<(), AgentFault>) {
+        self.phase = Phase::Down;
+        info!(failed = ?result.as_ref().err().map(|fault| fault.code), "installation ended");
+        let done = result.is_ok();
+        self.record(|saved| {
+            saved.install = if done { InstallState::Done } else { InstallState::Failed };
+            saved.fault = result.err();
+        })
+        .await;
+        if done && self.saved.wanted == Wanted::Running {
+            self.begin_start();
+        }
+    }
+
+    async fn prepared(&mut self, result: Result<Launch, AgentFault>) {
+        let Some(spec) = self.saved.spec.clone() else { return };
+        match result {
+            Ok(launch) => {
+                if let Err(error) = self.launch(&launch, &spec) {
+                    self.give_up(
+                        FaultCode::CrashedAtStart,
+                        format!("The server could not be started: {error}."),
+                    )
+                    .await;
+                }
+            }
+            Err(fault) => self.give_up(fault.code, fault.message).await,
+        }
+    }
+
+    async fn ready(&mut self) {
+        if let Phase::Up(up) = &mut self.phase {
+            up.stage = Stage::Running;
+            up.ready_at = Some(clock::now());
+            up.task = None;
+        }
+        self.record(|saved| saved.was_ready = true).await;
+    }
+
+    async fn exited(&mut self, exit: Exit) {
+        info!(end = exit.describe(), "the process ended");
+        let Phase::Up(Up { stage, .. }) = std::mem::replace(&mut self.phase, Phase::Down) else { return };
+        if self.closing.is_some() {
+            return;
+        }
+        match stage {
+            Stage::Stopping { then_start } => {
+                self.record(super::Saved::forget_crashes).await;
+                if then_start {
+                    self.begin_start();
+                }
+            }
+            Stage::Failing if !self.saved.was_ready => {
+                let deadline = self.saved.spec.as_ref().map_or(0, |spec| spec.ready.deadline_seconds);
+                let message = format!("The server did not become ready within {deadline} s and was stopped.");
+                self.give_up(FaultCode::NotReadyInTime, message).await;
+            }
+            Stage::Starting if !self.saved.was_ready => {
+                self.record(|saved| saved.crash_count += 1).await;
+                let message = format!("The server ended by itself before it was ready: {}.", exit.describe());
+                self.give_up(FaultCode::CrashedAtStart, message).await;
+            }
+            Stage::Starting | Stage::Running | Stage::Failing => self.crashed(exit).await,
+        }
+    }
+
+    /// It was ready before: try again, a bit later each time, but not for ever.
+    async fn crashed(&mut self, exit: Exit) {
+        let now = clock::now();
+        let mut crashes = std::mem::take(&mut self.saved.crashes);
+        crashes.push(now);
+        let verdict = crash::judge(&mut crashes, now, self.first_pause);
+        self.record(|saved| {
+            saved.crashes = crashes;
+            saved.crash_count += 1;
+        })
+        .await;
+        match verdict {
+            Verdict::Restart(pause) => {
+                info!(?pause, "crashed; starting again after a pause");
+                self.begin_pause(pause);
+            }
+            Verdict::GiveUp => {
+                let message = format!(
+                    "The server crashed {} times within {} minutes, the last time with {}. It is not started again by \
+                     itself.",
+                    crash::LIMIT,
+                    crash::WINDOW.num_minutes(),
+                    exit.describe()
+                );
+                self.give_up(FaultCode::CrashLoop, message).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Starts an agent in a folder of its own and talks to it as the control plane does.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::Utc;
+use domain::{
+    agent::{
+        AgentProblem, AgentState, AgentStatus, ConsoleTail, InstallStep, PowerAction, PowerRequest, Probe,
+        ReadySpec, RunSpec, Runtime, Scope, ServiceSpec, StopSpec, TrustBundle,
+    },
+    ids::InstanceId,
+    token::{Signer, generate_key},
+};
+use reqwest::{Client, Method, Response, StatusCode};
+use serde::Serialize;
+use tempfile::TempDir;
+
+/// Longest wait for anything; reached only when something is broken.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+pub const ALL_SCOPES: [Scope; 4] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power];
+
+pub struct TestAgent {
+    pub root: TempDir,
+    pub bundle: TrustBundle,
+    pub signer: Signer,
+    pub url: String,
+    pub client: Client,
+    child: Option<Child>,
+}
+
+impl Drop for TestAgent {
+    fn drop(&mut self) {
+        self.kill();
+        // The game dies with the agent; what a game started in a session of its own does not.
+        agent::process::leftovers::kill_all(&self.bundle.instance_id.to_string());
+    }
+}
+
+/// A root folder with a trust bundle, and the key it trusts.
+pub fn trusted_root() -> (TempDir, TrustBundle, Signer) {
+    let root = TempDir::new().unwrap();
+    let signer = Signer::from_base64("provision-worker", &generate_key().unwrap()).unwrap();
+    let instance_id = InstanceId::generate();
+    let bundle = TrustBundle {
+        instance_id,
+        enrolment_secret: STANDARD.encode(signer.enrolment_secret(instance_id)),
+        keys: vec![signer.trusted_key(ALL_SCOPES.to_vec())],
+    };
+    write_bundle(root.path(), &bundle);
+    (root, bundle, signer)
+}
+
+pub fn write_bundle(root: &Path, bundle: &TrustBundle) {
+    std::fs::create_dir_all(root.join("agent")).unwrap();
+    std::fs::write(root.join("agent/trust.json"), serde_json::to_vec(bundle).unwrap()).unwrap();
+}
+
+pub fn command(root: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zlh-agent"));
+    command.args(["run", "--listen", "127.0.0.1:0", "--root"]).arg(root);
+    command.env("ZLH_AGENT_BACKOFF_MS", "20").env("ZLH_TEST_SECRET", "not-for-games");
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
+}
+
+fn launch(root: &Path) -> (Child, String) {
+    let mut child = command(root).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let address = lines
+        .find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(&line).ok()?;
+            (line["message"] == "listening").then(|| line["address"].as_str().unwrap().to_owned())
+        })
+        .expect("the agent says where it listens");
+    // Its log must be read on, or it would wait for room in the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, format!("https://{address}"))
+}
+
+impl TestAgent {
+    pub fn start() -> Self {
+        let (root, bundle, signer) = trusted_root();
+        let client = Client::builder()
+            .danger_accept_invalid_certs(true)
+            .tls_info(true)
+            .no_proxy()
+            .timeout(PATIENCE)
+            .build()
+            .unwrap();
+        let (child, url) = launch(root.path());
+        Self { root, bundle, signer, url, client, child: Some(child) }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.root.path().join("data")
+    }
+
+    /// As `kill -9` does.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("running");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap()
+    }
+
+    pub fn boot_again(&mut self) {
+        assert!(self.child.is_none(), "still running");
+        let (child, url) = launch(self.root.path());
+        (self.child, self.url) = (Some(child), url);
+    }
+
+    pub fn token(&self, scope: Scope) -> String {
+        self.signer.sign(self.bundle.instance_id, scope, Utc::now())
+    }
+
+    pub async fn call(&self, method: Method, path: &str, scope: Scope, body: &impl Serialize) -> Response {
+        let request =
+            self.client.request(method, format!("{}{path}", self.url)).bearer_auth(self.token(scope));
+        request.json(body).send().await.unwrap()
+    }
+
+    pub async fn put(&self, spec: &ServiceSpec) -> Result<AgentStatus, (StatusCode, String)> {
+        answer(self.call(Method::PUT, "/v1/service", Scope::Install, spec).await).await
+    }
+
+    pub async fn power(&self, action: PowerAction) -> Result<AgentStatus, (StatusCode, String)> {
+        answer(self.call(Method::POST, "/v1/power", Scope::Power, &PowerRequest { action }).await).await
+    }
+
+    pub async fn status(&self) -> AgentStatus {
+        answer(self.call(Method::GET, "/v1/status", Scope::Observe, &()).await).await.unwrap()
+    }
+
+    pub async fn tail(&self) -> Vec<String> {
+        let response = self.call(Method::GET, "/v1/console/tail?lines=1000", Scope::Observe, &()).await;
+        response.json::<ConsoleTail>().await.unwrap().lines
+    }
+
+    /// Follows the status by long polls until `wanted`, and gives every state seen.
+    pub async fn follow(&self, wanted: impl Fn(&AgentStatus) -> bool) -> (AgentStatus, Vec<AgentState>) {
+        let end = Instant::now() + PATIENCE;
+        let (mut since, mut seen) = (0, Vec::new());
+        loop {
+            let path = format!("/v1/status?since={since}&wait_ms=5000");
+            let response = self.call(Method::GET, &path, Scope::Observe, &()).await;
+            let status: AgentStatus = answer(response).await.unwrap();
+            since = status.revision;
+            seen.push(status.state);
+            if wanted(&status) {
+                return (status, seen);
+            }
+            assert!(Instant::now() < end, "still {status:?}; output: {:?}", self.tail().await);
+        }
+    }
+
+    pub async fn until(&self, state: AgentState) -> AgentStatus {
+        self.follow(|status| status.state == state).await.0
+    }
+
+    /// Until the installation has ended, one way or the other.
+    pub async fn until_installed(&self) -> AgentStatus {
+        let ended = [AgentState::Stopped, AgentState::Error];
+        self.follow(|status| ended.contains(&status.state)).await.0
+    }
+
+    /// Installs and starts `spec` and waits for `state`.
+    pub async fn run(&self, spec: &ServiceSpec, state: AgentState) -> AgentStatus {
+        self.put(spec).await.unwrap();
+        assert_eq!(self.until_installed().await.error, None);
+        self.power(PowerAction::Start).await.unwrap();
+        self.until(state).await
+    }
+
+    /// Installs `steps` and waits for the end.
+    pub async fn install(&self, revision: &str, steps: Vec<InstallStep>) -> AgentStatus {
+        let spec = ServiceSpec { revision: revision.into(), install: steps, ..script("exit 0") };
+        self.put(&spec).await.unwrap();
+        self.until_installed().await
+    }
+}
+
+async fn answer(response: Response) -> Result<AgentStatus, (StatusCode, String)> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response.json().await.unwrap());
+    }
+    Err((status, response.json::<AgentProblem>().await.unwrap().code))
+}
+
+/// A game that is a shell script, ready when it prints `READY`, stopped by the line `stop`.
+pub fn script(text: &str) -> ServiceSpec {
+    ServiceSpec {
+        revision: "1".into(),
+        install: vec![],
+        run: RunSpec {
+            argv: vec!["/bin/sh".into(), "-c".into(), text.into()],
+            runtime: Runtime::None,
+            env: [("GREETING".to_owned(), "hello".to_owned())].into(),
+            stop: StopSpec { line: Some("stop".into()), grace_seconds: 20 },
+        },
+        ready: ReadySpec { probe: Probe::Log { pattern: "^READY$".into() }, deadline_seconds: 20 },
+    }
+}
+
+/// A script that is ready, says what it reads, and ends at `stop`.
+pub fn well_behaved() -> ServiceSpec {
+    script(
+        "echo READY; while read line; do echo \"got $line\"; [ \"$line\" = stop ] && echo bye > stopped && exit 0; done",
+    )
+}
+
+/// Whether a process with this id is there, and not only waits to be collected.
+pub fn is_alive(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+}
+
+/// Looks again and again until `holds`.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A process id that a script wrote to a file in the data folder.
+pub fn pid_in(file: &Path) -> u32 {
+    let mut pid = None;
+    eventually("a pid file", || {
+        pid = std::fs::read_to_string(file).ok().and_then(|text| text.strip_suffix('\n')?.parse().ok());
+        pid.is_some()
+    });
+    pid.unwrap()
+}
