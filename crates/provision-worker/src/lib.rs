@@ -1,0 +1,9 @@
+//! provision-worker: durable create and delete, step by step, undone cleanly when they fail.
+//!
+//! `saga` is what is done: the steps, each with its undo. `runner` is how: the claim, the journal, resuming after a
+//! crash, turning round, giving up loudly. `listen` is when: the queue's rings and the sweep.
+
+pub mod config;
+pub mod listen;
+pub mod runner;
+pub mod saga;

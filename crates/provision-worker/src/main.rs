@@ -1,0 +1,168 @@
+//! `zpack-provision-worker`: durable create and delete.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use domain::ids::OperationId;
+use integrations::{
+    Clock,
+    agent::AgentClient,
+    artifacts::HttpArtifacts,
+    edge::DirectEdge,
+    engine::local::{LocalConfig, LocalEngine},
+};
+use provision_worker::{
+    config::WorkerConfig,
+    listen,
+    runner::Runner,
+    saga::{ISSUER, Outside, standard},
+};
+use runtime::daemon::{self, About, Context};
+use store::{
+    Db,
+    queue::{Consumer, Heard, Queue, QueueName},
+};
+
+const ABOUT: About = About {
+    name: "zpack-provision-worker",
+    summary: "Durable create and delete of servers, step by step, undone cleanly when they fail.",
+    version: env!("CARGO_PKG_VERSION"),
+};
+
+/// How long a readiness check may take.
+const CHECK_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Longest silence of the sweep before the watchdog lets systemd restart the daemon.
+const SWEEP_SILENCE: Duration = Duration::from_mins(1);
+
+/// The same for the engine's supervision, which waits for agents that do not start.
+const SUPERVISION_SILENCE: Duration = Duration::from_mins(3);
+
+/// How long a catalogue is believed; the worker reads manifests, which are not cached.
+const CATALOG_TTL: Duration = Duration::from_mins(1);
+
+#[derive(Subcommand)]
+enum Command {
+    /// Let a stuck operation go on, once what was in its way is mended
+    Resume {
+        /// The operation's id
+        operation: OperationId,
+    },
+}
+
+fn main() -> ExitCode {
+    daemon::run_with_commands(ABOUT, serve, async |Command::Resume { operation }, config: WorkerConfig| {
+        let resumed =
+            store::operations::resume_stuck(&connect(&config)?, operation, "operator:command-line").await?;
+        anyhow::ensure!(resumed, "operation {operation} is not stuck");
+        println!("operation {operation} goes on");
+        Ok(())
+    })
+}
+
+async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
+    let db = connect(&config)?;
+    let queue = Queue::new(&config.redis.url, &config.redis.queue_prefix, QueueName::Provisioning)?;
+    let clock: Clock = {
+        let clock = context.clock();
+        Arc::new(move || clock.now())
+    };
+    let engine = open_engine(&config, clock.clone()).await?;
+    let outside = outside(&config, engine.clone(), clock.clone())?;
+
+    let checked = db.clone();
+    context.readiness().check("database", CHECK_DEADLINE, move || {
+        let db = checked.clone();
+        async move { db.ping().await }
+    });
+    let shutdown = context.shutdown();
+    let supervising = shutdown.clone();
+    let looks = context.heartbeat("engine supervision", SUPERVISION_SILENCE);
+    context.spawn_service("engine supervision", async move {
+        engine.supervise(supervising, || looks.beat()).await;
+        Ok(())
+    });
+    register_node(&db, &config, &clock, &shutdown).await?;
+
+    let owner = format!("{ISSUER}-{}", uuid::Uuid::now_v7());
+    let runner = Runner::new(db.clone(), outside, standard(), &owner);
+    let on_ring =
+        listen::on_ring(runner, config.provisioning.concurrency, context.tasks().clone(), shutdown.clone());
+    let consumer = Consumer::new(db.clone(), queue.clone(), &owner, on_ring);
+    let heard = consumer.heard();
+    context.readiness().check("queue", CHECK_DEADLINE, move || {
+        let heard = *heard.borrow();
+        async move {
+            if heard == Heard::Listening { Ok(()) } else { Err("the queue is away; operations wait for it") }
+        }
+    });
+    let consuming = shutdown.clone();
+    context.spawn_service("queue consumer", async move {
+        consuming.run_until_cancelled(consumer.run()).await;
+        Ok(())
+    });
+    let heartbeat = context.heartbeat("sweep", SWEEP_SILENCE);
+    let sweeping = shutdown.clone();
+    context.spawn_service("sweep", async move {
+        listen::sweep(db, queue, heartbeat, sweeping).await;
+        Ok(())
+    });
+    context.ready();
+    shutdown.cancelled().await;
+    Ok(())
+}
+
+fn connect(config: &WorkerConfig) -> anyhow::Result<Db> {
+    let section = &config.database;
+    Ok(Db::connect_lazy(&section.url, ABOUT.name, section.max_connections, section.acquire_timeout())?)
+}
+
+async fn open_engine(config: &WorkerConfig, clock: Clock) -> anyhow::Result<LocalEngine> {
+    let section = &config.engine;
+    let local = LocalConfig {
+        root: section.root.clone(),
+        agent_program: section.agent_program.clone(),
+        isolation: section.isolation,
+        visible: section.visible.clone(),
+        clock,
+    };
+    LocalEngine::open(local).await.context("the local engine could not be opened")
+}
+
+fn outside(config: &WorkerConfig, engine: LocalEngine, clock: Clock) -> anyhow::Result<Outside> {
+    let signer = Arc::new(config.agent.signer(ISSUER)?);
+    Ok(Outside {
+        engine: Arc::new(engine),
+        agents: Arc::new(AgentClient::new(signer.clone(), clock)),
+        artifacts: Arc::new(HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL)?),
+        edge: Arc::new(DirectEdge::new(config.engine.public_host.clone())),
+        bind_address: config.engine.bind_address,
+        signer,
+        trusted: config.trust.keys()?,
+    })
+}
+
+/// Presents this machine as a node. Waits while the database is away.
+async fn register_node(
+    db: &Db,
+    config: &WorkerConfig,
+    clock: &Clock,
+    shutdown: &tokio_util::sync::CancellationToken,
+) -> anyhow::Result<()> {
+    let node = config.engine.node();
+    while !shutdown.is_cancelled() {
+        match store::nodes::register(db, &node, clock()).await {
+            Ok(id) => {
+                tracing::info!(node = node.name, %id, "node registered");
+                return Ok(());
+            }
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(error = ?error, "the database is away; waiting for it");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error).context("the node could not be registered"),
+        }
+    }
+    Ok(())
+}

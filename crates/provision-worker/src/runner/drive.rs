@@ -1,0 +1,269 @@
+//! Forward along the steps, or back.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::operation::{
+    Failure, MAX_FORWARD_ATTEMPTS, MAX_INTERRUPTIONS, OperationState, Recovery, StepName, StepState,
+    forward_delay_seconds,
+};
+use store::{
+    StoreError,
+    operations::{self, Claim, StepRow},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::saga::{Step, StepError, Steps, Work};
+
+/// Tries of one undo within one go. It is idempotent, so trying again is safe.
+const UNDO_TRIES: u32 = 3;
+
+/// Longest run of one undo.
+const UNDO_DEADLINE: Duration = Duration::from_mins(1);
+
+/// How a worker's go at an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// All steps took effect.
+    Succeeded,
+    /// Failed, and everything is undone.
+    Failed,
+    /// Something may be left; a person must look.
+    Stuck,
+    /// It will be tried again.
+    Later,
+    /// The shutdown came first.
+    Interrupted,
+    /// It is another worker's.
+    LeaseLost,
+}
+
+impl Ended {
+    /// For metrics and the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Stuck => "stuck",
+            Self::Later => "later",
+            Self::Interrupted => "interrupted",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
+}
+
+pub(super) struct Drive<'a> {
+    pub(super) work: &'a Work,
+    pub(super) claim: &'a Claim,
+    pub(super) steps: &'a Steps,
+    pub(super) shutdown: &'a CancellationToken,
+}
+
+/// Waits a moment before a row is asked for or written again. Bounded by the lease: whoever keeps it ends the wait.
+pub(super) async fn pause_after(error: &StoreError) {
+    tracing::warn!(error = ?error, "the database did not do it; trying again");
+    tokio::time::sleep(Duration::from_millis(250)).await;
+}
+
+/// Writes a row, through outages of the database shorter than the lease. The statement names the lease's term, so
+/// that repeating it is safe.
+macro_rules! persist {
+    ($write:expr) => {
+        loop {
+            match $write.await {
+                Ok(done) => break done,
+                Err(error) if error.is_unavailable() => pause_after(&error).await,
+                Err(StoreError::LeaseLost) => return Ended::LeaseLost,
+                Err(error) => {
+                    tracing::error!(error = ?error, "a row could not be written; the lease will run out");
+                    return Ended::LeaseLost;
+                }
+            }
+        }
+    };
+}
+
+impl Drive<'_> {
+    pub(super) async fn run(&self) -> Ended {
+        let operation = &self.claim.operation;
+        let journal = persist!(operations::steps(&self.work.db, operation));
+        let recovery = operation.kind.recovery();
+        if operation.state == OperationState::Undoing {
+            if operation.interruptions >= 2 * MAX_INTERRUPTIONS {
+                return self.stuck("interrupted_undo", "Cleaning up was interrupted again and again.").await;
+            }
+            return self.go_back(&journal).await;
+        }
+        match recovery {
+            Recovery::Backward if operation.interruptions >= MAX_INTERRUPTIONS => {
+                let message = "Setting up the server was interrupted repeatedly on our side. Everything was undone; \
+                               please try again.";
+                self.turn_round(Failure::new("interrupted", message)).await
+            }
+            Recovery::Forward
+                if operation.interruptions + self.claim.failed_attempts >= MAX_FORWARD_ATTEMPTS =>
+            {
+                self.stuck("delete_failed", "Removing the server failed again and again.").await
+            }
+            _ => self.go_forward(&journal).await,
+        }
+    }
+
+    async fn go_forward(&self, journal: &[StepRow]) -> Ended {
+        let (work, kind) = (self.work, self.claim.operation.kind);
+        for name in kind.steps() {
+            if journal.iter().any(|row| row.name == *name && row.state == StepState::Applied) {
+                continue;
+            }
+            if self.shutdown.is_cancelled() {
+                return Ended::Interrupted;
+            }
+            persist!(operations::begin_step(&work.db, &work.lease, kind, *name));
+            let began = tokio::time::Instant::now();
+            let outcome = self.apply(*name).await;
+            metrics::histogram!("zlh_step_seconds", "step" => name.as_str())
+                .record(began.elapsed().as_secs_f64());
+            match outcome {
+                Ok(()) if Some(name) == kind.steps().last() => return Ended::Succeeded,
+                Ok(()) => persist!(operations::end_step(&work.db, &work.lease, *name)),
+                Err(failure) => return self.fail(*name, failure).await,
+            }
+        }
+        // Every step was applied and yet the operation had not ended: the last step's transaction says so itself.
+        tracing::error!("all steps are applied, but the operation is not ended");
+        Ended::LeaseLost
+    }
+
+    /// Applies a step, through outages of the database.
+    async fn apply(&self, name: StepName) -> Result<(), Attempt> {
+        let step = (self.steps)(name);
+        loop {
+            match step.apply(self.work).await {
+                Ok(()) => return Ok(()),
+                Err(StepError::Store(StoreError::LeaseLost)) => return Err(Attempt::LeaseLost),
+                Err(StepError::Store(error)) if error.is_unavailable() => pause_after(&error).await,
+                Err(StepError::Store(error)) => return Err(StepError::internal(error).into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn fail(&self, name: StepName, attempt: Attempt) -> Ended {
+        let Attempt::Failed { failure, cause } = attempt else { return Ended::LeaseLost };
+        tracing::warn!(step = %name, code = failure.code, message = failure.message, cause, "a step failed");
+        match self.claim.operation.kind.recovery() {
+            Recovery::Backward => self.turn_round(failure).await,
+            Recovery::Forward => {
+                let delay = forward_delay_seconds(self.claim.failed_attempts);
+                persist!(operations::retry_later(&self.work.db, &self.work.lease, &failure, delay));
+                Ended::Later
+            }
+        }
+    }
+
+    async fn turn_round(&self, failure: Failure) -> Ended {
+        let work = self.work;
+        persist!(operations::begin_undo(&work.db, &work.lease, &failure));
+        let journal = persist!(operations::steps(&work.db, &self.claim.operation));
+        self.undo_all(&journal, failure).await
+    }
+
+    async fn go_back(&self, journal: &[StepRow]) -> Ended {
+        let reason = self.claim.operation.failure.clone();
+        self.undo_all(journal, reason.unwrap_or_else(|| Failure::new("internal", "Setting up failed."))).await
+    }
+
+    /// Undoes what was begun, newest first. One that fails does not keep the others from being undone.
+    async fn undo_all(&self, journal: &[StepRow], reason: Failure) -> Ended {
+        let work = self.work;
+        let mut failed = Vec::new();
+        for row in journal.iter().rev().filter(|row| row.state != StepState::Undone) {
+            let error = match self.undo(row.name).await {
+                Ok(()) => None,
+                Err(Attempt::LeaseLost) => return Ended::LeaseLost,
+                Err(Attempt::Failed { failure, cause }) => Some(format!("{}: {cause}", failure.code)),
+            };
+            persist!(operations::undo_step(&work.db, &work.lease, row.name, error.as_deref()));
+            failed.extend(error.map(|error| format!("{}: {error}", row.name)));
+        }
+        if failed.is_empty() {
+            persist!(operations::create_failed(&work.db, &work.lease, &reason));
+            return Ended::Failed;
+        }
+        tracing::error!(failed = ?failed, "undoing failed");
+        self.stuck(
+            "undo_failed",
+            &format!("{} Cleaning up failed as well; we have been told.", reason.message),
+        )
+        .await
+    }
+
+    async fn undo(&self, name: StepName) -> Result<(), Attempt> {
+        let step = (self.steps)(name);
+        let mut tries = 0;
+        loop {
+            let outcome = tokio::time::timeout(UNDO_DEADLINE, undo_once(&step, self.work)).await;
+            let attempt = match outcome {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(Attempt::LeaseLost)) => return Err(Attempt::LeaseLost),
+                Ok(Err(attempt)) => attempt,
+                Err(_) => StepError::internal("the undo did not end within its deadline").into(),
+            };
+            tries += 1;
+            if tries == UNDO_TRIES {
+                return Err(attempt);
+            }
+            tracing::warn!(step = %name, attempt = ?attempt, "an undo failed; trying again");
+            tokio::time::sleep(Duration::from_millis(250 * u64::from(tries))).await;
+        }
+    }
+
+    async fn stuck(&self, code: &str, message: &str) -> Ended {
+        let failure = Failure::new(code, message);
+        persist!(operations::park_stuck(&self.work.db, &self.work.lease, &failure));
+        tracing::error!(code, "the operation is stuck: see its steps, mend the cause, then resume it");
+        Ended::Stuck
+    }
+}
+
+async fn undo_once(step: &Arc<dyn Step>, work: &Work) -> Result<(), Attempt> {
+    loop {
+        match step.undo(work).await {
+            Ok(()) => return Ok(()),
+            Err(StepError::Store(StoreError::LeaseLost)) => return Err(Attempt::LeaseLost),
+            Err(StepError::Store(error)) if error.is_unavailable() => pause_after(&error).await,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// A step's failure as the runner handles it.
+#[derive(Debug)]
+enum Attempt {
+    /// Somebody else has the operation.
+    LeaseLost,
+    /// The step cannot be done.
+    Failed {
+        /// For the customer.
+        failure: Failure,
+        /// For the log and the journal.
+        cause: String,
+    },
+}
+
+impl From<StepError> for Attempt {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Store(StoreError::LeaseLost) => Self::LeaseLost,
+            StepError::Store(error) => StepError::internal(error).into(),
+            StepError::Failed { failure, cause } => {
+                let cause = cause.map_or_else(|| failure.message.clone(), |cause| chain(cause.as_ref()));
+                Self::Failed { failure, cause }
+            }
+        }
+    }
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let errors = std::iter::successors(Some(error), |error| error.source());
+    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,121 @@
+//! Why a step failed: a reason for the customer, a cause for the log.
+
+use domain::{
+    agent::{AgentFault, FaultCode},
+    operation::Failure,
+};
+use integrations::{
+    agent::AgentError,
+    artifacts::ArtifactError,
+    edge::EdgeError,
+    engine::{EngineError, EngineErrorKind},
+};
+use store::StoreError;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A step's failure.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The step cannot be done; the operation turns round.
+    #[error("{}: {}", failure.code, failure.message)]
+    Failed {
+        /// For the customer.
+        failure: Failure,
+        /// For the log.
+        #[source]
+        cause: Option<Cause>,
+    },
+    /// The row could not be read or written. Says nothing about the step.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StepError {
+    /// A failure that a customer understands.
+    pub fn failed(code: &str, message: impl Into<String>) -> Self {
+        Self::Failed { failure: Failure::new(code, message), cause: None }
+    }
+
+    /// A failure of ours. The customer learns that it was not their fault; the log has the cause.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        let message = "Something went wrong on our side. Nothing of yours was changed; please try again, and tell \
+                       support the operation's number if it happens again.";
+        Self::Failed { failure: Failure::new("internal", message), cause: Some(cause.into()) }
+    }
+
+    fn because(code: &str, message: &str, cause: impl Into<Cause>) -> Self {
+        Self::Failed { failure: Failure::new(code, message), cause: Some(cause.into()) }
+    }
+}
+
+impl From<EngineError> for StepError {
+    fn from(error: EngineError) -> Self {
+        match error.kind() {
+            EngineErrorKind::NoCapacity => Self::because(
+                "no_capacity",
+                "The machine that was chosen for the server is full. Please try again.",
+                error,
+            ),
+            EngineErrorKind::Transient => Self::because(
+                "engine_unavailable",
+                "The machine for the server does not answer. Please try again later.",
+                error,
+            ),
+            _ => Self::internal(error),
+        }
+    }
+}
+
+impl From<AgentError> for StepError {
+    fn from(error: AgentError) -> Self {
+        if error.is_transient() {
+            return Self::because(
+                "agent_unreachable",
+                "The server's container does not answer. Please try again.",
+                error,
+            );
+        }
+        Self::internal(error)
+    }
+}
+
+impl From<ArtifactError> for StepError {
+    fn from(error: ArtifactError) -> Self {
+        if error.is_transient() {
+            let message = "The source of the game's files does not answer. Please try again later.";
+            return Self::because("artifact_unreachable", message, error);
+        }
+        Self::internal(error)
+    }
+}
+
+impl From<EdgeError> for StepError {
+    fn from(error: EdgeError) -> Self {
+        Self::because(
+            "edge_failed",
+            "The server runs, but could not be made reachable at its address.",
+            error,
+        )
+    }
+}
+
+impl From<AgentFault> for StepError {
+    fn from(fault: AgentFault) -> Self {
+        let code = match fault.code {
+            FaultCode::ArtifactMissing => "artifact_missing",
+            FaultCode::ArtifactUnreachable => "artifact_unreachable",
+            FaultCode::ArtifactCorrupt => "artifact_corrupt",
+            FaultCode::RuntimeMissing => "runtime_missing",
+            FaultCode::InstallFailed => "install_failed",
+            FaultCode::CrashedAtStart => "crashed_at_start",
+            FaultCode::NotReadyInTime => "not_ready_in_time",
+            FaultCode::CrashLoop => "crash_loop",
+        };
+        let mut message = fault.message;
+        if let Some(last) = fault.last_output.iter().rev().find(|line| !line.trim().is_empty()) {
+            message = format!("{message} Its last line was: {last}");
+        }
+        Self::failed(code, message)
+    }
+}

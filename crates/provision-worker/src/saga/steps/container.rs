@@ -1,0 +1,82 @@
+//! The container: made, started, stopped, removed.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use integrations::engine::ContainerSpec;
+
+use crate::saga::{Step, StepError, Work};
+
+/// How long a container may take to stop by itself; its agent stops the game meanwhile.
+const STOP_GRACE: Duration = Duration::from_secs(15);
+
+/// Processes and threads of a container. A JVM has some dozens; a fork bomb has more.
+const PIDS: u32 = 512;
+
+/// Makes the container, stopped, with its trust bundle in it.
+pub(super) struct Create;
+
+#[async_trait]
+impl Step for Create {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        let instance = &work.instance;
+        let spec = ContainerSpec {
+            instance_id: work.id(),
+            name: instance.hostname.clone(),
+            resources: instance.resources,
+            pids: PIDS,
+            ports: instance.ports.clone(),
+            agent_port: work.agent_port()?,
+            trust: work.trust(),
+        };
+        Ok(work.outside.engine.create(&spec).await?)
+    }
+
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        Ok(work.outside.engine.delete(work.id()).await?)
+    }
+}
+
+/// Starts the container, and with it the agent.
+pub(super) struct Start;
+
+#[async_trait]
+impl Step for Start {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        Ok(work.outside.engine.start(work.id()).await?)
+    }
+
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        Ok(work.outside.engine.stop(work.id(), STOP_GRACE).await?)
+    }
+}
+
+/// Stops the container.
+pub(super) struct Stop;
+
+#[async_trait]
+impl Step for Stop {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        Ok(work.outside.engine.stop(work.id(), STOP_GRACE).await?)
+    }
+
+    /// A delete does not turn round.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Removes the container with all its data.
+pub(super) struct Delete;
+
+#[async_trait]
+impl Step for Delete {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        Ok(work.outside.engine.delete(work.id()).await?)
+    }
+
+    /// A delete does not turn round.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}

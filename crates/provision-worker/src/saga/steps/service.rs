@@ -1,0 +1,190 @@
+//! The service in the container: installed, started, ready, stopped.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use async_trait::async_trait;
+use domain::{
+    agent::{AgentState, AgentStatus, PowerAction, ServiceSpec},
+    blueprint::{Blueprint, RenderInput, ResolvedArtifact, Variant},
+};
+
+use crate::saga::{
+    Step, StepError, Work,
+    wait::{Seen, fault, insist, is_down, watch},
+};
+
+/// How long an agent that was reachable a moment ago may take to take an order.
+const CALL_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Added to a blueprint's deadlines, so that the agent, which knows more, is the first to give up.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Gives the agent the blueprint's service and waits until it is installed.
+pub(super) struct Install;
+
+#[async_trait]
+impl Step for Install {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        let blueprint = work.blueprint().await?;
+        let variant = variant(&blueprint, work)?;
+        let spec = service_spec(work, &blueprint, variant).await?;
+        let agent = work.agent().await?;
+        insist(CALL_DEADLINE, || agent.put_service(&spec)).await?;
+        let deadline = Duration::from_secs(variant.install_deadline_seconds);
+        let late =
+            || StepError::failed("install_too_slow", "Installing the game took too long. Please try again.");
+        watch(work, &agent, deadline, late, |status| match status.state {
+            _ if status.installed_revision.as_ref() == Some(&spec.revision) => Seen::Done,
+            AgentState::Error => Seen::Failed(fault(status)),
+            _ => Seen::Going(installing(status)),
+        })
+        .await
+    }
+
+    /// What was installed goes with the container.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Asks the agent to start the service.
+pub(super) struct Start;
+
+#[async_trait]
+impl Step for Start {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        let agent = work.agent().await?;
+        insist(CALL_DEADLINE, || agent.power(PowerAction::Start)).await?;
+        Ok(())
+    }
+
+    /// The process goes with the container.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Waits until the service answers as its blueprint says.
+pub(super) struct AwaitReady;
+
+#[async_trait]
+impl Step for AwaitReady {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        let blueprint = work.blueprint().await?;
+        let seconds = variant(&blueprint, work)?.ready.deadline_seconds;
+        let deadline = Duration::from_secs(seconds) + SLACK;
+        let late = || {
+            let message = format!("The server was not ready within {seconds} seconds.");
+            StepError::failed("not_ready_in_time", message)
+        };
+        let agent = work.agent().await?;
+        watch(work, &agent, deadline, late, |status| match status.state {
+            AgentState::Running => Seen::Done,
+            AgentState::Starting | AgentState::Stopping => Seen::Going(None),
+            _ => Seen::Failed(fault(status)),
+        })
+        .await
+    }
+
+    /// Waiting has no effect.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+/// Stops the service as its blueprint says, so that it can save. If its agent is away, stopping the container does it.
+pub(super) struct Stop;
+
+#[async_trait]
+impl Step for Stop {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        if work.instance.agent_fingerprint.is_none()
+            || work.outside.engine.inspect(work.id()).await?.is_none()
+        {
+            return Ok(());
+        }
+        match stop(work).await {
+            Err(StepError::Failed { failure, cause }) => {
+                tracing::warn!(code = failure.code, cause = ?cause, "the service did not stop; the container's stop will do it");
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A delete does not turn round.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}
+
+async fn stop(work: &Work) -> Result<(), StepError> {
+    let blueprint = work.blueprint().await?;
+    let grace = Duration::from_secs(variant(&blueprint, work)?.run.stop_grace_seconds) + SLACK;
+    let agent = work.agent().await?;
+    agent.power(PowerAction::Stop).await?;
+    let late = || StepError::failed("stop_too_slow", "The server did not stop in time.");
+    let judge = |status: &AgentStatus| if is_down(status.state) { Seen::Done } else { Seen::Going(None) };
+    watch(work, &agent, grace, late, judge).await
+}
+
+fn variant<'b>(blueprint: &'b Blueprint, work: &Work) -> Result<&'b Variant, StepError> {
+    let variant = blueprint.variant(&work.instance.variant);
+    variant.ok_or_else(|| StepError::internal("the blueprint has no such variant"))
+}
+
+fn installing(status: &AgentStatus) -> Option<String> {
+    let step = status.install_step.clone()?;
+    Some(status.progress.map_or(step.clone(), |percent| format!("{step} ({percent} %)")))
+}
+
+async fn service_spec(
+    work: &Work,
+    blueprint: &Blueprint,
+    variant: &Variant,
+) -> Result<ServiceSpec, StepError> {
+    let instance = &work.instance;
+    let artifacts = resolve(work, &blueprint.id, variant).await?;
+    let bind_address = work.outside.bind_address.to_string();
+    let input = RenderInput {
+        bind_address: &bind_address,
+        variant: &instance.variant,
+        version: &instance.version,
+        name: &instance.name,
+        hostname: &instance.hostname,
+        memory_mib: instance.resources.memory_mib,
+        ports: &instance.ports,
+        artifacts: &artifacts,
+    };
+    blueprint.render(&input).map_err(StepError::internal)
+}
+
+/// Where the variant's files are and how they are known: from the source's manifest, so that an agent downloads
+/// only what the control plane has named.
+async fn resolve(
+    work: &Work,
+    game: &str,
+    variant: &Variant,
+) -> Result<BTreeMap<String, ResolvedArtifact>, StepError> {
+    let version = &work.instance.version;
+    let missing = || {
+        let message = format!(
+            "Version {version} of {} is not available any more. Please choose another.",
+            variant.name
+        );
+        StepError::failed("artifact_missing", message)
+    };
+    let mut found = BTreeMap::new();
+    if variant.artifacts().next().is_none() {
+        return Ok(found);
+    }
+    let source = &work.outside.artifacts;
+    let manifest = source.manifest(game, &variant.id, version).await?.ok_or_else(missing)?;
+    for name in variant.artifacts() {
+        let file = manifest.file(name).ok_or_else(missing)?;
+        let url = source.url(game, &variant.id, version, name)?;
+        let artifact = ResolvedArtifact { url, sha256: file.sha256.clone(), size: file.size };
+        found.insert(name.to_owned(), artifact);
+    }
+    Ok(found)
+}
