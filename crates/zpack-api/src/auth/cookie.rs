@@ -1,0 +1,40 @@
+//! The session cookie. On https it is `__Host-`: the browser accepts it from this very host over TLS only.
+
+use axum::http::{HeaderMap, HeaderValue, header};
+
+use super::Secret;
+use crate::app::App;
+
+/// A header for a response.
+pub type SetCookie = [(header::HeaderName, HeaderValue); 1];
+
+/// The cookie's name: browsers refuse `__Host-` without TLS, which a development machine does not have.
+fn name(app: &App) -> &'static str {
+    if app.public_url.is_https() { "__Host-zlh_session" } else { "zlh_session" }
+}
+
+/// The token that a request's cookie carries.
+pub fn token(app: &App, headers: &HeaderMap) -> Option<Secret> {
+    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut ours = pairs.filter(|(key, _)| *key == name(app)).filter_map(|(_, value)| Secret::given(value));
+    ours.next()
+}
+
+/// The header that gives a browser its token. It keeps it for the session's longest life; the server ends it earlier.
+pub fn set(app: &App, token: &Secret) -> SetCookie {
+    header_with(app, token.expose(), app.session_life.absolute.num_seconds())
+}
+
+/// The header that takes it away.
+pub fn clear(app: &App) -> SetCookie {
+    header_with(app, "", 0)
+}
+
+fn header_with(app: &App, value: &str, max_age: i64) -> SetCookie {
+    let secure = if app.public_url.is_https() { "; Secure" } else { "" };
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}", name(app));
+    let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    [(header::SET_COOKIE, value)]
+}

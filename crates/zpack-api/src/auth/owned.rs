@@ -1,0 +1,66 @@
+//! Things of the caller's own, loaded by the id in the path and by their owner.
+
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use domain::{
+    ids::{CustomerId, InstanceId, OperationId},
+    instance::Instance,
+    operation::Operation,
+};
+use serde::de::DeserializeOwned;
+use store::{Db, StoreError};
+
+use super::{May, Permission};
+use crate::{app::App, problem::Problem};
+
+/// Something that belongs to a customer.
+pub trait Ownable: Sized + Send {
+    /// What it is found by.
+    type Id: DeserializeOwned + Send;
+
+    /// The customer's thing with this id; `None` for somebody else's just as for one that does not exist.
+    fn load(
+        db: &Db,
+        owner: CustomerId,
+        id: Self::Id,
+    ) -> impl Future<Output = Result<Option<Self>, StoreError>> + Send;
+}
+
+/// A thing of the caller's, who may do P. The path must have exactly one parameter: its id.
+pub struct Owned<T, P> {
+    /// The thing as it was when the request came in.
+    pub it: T,
+    /// Its owner.
+    pub caller: May<P>,
+}
+
+impl<T: Ownable, P: Permission> FromRequestParts<App> for Owned<T, P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = May::<P>::from_request_parts(parts, app).await?;
+        // What is no id names nothing.
+        let Path(id) =
+            Path::<T::Id>::from_request_parts(parts, app).await.map_err(|_| Problem::not_found())?;
+        let it = T::load(&app.db, caller.customer.id, id).await?.ok_or_else(Problem::not_found)?;
+        Ok(Self { it, caller })
+    }
+}
+
+impl Ownable for Instance {
+    type Id = InstanceId;
+
+    async fn load(db: &Db, owner: CustomerId, id: InstanceId) -> Result<Option<Self>, StoreError> {
+        store::instances::get(db, owner, id).await
+    }
+}
+
+impl Ownable for Operation {
+    type Id = OperationId;
+
+    async fn load(db: &Db, owner: CustomerId, id: OperationId) -> Result<Option<Self>, StoreError> {
+        store::operations::get(db, owner, id).await
+    }
+}

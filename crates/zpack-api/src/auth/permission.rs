@@ -1,0 +1,87 @@
+//! Permissions as types: what a handler's caller may do stands in its signature.
+
+use std::{marker::PhantomData, ops::Deref};
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+use domain::account::{ApiScope, Customer, Role};
+
+use super::{Caller, SignedIn};
+use crate::{
+    app::App,
+    problem::{Code, Problem},
+};
+
+/// Something that a caller may or may not do.
+pub trait Permission: Send + Sync + 'static {
+    /// The scope that an API key needs for it.
+    const SCOPE: ApiScope;
+}
+
+macro_rules! permissions {
+    ($($(#[$doc:meta])* $name:ident = $scope:ident,)+) => {
+        $($(#[$doc])* #[derive(Clone, Copy, Debug)] pub enum $name {}
+        impl Permission for $name { const SCOPE: ApiScope = ApiScope::$scope; })+
+    };
+}
+
+permissions! {
+    /// To see instances, operations, events and the catalogue.
+    ReadInstances = InstancesRead,
+    /// To create, rename and delete instances.
+    WriteInstances = InstancesWrite,
+    /// To switch instances.
+    PowerInstances = InstancesPower,
+    /// To see the account.
+    ReadAccount = AccountRead,
+}
+
+/// A caller who may do P.
+#[derive(Clone, Debug)]
+pub struct May<P> {
+    caller: Caller,
+    permission: PhantomData<P>,
+}
+
+impl<P> Deref for May<P> {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl<P: Permission> FromRequestParts<App> for May<P> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        if caller.has(P::SCOPE) {
+            return Ok(Self { caller, permission: PhantomData });
+        }
+        Err(Problem::new(Code::ScopeMissing, format!("The API key would need the scope {}.", P::SCOPE)))
+    }
+}
+
+/// A signed-in operator.
+#[derive(Clone, Debug)]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "that attribute would let the handlers of this crate make one"
+)]
+pub struct Operator {
+    /// Their account.
+    pub customer: Customer,
+    _made_here: (),
+}
+
+impl FromRequestParts<App> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let SignedIn { customer, .. } = SignedIn::from_request_parts(parts, app).await?;
+        match customer.role {
+            Role::Operator => Ok(Self { customer, _made_here: () }),
+            Role::Customer => Err(Problem::new(Code::OperatorOnly, "Your account is a customer's.")),
+        }
+    }
+}

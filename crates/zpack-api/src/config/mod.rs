@@ -1,0 +1,106 @@
+//! The configuration of zpack-api: the shared sections and its own.
+
+mod api;
+mod catalogue;
+mod network;
+mod public_url;
+mod rate_limits;
+
+use runtime::config::{
+    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ProcessSection,
+    RedisSection, Section,
+};
+use serde::{Deserialize, Serialize};
+
+pub use api::ApiSection;
+pub use catalogue::CatalogueSection;
+pub use network::Network;
+pub use public_url::PublicUrl;
+pub use rate_limits::RateLimitsSection;
+
+/// All of it. Default ports: 8080 for the API, 9180 for health.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiConfig {
+    /// `[api]`
+    pub api: ApiSection,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimitsSection,
+    /// `[catalogue]`
+    pub catalogue: CatalogueSection,
+    /// `[artifacts]`
+    pub artifacts: ArtifactsSection,
+    /// `[agent]`
+    pub agent: AgentSection,
+    /// `[database]`
+    pub database: DatabaseSection,
+    /// `[redis]`
+    pub redis: RedisSection,
+    /// `[logging]`
+    pub logging: LoggingSection,
+    /// `[health]`
+    pub health: HealthSection,
+    /// `[process]`
+    pub process: ProcessSection,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            api: ApiSection::default(),
+            rate_limits: RateLimitsSection::default(),
+            catalogue: CatalogueSection::default(),
+            artifacts: ArtifactsSection::default(),
+            agent: AgentSection::default(),
+            // A client is told after two seconds that the database is away, rather than left to wait.
+            database: DatabaseSection { acquire_timeout_ms: 2_000, ..DatabaseSection::default() },
+            redis: RedisSection::default(),
+            logging: LoggingSection::default(),
+            health: HealthSection::on(9180),
+            process: ProcessSection::default(),
+        }
+    }
+}
+
+impl Config for ApiConfig {
+    fn sections(&self) -> Vec<&dyn Section> {
+        vec![
+            &self.api,
+            &self.rate_limits,
+            &self.catalogue,
+            &self.artifacts,
+            &self.agent,
+            &self.database,
+            &self.redis,
+            &self.logging,
+            &self.health,
+            &self.process,
+        ]
+    }
+
+    fn logging(&self) -> &LoggingSection {
+        &self.logging
+    }
+
+    fn health(&self) -> &HealthSection {
+        &self.health
+    }
+
+    fn process(&self) -> &ProcessSection {
+        &self.process
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::config::assert_described;
+
+    use super::*;
+
+    #[test]
+    fn every_section_is_described_as_it_is() {
+        assert_described::<ApiSection>();
+        assert_described::<RateLimitsSection>();
+        assert_described::<CatalogueSection>();
+    }
+}

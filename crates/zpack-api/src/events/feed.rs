@@ -1,0 +1,108 @@
+//! What feeds the streams: one listener on Postgres, and one look at the streams' credentials every few seconds.
+
+use std::{collections::HashSet, time::Duration};
+
+use domain::operation::OperationState;
+use store::{
+    StoreError,
+    accounts::sessions,
+    events::{Event, Heard, Listener},
+};
+
+use super::hub::{CredentialId, Message};
+use crate::{
+    app::App,
+    view::{InstanceView, OperationView},
+};
+
+/// Until the listener connects again after a failure.
+const RECONNECT: Duration = Duration::from_secs(1);
+/// A stream ends at most this much, and the look's own time, after its session or key.
+const CREDENTIALS_EVERY: Duration = Duration::from_secs(3);
+
+/// Listens for as long as the process lives. Whenever it may have missed something, everybody starts over.
+pub async fn run_feed(app: App) {
+    loop {
+        if let Err(error) = listen(&app).await {
+            tracing::warn!(error = ?error, "events are interrupted");
+        }
+        tokio::time::sleep(RECONNECT).await;
+    }
+}
+
+async fn listen(app: &App) -> Result<(), StoreError> {
+    let mut listener = Listener::connect(&app.db).await?;
+    app.events.resync_all();
+    loop {
+        match listener.next().await? {
+            Heard::Resync => app.events.resync_all(),
+            Heard::Event(event) if app.events.listens(event.customer_id) => {
+                if let Err(error) = tell(app, event).await {
+                    tracing::warn!(error = ?error, "what an event is about could not be read");
+                    app.events.tell(event.customer_id, Message::Resync);
+                }
+            }
+            Heard::Event(_) => {}
+        }
+    }
+}
+
+/// Reads what has changed once, however many streams it goes to.
+async fn tell(app: &App, event: Event) -> Result<(), StoreError> {
+    let Event { customer_id, instance_id, operation_id } = event;
+    let mut with_instance = operation_id.is_none();
+    if let Some(id) = operation_id
+        && let Some(operation) = store::operations::get(&app.db, customer_id, id).await?
+    {
+        // An operation that begins or ends changes its instance's `active_operation`.
+        with_instance = operation.state == OperationState::Queued || !operation.state.is_active();
+        app.events.tell(customer_id, Message::Operation(json(&OperationView::from(operation))));
+    }
+    if !with_instance {
+        return Ok(());
+    }
+    let message = match store::instances::get(&app.db, customer_id, instance_id).await? {
+        Some(instance) => Message::Instance(json(&InstanceView::from(instance))),
+        None => Message::InstanceDeleted(json(&serde_json::json!({ "id": instance_id }))),
+    };
+    app.events.tell(customer_id, message);
+    Ok(())
+}
+
+fn json(value: &impl serde::Serialize) -> std::sync::Arc<str> {
+    serde_json::to_string(value).unwrap_or_default().into()
+}
+
+/// Ends streams whose session or key has ended, for as long as the process lives. While the database is away nothing
+/// is told to anybody, so the streams may stay.
+pub async fn check_credentials(app: App) {
+    loop {
+        tokio::time::sleep(CREDENTIALS_EVERY).await;
+        let open = app.events.credentials();
+        if open.is_empty() {
+            continue;
+        }
+        match still_valid(&app, &open).await {
+            Ok(valid) => {
+                // Only those that were asked about: one opened meanwhile is asked about next time.
+                let ended: HashSet<_> = open.into_iter().filter(|id| !valid.contains(id)).collect();
+                app.events.end_unless(|id| !ended.contains(id));
+            }
+            Err(error) => tracing::warn!(error = ?error, "the streams' sessions could not be checked"),
+        }
+    }
+}
+
+async fn still_valid(app: &App, open: &[CredentialId]) -> Result<HashSet<CredentialId>, StoreError> {
+    let (mut session_ids, mut key_ids) = (Vec::new(), Vec::new());
+    for id in open {
+        match id {
+            CredentialId::Session(id) => session_ids.push(*id),
+            CredentialId::Key(id) => key_ids.push(*id),
+        }
+    }
+    let (session_ids, key_ids) =
+        sessions::still_valid(&app.db, &session_ids, &key_ids, app.clock.now()).await?;
+    let sessions = session_ids.into_iter().map(CredentialId::Session);
+    Ok(sessions.chain(key_ids.into_iter().map(CredentialId::Key)).collect())
+}

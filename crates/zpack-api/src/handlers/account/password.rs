@@ -1,0 +1,71 @@
+//! `POST /api/me/password`.
+
+use axum::{extract::State, http::StatusCode, response::IntoResponse};
+use garde::Validate;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use store::accounts::customers;
+use utoipa::ToSchema;
+
+use super::sessions::{self, Client};
+use crate::{
+    accounts::prove,
+    app::App,
+    auth::SignedIn,
+    extract::ValidJson,
+    http::ClientAddress,
+    password::check_password,
+    problem::{Code, Problem},
+    rules,
+};
+
+/// The old password and the new one.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangePassword {
+    /// The present one: a session that was left open is not enough.
+    #[garde(custom(rules::given_password))]
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 128)]
+    current_password: SecretString,
+    /// 10 to 128 characters, and not one that everybody tries first.
+    #[garde(custom(rules::chosen_password))]
+    #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
+    new_password: SecretString,
+}
+
+/// Changes the password. Every other session ends, and this one gets a new token.
+#[utoipa::path(
+    post, path = "/me/password", tag = "account", operation_id = "changePassword",
+    request_body = ChangePassword,
+    responses((status = 204, description = "Changed: see the cookie")),
+    security(("session" = []))
+)]
+pub async fn change_password(
+    State(app): State<App>,
+    SignedIn { customer, session, .. }: SignedIn,
+    address: ClientAddress,
+    client: Client,
+    ValidJson(body): ValidJson<ChangePassword>,
+) -> Result<impl IntoResponse, Problem> {
+    check_password(body.new_password.expose_secret(), &customer.email)
+        .map_err(|why| Problem::password("new_password", why))?;
+    app.rate_limits.login(address, &customer.email)?;
+    let account = customers::by_id(&app.db, customer.id).await?;
+    let proved = prove(&app, account, body.current_password).await?;
+    let old = proved.ok_or_else(wrong_password)?.password_hash;
+    let new = app.passwords.hash(body.new_password).await?;
+    if !customers::change_password(&app.db, customer.id, &old, &new, session.id, app.clock.now()).await? {
+        return Err(Problem::new(
+            Code::PasswordChanged,
+            "Another request was quicker. Sign in with that password.",
+        ));
+    }
+    let session = sessions::open(&app, customer.id, client).await?;
+    Ok((StatusCode::NO_CONTENT, session))
+}
+
+/// Not a 401: the session goes on.
+fn wrong_password() -> Problem {
+    let detail = "Nothing was changed, and you are still signed in. Mind capital letters.";
+    Problem::new(Code::WrongPassword, detail).field("current_password", "this is not the present password")
+}

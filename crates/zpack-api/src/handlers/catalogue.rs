@@ -1,0 +1,47 @@
+//! `/api/catalogue`: what can be ordered.
+
+use axum::{Json, extract::State};
+use domain::blueprint::Blueprint;
+
+use crate::{
+    app::App,
+    auth::{May, ReadInstances},
+    view::{BlueprintView, PlanView, VariantView},
+};
+
+/// Games and workspaces, with the versions that can be had at this moment.
+#[utoipa::path(
+    get, path = "/catalogue/blueprints", tag = "catalogue", operation_id = "listBlueprints",
+    responses((status = 200, body = Vec<BlueprintView>)),
+    security(("session" = []), ("api_key" = ["instances:read"]))
+)]
+pub async fn blueprints(State(app): State<App>, _: May<ReadInstances>) -> Json<Vec<BlueprintView>> {
+    let mut views = Vec::new();
+    for blueprint in app.catalogue.blueprints() {
+        views.push(BlueprintView::new(blueprint, variants(&app, blueprint).await));
+    }
+    Json(views)
+}
+
+/// A list that cannot be read is empty here, so that the games which do not need it can be ordered all the same.
+async fn variants(app: &App, blueprint: &Blueprint) -> Vec<VariantView> {
+    let mut views = Vec::new();
+    for variant in &blueprint.variants {
+        let versions = app.catalogue.versions(blueprint, variant).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the artifact source does not answer");
+            Vec::new()
+        });
+        views.push(VariantView::new(variant, versions));
+    }
+    views
+}
+
+/// Resources and prices.
+#[utoipa::path(
+    get, path = "/catalogue/plans", tag = "catalogue", operation_id = "listPlans",
+    responses((status = 200, body = Vec<PlanView>)),
+    security(("session" = []), ("api_key" = ["instances:read"]))
+)]
+pub async fn plans(State(app): State<App>, _: May<ReadInstances>) -> Json<Vec<PlanView>> {
+    Json(app.catalogue.plans().iter().map(Into::into).collect())
+}

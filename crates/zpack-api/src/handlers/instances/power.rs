@@ -1,0 +1,75 @@
+//! `POST /api/instances/{id}/power` and `GET /api/instances/{id}/status`.
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use domain::{agent::PowerAction, instance::Instance};
+use garde::Validate;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{
+    app::App,
+    auth::{Owned, PowerInstances, ReadInstances},
+    extract::ValidJson,
+    power,
+    problem::Problem,
+    view::{InstanceView, StatusView},
+};
+
+/// What is to be done.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// `start`, `stop` (asks it to end, and kills it after its grace), `restart`, or `kill` (at once).
+    #[garde(skip)]
+    #[schema(schema_with = action_schema)]
+    action: PowerAction,
+}
+
+fn action_schema() -> utoipa::openapi::Object {
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .enum_values(Some(["start", "stop", "restart", "kill"]))
+        .build()
+}
+
+/// A server whose power was switched.
+#[derive(serde::Serialize, ToSchema)]
+pub struct Switched {
+    /// As it is now.
+    instance: InstanceView,
+    /// What its agent answered.
+    status: StatusView,
+}
+
+/// Switches a server. The wish is stored first: what cannot be done now is not forgotten.
+#[utoipa::path(
+    post, path = "/instances/{id}/power", tag = "instances", operation_id = "switchInstance",
+    params(("id" = Uuid, Path)),
+    request_body = Power,
+    responses((status = 202, body = Switched)),
+    security(("session" = []), ("api_key" = ["instances:power"]))
+)]
+pub async fn switch(
+    State(app): State<App>,
+    Owned { it, caller }: Owned<Instance, PowerInstances>,
+    ValidJson(body): ValidJson<Power>,
+) -> Result<impl IntoResponse, Problem> {
+    let status = power::switch(&app, &it, body.action).await?;
+    let instance = store::instances::get(&app.db, caller.customer.id, it.id).await?;
+    let instance = instance.ok_or_else(Problem::not_found)?.into();
+    Ok((StatusCode::ACCEPTED, Json(Switched { instance, status: status.into() })))
+}
+
+/// What a server's agent says at this moment.
+#[utoipa::path(
+    get, path = "/instances/{id}/status", tag = "instances", operation_id = "instanceStatus",
+    params(("id" = Uuid, Path)),
+    responses((status = 200, body = StatusView)),
+    security(("session" = []), ("api_key" = ["instances:read"]))
+)]
+pub async fn status(
+    State(app): State<App>,
+    instance: Owned<Instance, ReadInstances>,
+) -> Result<Json<StatusView>, Problem> {
+    Ok(Json(power::status(&app, &instance.it).await?.into()))
+}

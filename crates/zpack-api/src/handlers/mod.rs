@@ -1,0 +1,9 @@
+//! The API's verbs: a file for each, or for a few that belong together.
+
+pub mod account;
+pub mod catalogue;
+pub mod events;
+pub mod home;
+pub mod instances;
+pub mod operations;
+pub mod operator;

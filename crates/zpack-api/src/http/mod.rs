@@ -1,0 +1,15 @@
+//! What happens to every request before and after its handler.
+
+mod address;
+mod csrf;
+mod headers;
+mod load;
+mod request;
+mod server;
+
+pub use address::ClientAddress;
+pub use csrf::guard as guard_against_csrf;
+pub use headers::{DOCS_POLICY, PAGE_POLICY, security_headers, with_policy};
+pub use load::{Load, bound_load};
+pub use request::{RequestId, observe};
+pub use server::Server;

@@ -1,0 +1,120 @@
+//! The listening socket: bounded connections, deadlines for slow senders, an orderly end.
+
+use std::{
+    future::{Ready, ready},
+    io,
+    net::{SocketAddr, TcpListener},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::Router;
+use axum_server::{Handle, accept::Accept};
+use hyper_util::rt::TokioTimer;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
+
+/// Longest time for a request's headers; also how long an idle connection is kept.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A socket that listens already.
+pub struct Server {
+    listener: TcpListener,
+    handle: Handle<SocketAddr>,
+    connections: usize,
+}
+
+impl Server {
+    /// Listens. Port 0 takes a free one.
+    pub fn bind(address: SocketAddr, connections: usize) -> io::Result<Self> {
+        let listener = TcpListener::bind(address)?;
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, handle: Handle::new(), connections })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// For ending it: no new connections, and at most that long for open requests.
+    pub fn stopper(&self) -> impl FnOnce(Duration) + Send + use<> {
+        let handle = self.handle.clone();
+        move |grace| handle.graceful_shutdown(Some(grace))
+    }
+
+    /// Serves until it was stopped and the open requests have ended.
+    pub async fn serve(self, router: Router) -> io::Result<()> {
+        let acceptor = Bounded(Arc::new(Semaphore::new(self.connections)));
+        let mut server = axum_server::from_tcp(self.listener)?.acceptor(acceptor).handle(self.handle);
+        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+        server.http_builder().http2().timer(TokioTimer::new()).max_concurrent_streams(64);
+        server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
+    }
+}
+
+/// Accepts while there are permits; one connection too many is closed before it costs anything.
+#[derive(Clone)]
+struct Bounded(Arc<Semaphore>);
+
+impl<S> Accept<TcpStream, S> for Bounded {
+    type Stream = Permitted;
+    type Service = S;
+    type Future = Ready<io::Result<(Permitted, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let permit = Arc::clone(&self.0).try_acquire_owned();
+        ready(permit.map_err(|_| io::Error::other("too many connections")).and_then(|permit| {
+            // Small answers and events are to leave at once.
+            stream.set_nodelay(true)?;
+            Ok((Permitted { stream, _permit: permit }, service))
+        }))
+    }
+}
+
+/// A connection that gives its permit back when it ends.
+struct Permitted {
+    stream: TcpStream,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Permitted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Permitted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}

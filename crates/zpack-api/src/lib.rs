@@ -1,0 +1,28 @@
+//! zpack-api: the HTTP API of ZLH.
+//!
+//! A request passes [`http`] (id, headers, bounds, CSRF), then `extract` and [`auth`] turn it into arguments, a handler
+//! says what happens, and `view` says what is shown of it. Whatever goes wrong becomes a `problem`.
+//!
+//! Architecture invariants: no SQL and no HTTP client in this crate; who may call a handler stands in its signature;
+//! the row is committed before anybody is told.
+
+mod accounts;
+pub mod app;
+pub mod auth;
+mod catalogue;
+pub mod cli;
+pub mod config;
+mod events;
+mod extract;
+mod handlers;
+mod http;
+mod openapi;
+mod password;
+mod power;
+mod problem;
+mod rate_limit;
+pub mod router;
+mod rules;
+pub mod serve;
+mod view;
+pub mod watch;

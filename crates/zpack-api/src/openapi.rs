@@ -1,0 +1,80 @@
+//! The API's description: what the router's handlers say of themselves, and what is true of all of them.
+
+use axum::http::StatusCode;
+use utoipa::{
+    OpenApi,
+    openapi::{
+        Content, Ref, RefOr, ResponseBuilder,
+        path::{Operation, PathItem},
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
+};
+
+use crate::problem;
+
+/// What no handler says.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ZLH",
+        description = "Game servers and workspaces. Errors are problem details (RFC 9457) with a stable `code`. \
+                       Times are RFC 3339 UTC. Lists begin with the newest and go on with `cursor`.",
+        license(name = "AGPL-3.0-only", identifier = "AGPL-3.0-only")
+    ),
+    components(schemas(problem::Body, problem::FieldError)),
+    tags(
+        (name = "account", description = "Accounts, signing in, API keys"),
+        (name = "catalogue", description = "What can be ordered"),
+        (name = "instances", description = "Servers"),
+        (name = "operations", description = "Durable work on servers"),
+        (name = "events", description = "What happens, as it happens"),
+        (name = "operator", description = "For those who run the installation")
+    )
+)]
+pub struct Base;
+
+/// Adds what is true of every operation: how callers are recognised, and what an error looks like.
+pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::OpenApi {
+    let components = document.components.get_or_insert_default();
+    let cookie = ApiKey::Cookie(ApiKeyValue::with_description(
+        "zlh_session",
+        "The session cookie; `__Host-zlh_session` on https. Unsafe requests must come from the same origin.",
+    ));
+    components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("An API key (`zlh_…`) with the scopes that an operation names."))
+        .build();
+    components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
+    for item in document.paths.paths.values_mut() {
+        operations(item).for_each(complete_responses);
+    }
+    document
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
+        .into_iter()
+        .filter_map(Option::as_mut)
+}
+
+/// OpenAPI 3.1 wants a description of each response; most successes have nothing to add to their status.
+fn complete_responses(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            let status = status.parse::<StatusCode>().ok();
+            let reason = status.and_then(|it| it.canonical_reason()).unwrap_or("Success");
+            reason.clone_into(&mut response.description);
+        }
+    }
+    operation.responses.responses.insert("default".to_owned(), error_response());
+}
+
+fn error_response() -> RefOr<utoipa::openapi::Response> {
+    let content = Content::new(Some(Ref::from_schema_name("Problem")));
+    let response =
+        ResponseBuilder::new().description("What went wrong").content("application/problem+json", content);
+    RefOr::T(response.build())
+}

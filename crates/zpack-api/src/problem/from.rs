@@ -1,0 +1,130 @@
+//! How the errors of the layers below are told to a client.
+
+use domain::instance::PowerRefusal;
+use store::{
+    StoreError,
+    accounts::{api_keys::CreateApiKeyError, customers::CreateCustomerError},
+    instances::CreateError,
+};
+
+use super::{Code, Problem};
+use crate::{catalogue::OrderError, password::PasswordError};
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        if !error.is_unavailable() {
+            return Self::internal(&error);
+        }
+        tracing::warn!(error = %StoreErrorChain(&error), "the database does not answer");
+        let detail = "The database does not answer. Nothing was changed; try again in a moment.";
+        Self::new(Code::DatabaseUnavailable, detail).retry_after(2)
+    }
+}
+
+/// The error and its cause, on one line.
+struct StoreErrorChain<'a>(&'a StoreError);
+
+impl std::fmt::Display for StoreErrorChain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match std::error::Error::source(self.0) {
+            Some(source) => write!(f, "{}: {source}", self.0),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl From<&garde::Report> for Problem {
+    fn from(report: &garde::Report) -> Self {
+        let detail = "Some fields have values that they cannot have; see errors.";
+        let problem = Self::new(Code::ValidationFailed, detail);
+        report.iter().fold(problem, |problem, (path, error)| problem.field(path.to_string(), error.message()))
+    }
+}
+
+impl Problem {
+    /// Why the password in this field cannot be chosen.
+    pub fn password(field: &'static str, why: PasswordError) -> Self {
+        let code = match why {
+            PasswordError::Length => Code::ValidationFailed,
+            PasswordError::Address | PasswordError::Common => Code::WeakPassword,
+        };
+        Self::new(code, format!("Nothing was done: {why}.")).field(field, why.to_string())
+    }
+}
+
+impl From<CreateCustomerError> for Problem {
+    fn from(error: CreateCustomerError) -> Self {
+        match error {
+            CreateCustomerError::EmailTaken => {
+                Self::new(Code::EmailTaken, "Sign in instead, or use another address.")
+            }
+            CreateCustomerError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<CreateApiKeyError> for Problem {
+    fn from(error: CreateApiKeyError) -> Self {
+        match error {
+            CreateApiKeyError::TooMany => {
+                Self::new(Code::TooManyApiKeys, "Revoke one that is not used any more.")
+            }
+            CreateApiKeyError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OrderError> for Problem {
+    fn from(error: OrderError) -> Self {
+        let (code, field) = match &error {
+            OrderError::Name(_) => (Code::InvalidName, "name"),
+            OrderError::Hostname(_) => (Code::InvalidHostname, "hostname"),
+            OrderError::UnknownBlueprint(_) => (Code::UnknownBlueprint, "blueprint"),
+            OrderError::UnknownVariant(_) => (Code::UnknownVariant, "variant"),
+            OrderError::UnknownVersion(_) | OrderError::NoVersions => (Code::UnknownVersion, "version"),
+            OrderError::UnknownPlan(_) => (Code::UnknownPlan, "plan"),
+            OrderError::PlanKind(_) => (Code::PlanKindMismatch, "plan"),
+            OrderError::AbovePlan(_) => (Code::ResourcesAbovePlan, "resources"),
+            OrderError::TooLittleMemory(_) => (Code::MemoryBelowMinimum, "resources.memory_mib"),
+            OrderError::Eula { .. } => (Code::EulaNotAccepted, "accept_eula"),
+            OrderError::Artifacts(source) => {
+                tracing::warn!(error = %source, "the artifact source does not answer");
+                let detail =
+                    "The list of versions cannot be read at present. Nothing was created; try again later.";
+                return Self::new(Code::CatalogueUnavailable, detail).retry_after(10);
+            }
+        };
+        let detail = error.to_string();
+        Self::new(code, format!("Nothing was created: {detail}.")).field(field, detail)
+    }
+}
+
+impl From<CreateError> for Problem {
+    fn from(error: CreateError) -> Self {
+        let code = match error {
+            CreateError::KeyReused => Code::IdempotencyKeyReused,
+            CreateError::KeyInProgress => {
+                let detail = "Another request with this key is being written. Try again with the same key.";
+                return Self::new(Code::IdempotencyInProgress, detail).retry_after(1);
+            }
+            CreateError::LimitReached(_) => Code::InstanceLimitReached,
+            CreateError::NameTaken => Code::NameTaken,
+            CreateError::HostnameTaken => Code::HostnameTaken,
+            CreateError::NoCapacity => Code::NoCapacity,
+            CreateError::NoAccount => Code::AccountDisabled,
+            CreateError::Store(error) => return error.into(),
+        };
+        Self::new(code, format!("Nothing was created: {error}."))
+    }
+}
+
+impl From<PowerRefusal> for Problem {
+    fn from(refusal: PowerRefusal) -> Self {
+        let code = match refusal {
+            PowerRefusal::NotActive(_) => Code::InstanceNotActive,
+            PowerRefusal::OnHold(_) => Code::InstanceOnHold,
+            PowerRefusal::Busy(_) => Code::InstanceBusy,
+        };
+        Self::new(code, format!("Nothing was changed: {refusal}."))
+    }
+}

@@ -1,0 +1,105 @@
+//! Every route, and what each request passes through.
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::header,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse as _,
+    routing::get,
+};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::{OpenApi as _, openapi::OpenApi};
+use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::{
+    app::App,
+    handlers::{account, catalogue, events, home, instances, operations, operator},
+    http::{
+        DOCS_POLICY, Load, PAGE_POLICY, bound_load, guard_against_csrf, observe, security_headers,
+        with_policy,
+    },
+    openapi,
+    problem::{self, Code, Problem},
+};
+
+/// Largest body, in bytes. The largest one that makes sense is under 2 KiB.
+const MAX_BODY: usize = 64 * 1024;
+
+/// The API's routes, with their description. A route that is not here does not exist, and one that is here is in the
+/// description, from which the authorisation test is made.
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(account::register::register))
+        .routes(routes!(account::login::login))
+        .routes(routes!(account::login::logout))
+        .routes(routes!(account::me::me))
+        .routes(routes!(account::password::change_password))
+        .routes(routes!(account::api_keys::list, account::api_keys::create))
+        .routes(routes!(account::api_keys::revoke))
+        .routes(routes!(catalogue::blueprints))
+        .routes(routes!(catalogue::plans))
+        .routes(routes!(instances::read::list, instances::create::create))
+        .routes(routes!(instances::read::get, instances::change::edit, instances::change::delete))
+        .routes(routes!(instances::power::switch))
+        .routes(routes!(instances::power::status))
+        .routes(routes!(operations::list))
+        .routes(routes!(operations::get))
+        .routes(routes!(events::events))
+        .routes(routes!(operator::nodes))
+        .routes(routes!(operator::stuck_operations))
+}
+
+fn described() -> (Router<App>, OpenApi) {
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::Base::openapi()).nest("/api", api()).split_for_parts();
+    (router, openapi::complete(document))
+}
+
+/// The API's description.
+pub fn description() -> OpenApi {
+    described().1
+}
+
+/// The whole service. Layers: the last one added sees a request first.
+pub fn router(app: App) -> Router {
+    let (api, document) = described();
+    let load =
+        Load::new(app.settings.max_requests as usize, Duration::from_millis(app.settings.request_timeout_ms));
+    api.merge(pages())
+        .merge(docs(&document))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || {
+            Problem::new(Code::MethodNotAllowed, "The Allow header says what can be done here.")
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(app.clone(), guard_against_csrf))
+        .layer(from_fn_with_state(load, bound_load))
+        .layer(CatchPanicLayer::custom(problem::on_panic))
+        .layer(from_fn(problem::finish))
+        .layer(from_fn_with_state(app.clone(), security_headers))
+        .layer(from_fn(observe))
+        .with_state(app)
+}
+
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/", get(home::page))
+        .route("/problems/{code}", get(problem::page))
+        .route("/style.css", get(home::style))
+        .layer(from_fn_with_state(PAGE_POLICY, with_policy))
+}
+
+fn docs(document: &OpenApi) -> Router<App> {
+    // Written once: the document does not change while the process lives.
+    let json: axum::body::Bytes = document.to_json().unwrap_or_default().into();
+    let description =
+        async move || ([(header::CONTENT_TYPE, "application/json")], json.clone()).into_response();
+    let browsable: Router<App> = SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")).into();
+    Router::new()
+        .route("/api/openapi.json", get(description))
+        .merge(browsable.layer(from_fn_with_state(DOCS_POLICY, with_policy)))
+}

@@ -1,0 +1,87 @@
+//! Accounts and API keys as their owner sees them.
+
+use chrono::{DateTime, Utc};
+use domain::account::{ApiKey, ApiScope, Customer, Role};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::schema;
+
+/// The caller's account.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Me)]
+pub struct MeView {
+    /// Its id.
+    pub id: Uuid,
+    /// Lower-case address.
+    pub email: String,
+    /// For people.
+    pub display_name: String,
+    /// What it is for.
+    #[schema(schema_with = schema::role)]
+    pub role: Role,
+    /// How many live servers it may have.
+    pub instance_limit: i32,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<Customer> for MeView {
+    fn from(customer: Customer) -> Self {
+        Self {
+            id: customer.id.0,
+            email: customer.email,
+            display_name: customer.display_name,
+            role: customer.role,
+            instance_limit: customer.instance_limit,
+            created_at: customer.created_at,
+        }
+    }
+}
+
+/// An API key, without the key.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApiKey)]
+pub struct ApiKeyView {
+    /// Its id.
+    pub id: Uuid,
+    /// What the customer calls it.
+    pub name: String,
+    /// The key's first characters.
+    pub prefix: String,
+    /// What it may do.
+    #[schema(schema_with = schema::api_scopes)]
+    pub scopes: Vec<ApiScope>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+    /// When it was last used, to within a minute.
+    #[schema(required)]
+    pub last_used_at: Option<DateTime<Utc>>,
+}
+
+impl From<ApiKey> for ApiKeyView {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id.0,
+            name: key.name,
+            prefix: key.prefix,
+            scopes: key.scopes,
+            created_at: key.created_at,
+            expires_at: key.expires_at,
+            last_used_at: key.last_used_at,
+        }
+    }
+}
+
+/// A key that was just made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = NewApiKey)]
+pub struct NewApiKeyView {
+    /// For `Authorization: Bearer`. Shown this once; only its hash is kept.
+    pub key: String,
+    /// What it is.
+    pub api_key: ApiKeyView,
+}

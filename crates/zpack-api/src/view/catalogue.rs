@@ -1,0 +1,115 @@
+//! What can be ordered.
+
+use domain::{
+    blueprint::{Blueprint, Eula, Variant},
+    instance::InstanceKind,
+    plan::Plan,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{ResourcesView, schema};
+
+/// A game or a workspace on offer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Blueprint)]
+pub struct BlueprintView {
+    /// For the create request.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// One sentence for people.
+    pub summary: String,
+    /// Which plans it runs on.
+    #[schema(schema_with = schema::instance_kind)]
+    pub kind: InstanceKind,
+    /// Least memory in MiB with which it works.
+    pub min_memory_mib: u32,
+    /// What has to be accepted in the create request.
+    #[schema(required)]
+    pub eula: Option<EulaView>,
+    /// Its editions.
+    pub variants: Vec<VariantView>,
+}
+
+impl BlueprintView {
+    /// A blueprint with the versions of its variants.
+    pub fn new(blueprint: &Blueprint, variants: Vec<VariantView>) -> Self {
+        Self {
+            id: blueprint.id.clone(),
+            name: blueprint.name.clone(),
+            summary: blueprint.summary.clone(),
+            kind: blueprint.kind,
+            min_memory_mib: blueprint.min_memory_mib,
+            eula: blueprint.eula.clone().map(Into::into),
+            variants,
+        }
+    }
+}
+
+/// Terms of use that only the customer can accept.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Eula)]
+pub struct EulaView {
+    /// For people.
+    pub name: String,
+    /// Where it can be read.
+    pub url: String,
+}
+
+impl From<Eula> for EulaView {
+    fn from(eula: Eula) -> Self {
+        Self { name: eula.name, url: eula.url }
+    }
+}
+
+/// An edition.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Variant)]
+pub struct VariantView {
+    /// For the create request.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Newest first. Empty while the list cannot be read, or when there is none: it cannot be created then.
+    pub versions: Vec<String>,
+}
+
+impl VariantView {
+    /// A variant with its versions.
+    pub fn new(variant: &Variant, versions: Vec<String>) -> Self {
+        Self { id: variant.id.clone(), name: variant.name.clone(), versions }
+    }
+}
+
+/// What can be bought.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Plan)]
+pub struct PlanView {
+    /// For the create request.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Which instances it is for.
+    #[schema(schema_with = schema::instance_kind)]
+    pub kind: InstanceKind,
+    /// Upper limits of one instance.
+    pub resources: ResourcesView,
+    /// Price per month in the currency's minor unit.
+    pub price_minor: u32,
+    /// ISO 4217 code.
+    pub currency: String,
+}
+
+impl From<&Plan> for PlanView {
+    fn from(plan: &Plan) -> Self {
+        Self {
+            id: plan.id.clone(),
+            name: plan.name.clone(),
+            kind: plan.kind,
+            resources: plan.resources.into(),
+            price_minor: plan.price_minor,
+            currency: plan.currency.clone(),
+        }
+    }
+}

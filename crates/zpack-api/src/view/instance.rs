@@ -1,0 +1,148 @@
+//! An instance as its owner sees it.
+
+use chrono::{DateTime, Utc};
+use domain::instance::{
+    AGENT_PORT, AllocatedPort, DesiredPower, Hold, HoldReason, Instance, InstanceKind, Lifecycle,
+    ObservedPower, Protocol, Resources,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::schema;
+
+/// A server of the caller's. Its state has axes: none follows from another.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Instance)]
+pub struct InstanceView {
+    /// Its id.
+    pub id: Uuid,
+    /// What the customer calls it.
+    pub name: String,
+    /// DNS label, unique among live instances.
+    pub hostname: String,
+    /// What it is for.
+    #[schema(schema_with = schema::instance_kind)]
+    pub kind: InstanceKind,
+    /// Blueprint id.
+    pub blueprint: String,
+    /// Variant id.
+    pub variant: String,
+    /// Version of the software.
+    pub version: String,
+    /// Plan id.
+    pub plan: String,
+    /// Limits.
+    pub resources: ResourcesView,
+    /// Where players connect (`host:port`), once it is reachable.
+    #[schema(required)]
+    pub address: Option<String>,
+    /// Its ports.
+    pub ports: Vec<PortView>,
+    /// Axis: whether it exists, is being made or unmade.
+    #[schema(schema_with = schema::lifecycle)]
+    pub lifecycle: Lifecycle,
+    /// Axis: what the customer wants.
+    #[schema(schema_with = schema::desired_power)]
+    pub desired_power: DesiredPower,
+    /// Axis: what was last seen.
+    #[schema(schema_with = schema::observed_power)]
+    pub observed_power: ObservedPower,
+    /// Axis: reasons for which it may not run.
+    pub holds: Vec<HoldView>,
+    /// Axis: the operation under way.
+    #[schema(required)]
+    pub active_operation: Option<Uuid>,
+    /// When the licence was accepted, where there is one.
+    #[schema(required)]
+    pub eula_accepted_at: Option<DateTime<Utc>>,
+    /// Increases with every edit; the `ETag`, without its quotes.
+    pub row_version: i64,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// Last change.
+    pub updated_at: DateTime<Utc>,
+}
+
+impl From<Instance> for InstanceView {
+    fn from(it: Instance) -> Self {
+        Self {
+            id: it.id.0,
+            name: it.name,
+            hostname: it.hostname,
+            kind: it.kind,
+            blueprint: it.blueprint,
+            variant: it.variant,
+            version: it.version,
+            plan: it.plan,
+            resources: it.resources.into(),
+            address: it.address,
+            ports: it.ports.into_iter().filter(|port| port.name != AGENT_PORT).map(Into::into).collect(),
+            lifecycle: it.lifecycle,
+            desired_power: it.desired_power,
+            observed_power: it.observed_power,
+            holds: it.holds.into_iter().map(Into::into).collect(),
+            active_operation: it.active_operation.map(|id| id.0),
+            eula_accepted_at: it.eula_accepted_at,
+            row_version: it.row_version,
+            created_at: it.created_at,
+            updated_at: it.updated_at,
+        }
+    }
+}
+
+/// What an instance may use.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Resources)]
+pub struct ResourcesView {
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// CPU in per cent of one core.
+    pub cpu_percent: u32,
+    /// Disk in MiB.
+    pub disk_mib: u32,
+}
+
+impl From<Resources> for ResourcesView {
+    fn from(it: Resources) -> Self {
+        Self { memory_mib: it.memory_mib, cpu_percent: it.cpu_percent, disk_mib: it.disk_mib }
+    }
+}
+
+/// A port that players use.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Port)]
+pub struct PortView {
+    /// The blueprint's name for it.
+    pub name: String,
+    /// Transport.
+    #[schema(schema_with = schema::protocol)]
+    pub protocol: Protocol,
+    /// Its number.
+    pub port: u16,
+}
+
+impl From<AllocatedPort> for PortView {
+    fn from(it: AllocatedPort) -> Self {
+        Self { name: it.name, protocol: it.protocol, port: it.port }
+    }
+}
+
+/// A reason for which an instance may not run.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Hold)]
+pub struct HoldView {
+    /// Why.
+    #[schema(schema_with = schema::hold_reason)]
+    pub reason: HoldReason,
+    /// For the customer.
+    pub note: String,
+    /// Since when.
+    pub placed_at: DateTime<Utc>,
+}
+
+impl From<Hold> for HoldView {
+    fn from(it: Hold) -> Self {
+        Self { reason: it.reason, note: it.note, placed_at: it.placed_at }
+    }
+}

@@ -1,0 +1,52 @@
+//! What clients see: the API's own shapes, so that a change inside does not change what clients rely on.
+//!
+//! Nothing here has a node, an agent's port or address, or a fingerprint: the browser never learns them.
+
+mod account;
+mod catalogue;
+mod instance;
+mod operation;
+mod operator;
+mod schema;
+mod status;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+pub use account::{ApiKeyView, MeView, NewApiKeyView};
+pub use catalogue::{BlueprintView, PlanView, VariantView};
+pub use instance::{InstanceView, ResourcesView};
+pub use operation::{OperationDetailView, OperationView};
+pub use operator::NodeView;
+pub use schema::api_scopes;
+pub use status::StatusView;
+
+/// A page of a list that begins with the newest.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Page)]
+pub struct PageView<T: ToSchema> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// `cursor` of the next page; null on the last.
+    #[schema(required)]
+    pub next_cursor: Option<Uuid>,
+}
+
+impl<T: ToSchema> PageView<T> {
+    /// A page as the store gives it.
+    pub fn of<U: Into<T>>((items, next_cursor): (Vec<U>, Option<Uuid>)) -> Self {
+        Self { items: items.into_iter().map(Into::into).collect(), next_cursor }
+    }
+}
+
+/// An instance and the operation that works on it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Accepted)]
+pub struct AcceptedView {
+    /// As it is now; null once it is deleted.
+    #[schema(required)]
+    pub instance: Option<InstanceView>,
+    /// To be polled at its `Location`, or watched on the event stream.
+    pub operation: OperationView,
+}

@@ -1,0 +1,122 @@
+//! An operation as the owner of its instance sees it.
+
+use chrono::{DateTime, Utc};
+use domain::operation::{Failure, Operation, OperationKind, OperationState, StepName, StepState};
+use serde::Serialize;
+use store::operations::StepRow;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::schema;
+
+/// Durable work on an instance.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Operation)]
+pub struct OperationView {
+    /// Its id.
+    pub id: Uuid,
+    /// On what.
+    pub instance_id: Uuid,
+    /// What.
+    #[schema(schema_with = schema::operation_kind)]
+    pub kind: OperationKind,
+    /// Where it stands. It has ended with `succeeded` and `failed`; `stuck` waits for an operator.
+    #[schema(schema_with = schema::operation_state)]
+    pub state: OperationState,
+    /// The step under way, or the last one.
+    #[schema(schema_with = schema::nullable_step_name, required)]
+    pub step: Option<StepName>,
+    /// Progress of that step for people, for example `downloading server.jar (40%)`.
+    #[schema(required)]
+    pub step_detail: Option<String>,
+    /// 0–100 over all steps.
+    #[schema(minimum = 0, maximum = 100)]
+    pub progress: i16,
+    /// Why it failed or is stuck.
+    #[schema(required)]
+    pub failure: Option<FailureView>,
+    /// When it was asked for.
+    pub created_at: DateTime<Utc>,
+    /// When work on it began.
+    #[schema(required)]
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it ended.
+    #[schema(required)]
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl From<Operation> for OperationView {
+    fn from(it: Operation) -> Self {
+        Self {
+            id: it.id.0,
+            instance_id: it.instance_id.0,
+            kind: it.kind,
+            state: it.state,
+            step: it.step,
+            step_detail: it.step_detail,
+            progress: it.progress,
+            failure: it.failure.map(Into::into),
+            created_at: it.created_at,
+            started_at: it.started_at,
+            finished_at: it.finished_at,
+        }
+    }
+}
+
+/// Why an operation failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Failure)]
+pub struct FailureView {
+    /// Stable, for programs.
+    pub code: String,
+    /// What happened, what was not lost, what to do.
+    pub message: String,
+}
+
+impl From<Failure> for FailureView {
+    fn from(it: Failure) -> Self {
+        Self { code: it.code, message: it.message }
+    }
+}
+
+/// An operation with its steps so far.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperationDetail)]
+pub struct OperationDetailView {
+    /// The operation.
+    #[serde(flatten)]
+    pub operation: OperationView,
+    /// Its steps, in order, as far as they were begun.
+    pub steps: Vec<StepView>,
+}
+
+/// A step of an operation. What an error says is for operators and not shown here.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Step)]
+pub struct StepView {
+    /// Which.
+    #[schema(schema_with = schema::step_name)]
+    pub name: StepName,
+    /// Where it stands.
+    #[schema(schema_with = schema::step_state)]
+    pub state: StepState,
+    /// How often it was begun.
+    pub attempts: i32,
+    /// Begun when.
+    pub begun_at: DateTime<Utc>,
+    /// Ended when.
+    #[schema(required)]
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+impl From<StepRow> for StepView {
+    fn from(it: StepRow) -> Self {
+        Self {
+            name: it.name,
+            state: it.state,
+            attempts: it.attempts,
+            begun_at: it.begun_at,
+            ended_at: it.ended_at,
+        }
+    }
+}

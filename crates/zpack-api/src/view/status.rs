@@ -1,0 +1,81 @@
+//! What an instance's agent says at this moment.
+
+use chrono::{DateTime, Utc};
+use domain::agent::{AgentFault, AgentStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// The live state of a server's process.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceStatus)]
+pub struct StatusView {
+    /// Where it stands.
+    #[schema(schema_with = agent_state)]
+    pub state: domain::agent::AgentState,
+    /// Why it is in `error` or `crashed`.
+    #[schema(required)]
+    pub error: Option<FaultView>,
+    /// The installation step under way.
+    #[schema(required)]
+    pub install_step: Option<String>,
+    /// Progress of the installation, 0–100.
+    #[schema(required)]
+    pub progress: Option<u8>,
+    /// Crashes since the last start that was asked for.
+    pub crash_count: u32,
+    /// When it became ready.
+    #[schema(required)]
+    pub ready_at: Option<DateTime<Utc>>,
+}
+
+impl From<AgentStatus> for StatusView {
+    fn from(it: AgentStatus) -> Self {
+        Self {
+            state: it.state,
+            error: it.error.map(Into::into),
+            install_step: it.install_step,
+            progress: it.progress,
+            crash_count: it.crash_count,
+            ready_at: it.ready_at,
+        }
+    }
+}
+
+/// Why an installation or a start failed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Fault)]
+pub struct FaultView {
+    /// Stable, for programs.
+    #[schema(value_type = String)]
+    pub code: domain::agent::FaultCode,
+    /// For people.
+    pub message: String,
+    /// The last lines of output, oldest first.
+    pub last_output: Vec<String>,
+}
+
+impl From<AgentFault> for FaultView {
+    fn from(it: AgentFault) -> Self {
+        Self { code: it.code, message: it.message, last_output: it.last_output }
+    }
+}
+
+fn agent_state() -> utoipa::openapi::Object {
+    use domain::agent::AgentState as S;
+    let all = [
+        S::Idle,
+        S::Installing,
+        S::Verifying,
+        S::Starting,
+        S::Running,
+        S::Stopping,
+        S::Stopped,
+        S::Crashed,
+        S::Error,
+    ];
+    let values = all.iter().map(|state| serde_json::to_value(state).unwrap_or_default());
+    utoipa::openapi::ObjectBuilder::new()
+        .schema_type(utoipa::openapi::schema::Type::String)
+        .enum_values(Some(values))
+        .build()
+}

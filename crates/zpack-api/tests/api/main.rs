@@ -1,0 +1,19 @@
+//! The API as a client meets it: real requests over a socket, on a real PostgreSQL and Redis, with a clock that the
+//! tests control and agents and artifacts that only remember.
+
+mod support;
+
+mod accounts;
+mod api_keys;
+mod authorisation;
+mod catalogue;
+mod command_line;
+mod csrf;
+mod description;
+mod events;
+mod faults;
+mod idempotency;
+mod instances;
+mod power;
+mod problems;
+mod rate_limits;

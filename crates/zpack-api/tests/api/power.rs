@@ -1,0 +1,191 @@
+//! Switching servers: the wish is kept even when the agent is away.
+
+use std::time::Duration;
+
+use domain::{
+    agent::{AgentState, Probe, ReadySpec, RunSpec, Runtime, ServiceSpec, StopSpec},
+    ids::InstanceId,
+};
+use integrations::{
+    agent::{AgentApi as _, Fingerprint},
+    scenario::When,
+};
+use serde_json::json;
+use zpack_api::watch;
+
+use crate::support::{World, order};
+
+/// Installs something on the instance's agent, as the worker did.
+async fn install(world: &World, id: &str) {
+    let instance: InstanceId = id.parse().unwrap();
+    let spec = ServiceSpec {
+        revision: "1".into(),
+        install: vec![],
+        run: RunSpec {
+            argv: vec!["game".into()],
+            runtime: Runtime::None,
+            env: [].into(),
+            stop: StopSpec { line: None, grace_seconds: 1 },
+        },
+        ready: ReadySpec { probe: Probe::Tcp { port: 1 }, deadline_seconds: 1 },
+    };
+    let address = ([127, 0, 0, 1], 1).into();
+    let session = world.agents.connect(address, instance, &Fingerprint::of(id.as_bytes())).unwrap();
+    session.put_service(&spec).await.unwrap();
+    session.status(None, Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_is_stopped_and_started_and_both_axes_follow() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    for (action, state, desired) in [
+        ("stop", "stopped", "stopped"),
+        ("start", "running", "running"),
+        ("restart", "running", "running"),
+        ("kill", "stopped", "stopped"),
+    ] {
+        let path = format!("/api/instances/{id}/power");
+        let answer = client.post(&path, json!({ "action": action })).await.expect(202);
+        assert_eq!(answer.at("/status/state"), state, "{action}");
+        assert_eq!(answer.at("/instance/desired_power"), desired, "{action}");
+        assert_eq!(answer.at("/instance/observed_power"), state, "{action}");
+    }
+    let status = client.get(&format!("/api/instances/{id}/status")).await.expect(200);
+    assert_eq!(status.at("/state"), "stopped");
+    assert_eq!(world.agents.scenario.count("power"), 4);
+}
+
+#[tokio::test]
+async fn while_the_agent_is_away_the_wish_is_stored() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    world.agents.scenario.disturb("power", When::FailBefore, 1);
+    let answer = client.post(&format!("/api/instances/{id}/power"), json!({ "action": "stop" })).await;
+    let answer = answer.expect_problem(503, "agent_unreachable");
+    assert!(answer.at("/detail").as_str().unwrap().contains("stored"), "{}", answer.text);
+    let instance = client.get(&format!("/api/instances/{id}")).await;
+    assert_eq!(instance.at("/desired_power"), "stopped");
+    assert_eq!(instance.at("/observed_power"), "running", "what was not seen is not claimed");
+    world.agents.scenario.disturb("status", When::FailBefore, 1);
+    client.get(&format!("/api/instances/{id}/status")).await.expect_problem(503, "agent_unreachable");
+}
+
+#[tokio::test]
+async fn an_agent_that_hangs_is_not_waited_for() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    world.agents.scenario.disturb("status", When::HangBefore, 1);
+    let began = std::time::Instant::now();
+    client.get(&format!("/api/instances/{id}/status")).await.expect_problem(503, "agent_unreachable");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_held_server_can_be_stopped_and_not_started() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    world
+        .database
+        .execute(
+            "INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at)
+             SELECT gen_random_uuid(), id, 'billing', 'An invoice is open.', 'test', now() FROM instances",
+        )
+        .await;
+    let path = format!("/api/instances/{id}/power");
+    client.post(&path, json!({ "action": "stop" })).await.expect(202);
+    for action in ["start", "restart"] {
+        client.post(&path, json!({ "action": action })).await.expect_problem(409, "instance_on_hold");
+    }
+    let instance = client.get(&format!("/api/instances/{id}")).await;
+    assert_eq!(instance.at("/holds/0/reason"), "billing");
+    assert_eq!(instance.at("/desired_power"), "stopped");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_yet_cannot_be_switched() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let made = client.create("k", &order("Mine")).await.expect(202);
+    let path = format!("/api/instances/{}", made.at("/instance/id").as_str().unwrap());
+    let answer = client.post(&format!("{path}/power"), json!({ "action": "stop" })).await;
+    answer.expect_problem(409, "instance_not_active");
+    client.get(&format!("{path}/status")).await.expect_problem(409, "instance_not_active");
+    let answer = client.post(&format!("{path}/power"), json!({ "action": "explode" })).await;
+    answer.expect_problem(400, "malformed_json");
+    assert!(world.agents.scenario.calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_wish_is_delivered_once_the_agent_is_back() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    let path = format!("/api/instances/{id}");
+    client.post(&format!("{path}/power"), json!({ "action": "start" })).await.expect(202);
+    world.agents.scenario.disturb("power", When::FailBefore, 2);
+    let away = client.post(&format!("{path}/power"), json!({ "action": "stop" })).await;
+    away.expect_problem(503, "agent_unreachable");
+    watch::look(&world.app, true).await.unwrap();
+    assert_eq!(client.get(&path).await.at("/observed_power"), "running", "still away");
+    watch::look(&world.app, true).await.unwrap();
+    let instance = client.get(&path).await;
+    assert_eq!(
+        (instance.at("/desired_power"), instance.at("/observed_power")),
+        (json!("stopped"), json!("stopped"))
+    );
+    let asked = world.agents.scenario.count("power");
+    watch::look(&world.app, true).await.unwrap();
+    assert_eq!(world.agents.scenario.count("power"), asked, "delivered once");
+}
+
+#[tokio::test]
+async fn a_wish_that_a_hold_forbids_since_is_dropped() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    world.agents.scenario.disturb("power", When::FailBefore, 1);
+    let path = format!("/api/instances/{id}");
+    let away = client.post(&format!("{path}/power"), json!({ "action": "start" })).await;
+    away.expect_problem(503, "agent_unreachable");
+    let hold = "INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at)
+                SELECT gen_random_uuid(), id, 'abuse', 'A report.', 'test', now() FROM instances";
+    world.database.execute(hold).await;
+    let asked = world.agents.scenario.count("power");
+    watch::look(&world.app, true).await.unwrap();
+    assert_eq!(world.agents.scenario.count("power"), asked);
+    assert_eq!(world.database.count("SELECT count(pending_power) FROM instances").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_shown_of_a_server_follows_what_it_does_by_itself() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    world.agents.set_state(id.parse().unwrap(), AgentState::Crashed);
+    let observed = || async { client.get(&format!("/api/instances/{id}")).await.at("/observed_power") };
+    watch::look(&world.app, false).await.unwrap();
+    assert_eq!(observed().await, "crashed");
+    world.agents.scenario.disturb("status", When::FailBefore, 1);
+    watch::look(&world.app, false).await.unwrap();
+    assert_eq!(observed().await, "unknown", "what cannot be seen is not claimed");
+    watch::look(&world.app, false).await.unwrap();
+    assert_eq!(observed().await, "crashed");
+}
