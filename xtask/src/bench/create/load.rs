@@ -1,0 +1,159 @@
+//! Durable creates: as many as the API commits, beside as many single rows as pgbench commits on the same PostgreSQL.
+
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::json;
+
+use super::{
+    client::Connection,
+    customers::{self, Customer},
+    pgbench,
+    samples::{Samples, rate},
+    stage,
+};
+use crate::{
+    bench::{Aim, Measurement},
+    interrupt,
+    stack::{DATABASE, Stack},
+    ui,
+};
+
+/// Connections that ask without a pause, of the API as of pgbench: many, whose commits can share a write to the disk,
+/// and one alone.
+const MANY: usize = 16;
+const ALONE: usize = 1;
+/// Whose servers they are, in turn: one customer's creates wait for one another.
+const CUSTOMERS: usize = 1_024;
+/// Rounds of creates and of pgbench, taking turns so that whatever changes meanwhile changes for both.
+const ROUNDS: u32 = 5;
+const ROUND: Duration = Duration::from_secs(5);
+/// Before the first round: connections, caches, statements.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+/// Of pgbench's rate, with many connections.
+const AIM: Aim = Aim::RatioAtLeast(0.5);
+
+/// Smaller than any plan, and the same for each.
+const MEMORY_MIB: u32 = 512;
+/// Of the measured stack; each has room for some 32,000 servers.
+const NODES: u32 = 6;
+
+/// What one round led to.
+#[derive(Debug, Default)]
+pub(super) struct Round {
+    /// From the first request to the last answer.
+    pub(super) time: Duration,
+    /// How long each took.
+    pub(super) latencies: Vec<Duration>,
+}
+
+impl Round {
+    fn join(rounds: Vec<Self>) -> Self {
+        let time = rounds.iter().map(|round| round.time).sum();
+        Self { time, latencies: rounds.into_iter().flat_map(|round| round.latencies).collect() }
+    }
+
+    fn rate(&self) -> f64 {
+        rate(self.latencies.len(), self.time)
+    }
+}
+
+/// Measures both, in turn. Nobody works on what is created: the worker must be stopped.
+pub(super) fn measure(stack: &Stack) -> Result<Vec<Measurement>> {
+    let customers = customers::make(&stack.cluster, CUSTOMERS)?;
+    stage::make_room(stack, NODES, MEMORY_MIB)?;
+    pgbench::prepare(stack)?;
+    creates(stack, &customers, MANY, WARM_UP)?;
+    pgbench::round(stack, MANY, WARM_UP)?;
+    // As autovacuum has done wherever somebody has used it for a minute: plans made for empty tables are for those.
+    stack.cluster.sql(DATABASE, "VACUUM ANALYZE")?;
+    let (many, alone) = (compare(stack, &customers, MANY)?, compare(stack, &customers, ALONE)?);
+    let [rate, latencies @ ..] = many;
+    let many = [rate.aiming(AIM)].into_iter().chain(latencies);
+    Ok(many.chain(alone).collect())
+}
+
+fn compare(stack: &Stack, customers: &[Customer], clients: usize) -> Result<[Measurement; 3]> {
+    let step = ui::progress(&format!("Creates beside single rows, {clients} at a time"), u64::from(ROUNDS));
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        step.at(u64::from(round));
+        customers::refresh(&stack.cluster)?;
+        ours.push(creates(stack, customers, clients, ROUND)?);
+        theirs.push(pgbench::round(stack, clients, ROUND)?);
+    }
+    let (ours, theirs) = (Round::join(ours), Round::join(theirs));
+    step.done(&format!("{} creates, {} rows", ours.latencies.len(), theirs.latencies.len()));
+    Ok(report(clients, &ours, &theirs))
+}
+
+fn report(clients: usize, ours: &Round, theirs: &Round) -> [Measurement; 3] {
+    let (our, their): (Samples, Samples) =
+        (ours.latencies.iter().copied().collect(), theirs.latencies.iter().copied().collect());
+    let name = |what: &str| format!("{what}, {clients} at a time (pgbench)");
+    [
+        Measurement::new(&name("durable creates"), ours.rate(), "1/s").beside(theirs.rate()),
+        Measurement::new(&name("a create p50"), our.p50(), "ms").beside(their.p50()),
+        Measurement::new(&name("a create p99"), our.p99(), "ms").beside(their.p99()),
+    ]
+}
+
+/// Every connection creates, one server after the other, until the time is over.
+fn creates(stack: &Stack, customers: &[Customer], clients: usize, time: Duration) -> Result<Round> {
+    interrupt::check()?;
+    let origin = stack.api_url();
+    let begun = Instant::now();
+    let until = begun + time;
+    let latencies = thread::scope(|scope| {
+        let threads: Vec<_> = (0..clients)
+            .map(|client| {
+                let (own, origin) = (customers.iter().skip(client).step_by(clients), &origin);
+                scope.spawn(move || create_until(origin, own.cycle(), until))
+            })
+            .collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<Vec<Duration>>>| {
+            thread.join().map_err(|_| anyhow!("a client panicked"))?
+        };
+        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
+    })?;
+    let round = Round { time: begun.elapsed(), latencies: latencies.into_iter().flatten().collect() };
+    ensure!(!round.latencies.is_empty(), "nothing was created");
+    Ok(round)
+}
+
+fn create_until<'c>(
+    origin: &str,
+    mut customers: impl Iterator<Item = &'c Customer>,
+    until: Instant,
+) -> Result<Vec<Duration>> {
+    let mut connection = Connection::open(origin)?;
+    let mut latencies = Vec::new();
+    while Instant::now() < until && !interrupt::requested() {
+        let customer = customers.next().context("no customers")?;
+        let body = body();
+        let asked = Instant::now();
+        let answer = connection.ask(customer, "POST", "/api/instances", &body)?;
+        latencies.push(asked.elapsed());
+        ensure!(
+            answer.status == 202,
+            "a create: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
+    }
+    Ok(latencies)
+}
+
+/// A server under a name of its own.
+fn body() -> String {
+    let resources = json!({ "memory_mib": MEMORY_MIB, "cpu_percent": 10, "disk_mib": 1_024 });
+    json!({
+        "name": super::server_name(), "blueprint": "minecraft-js", "variant": "flying-squid", "plan": "small",
+        "resources": resources,
+    })
+    .to_string()
+}

@@ -1,0 +1,116 @@
+//! A private Redis: loopback, a port of its own, a password, nothing kept on disk (it carries ids only).
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{Ipv4Addr, TcpStream},
+    path::{Path, PathBuf},
+    process::Child,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ports,
+    process::{self, Record},
+    secrets, wait,
+};
+
+const STARTS_WITHIN: Duration = Duration::from_secs(20);
+const STOPS_WITHIN: Duration = Duration::from_secs(10);
+
+/// A Redis server of ours.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Redis {
+    folder: PathBuf,
+    /// Its loopback port.
+    pub port: u16,
+    /// Its password.
+    pub password: String,
+}
+
+impl Redis {
+    /// The server that is kept in `folder`; a new one where there is none.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let file = folder.join("redis.json");
+        if let Ok(bytes) = std::fs::read(&file) {
+            return serde_json::from_slice(&bytes).context("redis.json");
+        }
+        secrets::private_folder(folder)?;
+        let redis = Self { folder: folder.to_owned(), port: ports::any()?, password: secrets::password() };
+        redis.save()?;
+        Ok(redis)
+    }
+
+    fn save(&self) -> Result<()> {
+        secrets::write_private(&self.folder.join("redis.json"), &serde_json::to_string(self)?)
+    }
+
+    /// Starts it, unless `record` is of a server that still runs.
+    pub fn start(&mut self, record: Option<Record>, log: &Path) -> Result<(Record, Option<Child>)> {
+        if let Some(record) = record.filter(Record::is_alive) {
+            return Ok((record, None));
+        }
+        self.port = ports::prefer(self.port)?;
+        self.save()?;
+        let settings = self.folder.join("redis.conf");
+        secrets::write_private(&settings, &self.settings())?;
+        let mut command = process::detached("redis-server");
+        command.arg(&settings).current_dir(&self.folder);
+        let child = process::spawn(command, log)?;
+        let record = Record::of("redis", child.id(), self.port)?;
+        wait::until("Redis", STARTS_WITHIN, || {
+            if !record.is_alive() {
+                bail!("Redis ended while starting:\n{}", process::tail(log, 10));
+            }
+            Ok(self.answers().then_some(()))
+        })?;
+        Ok((record, Some(child)))
+    }
+
+    fn settings(&self) -> String {
+        let (port, password) = (self.port, &self.password);
+        format!("bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave \"\"\nappendonly no\n")
+    }
+
+    fn answers(&self) -> bool {
+        let ask = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+            stream.write_all(format!("AUTH {}\r\nPING\r\n", self.password).as_bytes())?;
+            let mut answer = [0; 12];
+            stream.read_exact(&mut answer)?;
+            Ok(&answer == b"+OK\r\n+PONG\r\n")
+        };
+        ask().unwrap_or(false)
+    }
+
+    /// Stops a server of this kind.
+    pub fn stop(record: &Record) -> Result<()> {
+        record.stop(Signal::TERM, STOPS_WITHIN)
+    }
+
+    /// With the password.
+    pub fn url(&self) -> String {
+        format!("redis://:{}@127.0.0.1:{}/0", self.password, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_redis_asks_for_its_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut redis = Redis::open(folder.path()).unwrap();
+        let (record, child) = redis.start(None, &folder.path().join("log")).unwrap();
+        assert!(redis.answers());
+        assert!(!Redis { password: "wrong".into(), ..redis.clone() }.answers());
+        assert_eq!(Redis::open(folder.path()).unwrap().port, redis.port);
+        Redis::stop(&record).unwrap();
+        child.unwrap().wait().unwrap();
+    }
+}

@@ -1,0 +1,171 @@
+//! The ports of a stack and the configuration that names them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use domain::token::Signer;
+use serde::{Deserialize, Serialize};
+
+use super::{Daemon, Places};
+use crate::{
+    ports::{self, Reserved},
+    postgres::Cluster,
+    redis::Redis,
+    secrets,
+};
+
+/// Where `cargo xtask up` begins to look for the game servers' ports, and how many they and their agents get.
+const GAMES: (u16, u16) = (25_600, 100);
+
+/// Where the rows of tests' stacks are: below the ports of outgoing connections, and of other tests.
+const TESTS: (u16, u16) = (10_000, 12_000);
+/// Ports of a test's stack: PostgreSQL, Redis, four of daemons, and the rest for game servers.
+const TEST_ROW: u16 = 50;
+const FIRST_TEST_GAME: u16 = 7;
+
+/// Chosen once and kept, so that bookmarks and server lists stay right.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Ports {
+    #[serde(skip)]
+    file: PathBuf,
+    #[serde(skip)]
+    _reserved: Option<Reserved>,
+    sandbox: u16,
+    api: u16,
+    api_health: u16,
+    worker_health: u16,
+    first_game: u16,
+    last_game: u16,
+}
+
+impl Ports {
+    /// Those in `file`; new ones where there are none.
+    pub(super) fn open(file: &Path) -> Result<Self> {
+        if let Ok(bytes) = fs::read(file) {
+            let ports: Self = serde_json::from_slice(&bytes).context("ports.json")?;
+            return Ok(Self { file: file.to_owned(), ..ports });
+        }
+        let first_game = ports::range(GAMES.0, GAMES.1)?;
+        Ok(Self {
+            file: file.to_owned(),
+            _reserved: None,
+            sandbox: 0,
+            api: 8080,
+            api_health: 0,
+            worker_health: 0,
+            first_game,
+            last_game: first_game + GAMES.1 - 1,
+        })
+    }
+
+    /// A row for a test, beside which others choose theirs at the same time.
+    pub(super) fn reserve(file: &Path, cluster: &mut Cluster, redis: &mut Redis) -> Result<Self> {
+        let row = Reserved::take(TESTS.0, TESTS.1, TEST_ROW)?;
+        (cluster.port, redis.port) = (row.port(1), row.port(2));
+        Ok(Self {
+            file: file.to_owned(),
+            sandbox: row.port(3),
+            api: row.port(4),
+            api_health: row.port(5),
+            worker_health: row.port(6),
+            first_game: row.port(FIRST_TEST_GAME),
+            last_game: row.port(TEST_ROW - 1),
+            _reserved: Some(row),
+        })
+    }
+
+    /// Chooses what is not chosen yet, and others for ports that were taken by somebody since.
+    pub(super) fn settle(&mut self, runs: impl Fn(Daemon) -> bool) -> Result<()> {
+        for (daemon, port) in [
+            (Daemon::Sandbox, &mut self.sandbox),
+            (Daemon::Api, &mut self.api),
+            (Daemon::Api, &mut self.api_health),
+            (Daemon::Worker, &mut self.worker_health),
+        ] {
+            if !runs(daemon) {
+                *port = ports::prefer(*port)?;
+            }
+        }
+        secrets::write_private(&self.file, &serde_json::to_string(self)?)
+    }
+
+    pub(super) fn of(&self, daemon: Daemon) -> u16 {
+        match daemon {
+            Daemon::Sandbox => self.sandbox,
+            Daemon::Api => self.api,
+            Daemon::Worker => self.worker_health,
+        }
+    }
+
+    pub(super) fn health(&self, daemon: Daemon) -> u16 {
+        match daemon {
+            Daemon::Sandbox => self.sandbox,
+            Daemon::Api => self.api_health,
+            Daemon::Worker => self.worker_health,
+        }
+    }
+}
+
+/// The public half of a daemon's key, base64.
+pub(super) fn public_key(daemon: Daemon, private_key: &str) -> Result<String> {
+    Ok(Signer::from_base64(daemon.name(), private_key)?.trusted_key(Vec::new()).public_key)
+}
+
+/// `zlh.toml`. Secrets are not in it: each daemon has a credentials folder.
+pub(super) fn text(places: &Places, ports: &Ports, api_public_key: &str) -> String {
+    let Ports { sandbox, api, api_health, worker_health, first_game, last_game, .. } = ports;
+    let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
+    let visible: Vec<_> = node_elsewhere().iter().map(|folder| path(folder)).collect();
+    format!(
+        "# Written by cargo xtask; your changes are lost.\n\
+         [api]\nlisten = \"127.0.0.1:{api}\"\npublic_url = \"http://127.0.0.1:{api}\"\n\n\
+         [catalogue]\ndir = {catalogue}\n\n\
+         [artifacts]\nbase_url = \"http://127.0.0.1:{sandbox}\"\n\n\
+         [engine]\nroot = {containers}\nagent_program = {agent}\nvisible = [{visible}]\n\
+         first_port = {first_game}\nlast_port = {last_game}\n\n\
+         [trust]\napi_public_key = \"{api_public_key}\"\n\n\
+         [logging]\nformat = \"json\"\n\n\
+         [zpack-api.health]\nlisten = \"127.0.0.1:{api_health}\"\n\n\
+         [zpack-provision-worker.health]\nlisten = \"127.0.0.1:{worker_health}\"\n",
+        catalogue = path(&places.catalogue),
+        containers = path(&places.home.join("containers")),
+        agent = path(&places.bin.join("zlh-agent")),
+        visible = visible.join(", "),
+    )
+}
+
+/// The folder of a Node that is not the system's (a version manager's): isolated servers see only what they are shown.
+fn node_elsewhere() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let node = std::env::split_paths(&path).map(|folder| folder.join("node")).find(|file| file.is_file())?;
+    let folder = node.canonicalize().ok()?.parent()?.parent()?.to_owned();
+    (!folder.starts_with("/usr") && folder != Path::new("/")).then_some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_is_toml_with_a_port_for_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ports.json");
+        let mut ports = Ports::open(&file).unwrap();
+        ports.settle(|_| false).unwrap();
+        let places = Places {
+            home: "/a \"b\"".into(),
+            bin: "/bin".into(),
+            catalogue: "/c".into(),
+            artifacts: "/d".into(),
+        };
+        let table: toml::Table = toml::from_str(&text(&places, &ports, "k")).unwrap();
+        assert_eq!(table["engine"]["root"].as_str(), Some("/a \"b\"/containers"));
+        let again = Ports::open(&file).unwrap();
+        assert_eq!(text(&places, &again, "k"), text(&places, &ports, "k"));
+        let health = [&table["zpack-api"], &table["zpack-provision-worker"]].map(|t| &t["health"]["listen"]);
+        assert_ne!(health[0], health[1]);
+    }
+}

@@ -1,0 +1,50 @@
+//! The daemons of a stack: what they are called, how they are started, and where they say that they are ready.
+
+use super::{Places, config::Ports};
+
+/// A daemon of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Daemon {
+    /// Stands in for outside services; here, the artifact source.
+    Sandbox,
+    /// The HTTP API.
+    Api,
+    /// The sagas.
+    Worker,
+}
+
+impl Daemon {
+    /// In the order in which they are started.
+    pub const ALL: &'static [Self] = &[Self::Sandbox, Self::Api, Self::Worker];
+
+    /// The program's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sandbox => "zlh-sandbox",
+            Self::Api => "zpack-api",
+            Self::Worker => "zpack-provision-worker",
+        }
+    }
+
+    pub(super) fn arguments(self, places: &Places, ports: &Ports) -> Vec<String> {
+        match self {
+            Self::Sandbox => vec![
+                "serve".into(),
+                "--artifacts".into(),
+                places.artifacts.to_string_lossy().into_owned(),
+                "--listen".into(),
+                format!("127.0.0.1:{}", ports.of(self)),
+            ],
+            Self::Api | Self::Worker => Vec::new(),
+        }
+    }
+
+    /// Address and path that answer 200 once it is ready.
+    pub(super) fn readiness(self, ports: &Ports) -> (String, &'static str) {
+        let local = |port: u16| format!("http://127.0.0.1:{port}");
+        match self {
+            Self::Sandbox => (local(ports.of(self)), "/_catalog.json"),
+            Self::Api | Self::Worker => (local(ports.health(self)), "/readyz"),
+        }
+    }
+}

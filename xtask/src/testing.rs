@@ -1,0 +1,98 @@
+//! `cargo xtask test`: the tests of the workspace, with a PostgreSQL and a Redis that live as long as they run.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::{
+    artifacts, build, interrupt, postgres::Cluster, prereq, redis::Redis, scratch::Scratch, ui,
+    workspace::Workspace,
+};
+
+/// Roles that the migrations make, and that then have no password. Here they have the owner's, so that a test reaches
+/// any role by changing the user's name in a URL.
+const ROLES: &[&str] = &["zlh_api", "zlh_provision"];
+
+/// Which tests.
+#[derive(Debug, clap::Args)]
+pub struct Options {
+    /// Only tests with this in their name, or (with nextest) in that of their crate
+    filter: Option<String>,
+}
+
+/// Runs the tests; their exit code is ours.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
+    interrupt::listen()?;
+    for needs in [prereq::STACK, prereq::NODE, prereq::GAMES] {
+        prereq::ensure(needs)?;
+    }
+    let prepared = prepare_node(workspace);
+    build::programs(workspace, false)?;
+    let step = ui::step("Artifacts and clients");
+    prepared.join().map_err(|_| anyhow!("preparing Node's side panicked"))??;
+    step.done("");
+    let (services, redis) = start_services(&workspace.target.join("zlh-test"))?;
+    let outcome = prepare_roles(&services.cluster)
+        .and_then(|()| run_tests(workspace, options, &services.cluster.owner_url("postgres"), &redis.url()));
+    services.end()?;
+    outcome
+}
+
+/// The demo's artifact, and the clients that join servers.
+fn prepare_node(workspace: &Workspace) -> thread::JoinHandle<Result<()>> {
+    let (catalogue, tree, clients) = (workspace.catalogue(), artifact_tree(workspace), workspace.test_js());
+    thread::spawn(move || {
+        artifacts::prepare(&catalogue, &tree)?;
+        artifacts::node_modules(&clients).context("the test clients").map(drop)
+    })
+}
+
+fn artifact_tree(workspace: &Workspace) -> PathBuf {
+    workspace.home().join("artifacts")
+}
+
+fn start_services(parent: &Path) -> Result<(Scratch, Redis)> {
+    let step = ui::step("PostgreSQL and Redis for the tests");
+    let services = Scratch::start(parent)?.with_redis()?;
+    step.done("");
+    Ok(services)
+}
+
+fn prepare_roles(cluster: &Cluster) -> Result<()> {
+    ROLES.iter().try_for_each(|role| {
+        let create = format!("CREATE ROLE {role} LOGIN PASSWORD '{}'", cluster.password);
+        cluster.sql("postgres", &create).map(drop)
+    })
+}
+
+fn run_tests(workspace: &Workspace, options: &Options, database: &str, redis: &str) -> Result<ExitCode> {
+    let mut command = workspace.cargo();
+    let nextest =
+        workspace.cargo().args(["nextest", "--version"]).output().is_ok_and(|it| it.status.success());
+    if nextest {
+        command.args(["nextest", "run", "--locked", "--workspace", "--no-tests=fail"]);
+    } else {
+        command.args(["test", "--locked", "--workspace"]);
+    }
+    match &options.filter {
+        Some(text) if nextest && text.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c)) => {
+            command.args(["-E", &format!("test(~{text}) | binary_id(~{text})")]);
+        }
+        filter => drop(command.args(filter)),
+    }
+    let status = command
+        .env("ZLH_TEST_DATABASE_URL", database)
+        .env("ZLH_TEST_REDIS_URL", redis)
+        .env("ZLH_BIN_DIR", workspace.bin(false))
+        .env("ZLH_TEST_ARTIFACTS", artifact_tree(workspace))
+        .env("ZLH_TEST_JS", workspace.test_js())
+        .status()
+        .context("cannot run cargo")?;
+    // A child that a signal ended has no code.
+    let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    Ok(ExitCode::from(code))
+}

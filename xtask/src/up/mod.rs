@@ -1,0 +1,242 @@
+//! `cargo xtask up`, `down`, `status` and `logs`: the private stack of this repository.
+
+mod supervise;
+
+pub use supervise::supervise;
+
+use std::{
+    process::{Command, ExitCode},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::{
+    artifacts, build,
+    demo::{Accounts, Demo, Session},
+    interrupt,
+    postgres::Durability,
+    prereq,
+    process::{self, Record},
+    stack::{Daemon, Places, Stack},
+    ui, wait,
+    workspace::Workspace,
+};
+
+/// Who watches over a running stack, as its record is called.
+const SUPERVISOR: &str = "supervisor";
+/// As long as everything below it may take to stop.
+const DOWN_WITHIN: Duration = Duration::from_mins(3);
+
+/// How to come up.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct Options {
+    /// Return once everything runs, and leave it running
+    #[arg(long)]
+    pub detach: bool,
+    /// Without the demo server
+    #[arg(long)]
+    pub no_demo: bool,
+    /// Build with optimisations
+    #[arg(long)]
+    pub release: bool,
+}
+
+/// Brings everything up, and stops it on Ctrl-C.
+pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
+    interrupt::listen()?;
+    if let Some(running) = supervisor(workspace) {
+        ui::say(&format!("Already running (pid {}); `cargo xtask down` stops it.", running.pid));
+        print_summary(&status(workspace)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    prepare(workspace, options)?;
+    let mut stack = Stack::open(places(workspace, options.release), Durability::Full)?;
+    let own = Record::of(SUPERVISOR, std::process::id(), 0)?;
+    own.write(&stack.home().join("run"))?;
+    if let Err(error) = start(&mut stack, options) {
+        let stopped = stack.stop_all();
+        own.forget(&stack.home().join("run"));
+        stopped?;
+        return if interrupt::requested() { Ok(ExitCode::from(130)) } else { Err(error) };
+    }
+    print_summary(&status(workspace)?);
+    if options.detach {
+        return detach(&stack, options);
+    }
+    ui::say("\nCtrl-C stops all of it.");
+    supervise(&mut stack)
+}
+
+/// Programs of others, our programs, and the artifacts: the last two at the same time.
+fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
+    prereq::ensure(prereq::STACK)?;
+    if !options.no_demo {
+        prereq::ensure(prereq::NODE)?;
+    }
+    let tree = workspace.home().join("artifacts");
+    let catalogue = workspace.catalogue();
+    let artifacts = thread::spawn(move || {
+        if options.no_demo {
+            std::fs::create_dir_all(&tree)?;
+            return artifacts::write_catalog(&tree).map(|()| Vec::new());
+        }
+        artifacts::prepare(&catalogue, &tree)
+    });
+    build::programs(workspace, options.release)?;
+    let step = ui::step("Artifacts");
+    let made = artifacts.join().map_err(|_| anyhow!("making the artifacts panicked"))??;
+    step.done(&made.join(", "));
+    Ok(())
+}
+
+fn start(stack: &mut Stack, options: Options) -> Result<()> {
+    let step = ui::step("PostgreSQL");
+    stack.start_postgres()?;
+    step.done(&format!("on port {}", stack.cluster.port));
+    let step = ui::step("Redis");
+    stack.start_redis()?;
+    step.done(&format!("on port {}", stack.redis.port));
+    let step = ui::step("Schema and configuration");
+    stack.configure()?;
+    step.done("");
+    for daemon in Daemon::ALL {
+        interrupt::check()?;
+        let step = ui::step(daemon.name());
+        stack.start(*daemon)?;
+        step.done("");
+    }
+    let step = ui::step("Accounts");
+    let accounts = Accounts::ensure(stack)?;
+    step.done("");
+    if !options.no_demo {
+        Demo::ensure(&Session::open(stack, &accounts.customer)?)?;
+    }
+    Ok(())
+}
+
+/// Hands the stack to a process of its own that watches over it.
+fn detach(stack: &Stack, options: Options) -> Result<ExitCode> {
+    let mut command = process::detached(std::env::current_exe()?);
+    command.arg("supervise");
+    if options.release {
+        command.arg("--release");
+    }
+    let child = process::spawn(command, &stack.log(SUPERVISOR))?;
+    Record::of(SUPERVISOR, child.id(), 0)?.write(&stack.home().join("run"))?;
+    ui::say("\nIt goes on running; `cargo xtask down` stops it.");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What `supervise` in a process of its own begins with.
+pub fn adopt(workspace: &Workspace, release: bool) -> Result<Stack> {
+    interrupt::listen()?;
+    Stack::open(places(workspace, release), Durability::Full)
+}
+
+/// Stops everything that `up` started.
+pub fn down(workspace: &Workspace) -> Result<ExitCode> {
+    ensure!(is_set_up(workspace), "nothing is set up here");
+    if let Some(running) = supervisor(workspace) {
+        let step = ui::step("Stopping");
+        running.signal(Signal::TERM);
+        wait::until("the stack", DOWN_WITHIN, || Ok((!running.is_alive()).then_some(())))?;
+        step.done("");
+    }
+    // What a supervisor that was killed has left.
+    Stack::open(places(workspace, false), Durability::Full)?.stop_all()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where and how everything is, in the shape that scripts rely on.
+pub fn status(workspace: &Workspace) -> Result<Value> {
+    ensure!(is_set_up(workspace), "nothing is set up here: run `cargo xtask up`");
+    let stack = Stack::open(places(workspace, false), Durability::Full)?;
+    let accounts = Accounts::read(stack.home());
+    let found = accounts.as_ref().and_then(|accounts| {
+        let session = Session::open(&stack, &accounts.customer).ok()?;
+        Demo::find(&session).ok()?
+    });
+    let demo = found.unwrap_or(Demo { instance: None, address: None, state: "unknown".to_owned() });
+    let processes: Vec<_> = (stack.records().iter())
+        .map(|record| json!({ "name": record.name, "pid": record.pid, "port": record.port }))
+        .collect();
+    Ok(json!({
+        "portal": stack.api_url(),
+        "customer": accounts.as_ref().map(|accounts| &accounts.customer),
+        "operator": accounts.as_ref().map(|accounts| &accounts.operator),
+        "demo": demo,
+        "processes": processes,
+    }))
+}
+
+/// `status` for a person.
+pub fn print_summary(status: &Value) {
+    let text = |value: &Value| value.as_str().unwrap_or("–").to_owned();
+    let login = |who: &Value| format!("{} / {}", text(&who["email"]), text(&who["password"]));
+    let demo = &status["demo"];
+    println!();
+    println!("  Web address   {}", text(&status["portal"]));
+    println!("  Customer      {}", login(&status["customer"]));
+    println!("  Operator      {}", login(&status["operator"]));
+    println!("  Demo server   {} ({})", text(&demo["address"]), text(&demo["state"]));
+}
+
+/// `status`, printed.
+pub fn print_status(workspace: &Workspace, as_json: bool) -> Result<ExitCode> {
+    let status = status(workspace)?;
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(&status)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    print_summary(&status);
+    let empty = Vec::new();
+    let processes = status["processes"].as_array().unwrap_or(&empty);
+    println!("  Processes     {}", if processes.is_empty() { "none: it is down" } else { "" });
+    for process in processes {
+        let name = process["name"].as_str().unwrap_or_default();
+        println!("    {name:<24} pid {:<8} port {}", process["pid"].to_string(), process["port"]);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the logs of one process, or of all.
+pub fn logs(workspace: &Workspace, name: Option<&str>, follow: bool) -> Result<ExitCode> {
+    let folder = workspace.home().join("logs");
+    let mut names: Vec<_> = std::fs::read_dir(&folder)
+        .context("there are no logs: run `cargo xtask up`")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".log").map(str::to_owned))
+        .filter(|found| name.is_none_or(|wanted| wanted == found) && !found.contains(".old"))
+        .collect();
+    names.sort();
+    ensure!(!names.is_empty(), "there is no log of {}", name.unwrap_or("anything"));
+    let mut tail = Command::new("tail");
+    tail.args(["-n", "200"]).current_dir(folder);
+    if follow {
+        tail.arg("-F");
+    }
+    let status = tail.args(names.iter().map(|name| format!("{name}.log"))).status()?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn places(workspace: &Workspace, release: bool) -> Places {
+    let home = workspace.home();
+    Places {
+        bin: workspace.bin(release),
+        catalogue: workspace.catalogue(),
+        artifacts: home.join("artifacts"),
+        home,
+    }
+}
+
+fn supervisor(workspace: &Workspace) -> Option<Record> {
+    Record::read(&workspace.home().join("run"), SUPERVISOR).filter(Record::is_alive)
+}
+
+fn is_set_up(workspace: &Workspace) -> bool {
+    workspace.home().join("postgres/cluster.json").is_file()
+}
