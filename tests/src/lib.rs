@@ -1,0 +1,16 @@
+//! What the suites share: a worker with a real engine, faults to put into its steps, and an inventory of everything
+//! that an operation may leave behind.
+
+mod faults;
+mod game;
+mod inventory;
+mod ports;
+mod rig;
+mod town;
+
+pub use faults::{Fault, Plan, When};
+pub use game::{BLUEPRINT, smallest};
+pub use inventory::Inventory;
+pub use ports::PortRange;
+pub use rig::{Rig, program};
+pub use town::{Customer, Town, eventually};

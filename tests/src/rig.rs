@@ -1,0 +1,228 @@
+//! A worker in the test's own process, with a real database, a real engine and real agents.
+
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+
+use chrono::Utc;
+use domain::{
+    ids::{CustomerId, InstanceId, OperationId},
+    instance::{AGENT_PORT, InstanceKind, Protocol, Resources},
+    operation::Operation,
+    token::{Signer, generate_key},
+};
+use integrations::{
+    Clock,
+    agent::AgentClient,
+    artifacts::FakeArtifacts,
+    edge::FakeEdge,
+    engine::{
+        Engine,
+        local::{Isolation, LocalConfig, LocalEngine},
+    },
+};
+use provision_worker::{
+    runner::Runner,
+    saga::{ISSUER, Outside},
+};
+use store::{
+    Db,
+    instances::{DeleteRequest, NewInstance, PortWish},
+    nodes::NodeSpec,
+    operations,
+    testing::TestDatabase,
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Inventory, Plan, PortRange, game, inventory};
+
+/// How long anything of a test may take; ends early in every case.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// One of the workspace's programs, built by `cargo xtask test`.
+pub fn program(name: &str) -> PathBuf {
+    let folder = std::env::var_os("ZLH_BIN_DIR").map_or_else(
+        || {
+            let test = std::env::current_exe().expect("the test's path");
+            test.parent().and_then(|deps| deps.parent()).expect("target/debug").to_owned()
+        },
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: run the tests by `cargo xtask test`", path.display());
+    path
+}
+
+/// The rig. Its engine's folder goes with it.
+pub struct Rig {
+    /// The database.
+    pub database: TestDatabase,
+    /// As zpack-api.
+    pub api: Db,
+    /// As provision-worker.
+    pub worker: Db,
+    /// The owner of all instances.
+    pub customer: CustomerId,
+    /// The engine.
+    pub engine: LocalEngine,
+    /// The edge, which only remembers.
+    pub edge: Arc<FakeEdge>,
+    signer: Arc<Signer>,
+    root: TempDir,
+    _ports: PortRange,
+}
+
+fn clock() -> Clock {
+    #[expect(clippy::disallowed_methods, reason = "agents live in real time")]
+    Arc::new(Utc::now)
+}
+
+impl Rig {
+    /// Makes one.
+    pub async fn new() -> Self {
+        let (database, root, ports) =
+            (TestDatabase::create().await, tempfile::tempdir().expect("a folder"), PortRange::take());
+        let (api, worker) = (database.role("zlh_api"), database.role("zlh_provision"));
+        let config = LocalConfig {
+            root: root.path().to_owned(),
+            agent_program: program("zlh-agent"),
+            isolation: Isolation::Auto,
+            visible: Vec::new(),
+            clock: clock(),
+        };
+        let engine = LocalEngine::open(config).await.expect("the engine");
+        let node = NodeSpec {
+            name: "test".into(),
+            public_host: "127.0.0.1".into(),
+            agent_host: "127.0.0.1".into(),
+            memory_mib: 4_096,
+            cpu_percent: 800,
+            disk_mib: 40_960,
+            ports: ports.range(),
+        };
+        store::nodes::register(&worker, &node, clock()()).await.expect("the node");
+        store::blueprints::record(&api, &game::blueprint(), clock()()).await.expect("the blueprint");
+        let customer = CustomerId::generate();
+        let insert = format!(
+            "INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
+             VALUES ('{customer}', '{customer}@example.com', 'n', 'x', 100, now(), now())"
+        );
+        database.execute(&insert).await;
+        let signer = Signer::from_base64(ISSUER, &generate_key().expect("a key")).expect("a key");
+        let (edge, signer) = (Arc::new(FakeEdge::default()), Arc::new(signer));
+        Self { database, api, worker, customer, engine, edge, signer, root, _ports: ports }
+    }
+
+    /// Asks for an instance of the smallest game.
+    pub async fn ask_create(&self) -> (InstanceId, OperationId) {
+        let (blueprint, id, operation) = (game::blueprint(), InstanceId::generate(), OperationId::generate());
+        let unique = id.to_string();
+        let ports = [
+            PortWish { name: AGENT_PORT, protocol: Protocol::Tcp },
+            PortWish { name: "game", protocol: Protocol::Udp },
+        ];
+        let new = NewInstance {
+            instance_id: id,
+            operation_id: operation,
+            customer_id: self.customer,
+            key: &unique,
+            body_hash: [0; 32],
+            name: &unique,
+            hostname: &unique,
+            kind: InstanceKind::Game,
+            blueprint: &blueprint.id,
+            blueprint_version: &blueprint.content_version(),
+            variant: "only",
+            version: "1",
+            plan: "small",
+            resources: Resources { memory_mib: 256, cpu_percent: 100, disk_mib: 1_024 },
+            ports: &ports,
+            eula_accepted_at: None,
+            actor: "test",
+            request_id: None,
+        };
+        store::instances::create(&self.api, &new, clock()()).await.expect("a create");
+        (id, operation)
+    }
+
+    /// Asks for an instance to be deleted.
+    pub async fn ask_delete(&self, instance: InstanceId) -> OperationId {
+        let operation = OperationId::generate();
+        let request =
+            DeleteRequest { customer: self.customer, instance, operation, actor: "test", request_id: None };
+        store::instances::request_delete(&self.api, &request, clock()()).await.expect("a delete");
+        operation
+    }
+
+    /// A worker with this plan's faults.
+    pub fn runner(&self, plan: &Arc<Plan>) -> Runner {
+        let outside = Outside {
+            engine: Arc::new(self.engine.clone()),
+            agents: Arc::new(AgentClient::new(self.signer.clone(), clock())),
+            artifacts: Arc::new(FakeArtifacts::default()),
+            edge: self.edge.clone(),
+            bind_address: Ipv4Addr::LOCALHOST.into(),
+            signer: self.signer.clone(),
+            trusted: Vec::new(),
+        };
+        Runner::new(self.worker.clone(), outside, plan.steps(), "test-worker")
+    }
+
+    /// Lets a worker claim the operation and work until it leaves it, or until the plan kills it; a killed worker's
+    /// lease is then let run out, as time would.
+    pub async fn work(&self, operation: OperationId, plan: &Arc<Plan>) {
+        let due = format!("UPDATE operations SET run_after = now() WHERE id = '{operation}'");
+        self.database.execute(&due).await;
+        let runner = self.runner(plan);
+        let claim = runner.claim(operation).await.expect("the database").expect("an operation to claim");
+        let never = CancellationToken::new();
+        let worker = tokio::spawn(async move { runner.run(claim, &never).await });
+        let abort = worker.abort_handle();
+        tokio::select! {
+            done = tokio::time::timeout(PATIENCE, worker) => done.expect("an end in time").expect("no panic"),
+            () = plan.died() => {
+                abort.abort();
+                let expire = format!(
+                    "UPDATE operations SET lease_expires_at = now() - interval '1 second'
+                     WHERE id = '{operation}' AND lease_expires_at IS NOT NULL"
+                );
+                self.database.execute(&expire).await;
+            }
+        }
+    }
+
+    /// The operation as its customer sees it.
+    pub async fn operation(&self, id: OperationId) -> Operation {
+        operations::get(&self.api, self.customer, id).await.expect("the database").expect("the operation")
+    }
+
+    /// Everything that may be left. Processes are given time to be gone: a killed one is reaped by its parent.
+    pub async fn inventory(&self, expect_processes: bool) -> Inventory {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        while !expect_processes
+            && !inventory::processes(self.root.path()).is_empty()
+            && tokio::time::Instant::now() < end
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let count = async |sql: &str| self.database.count(sql).await;
+        Inventory {
+            live_instances: count(
+                "SELECT count(*) FROM instances WHERE lifecycle IN ('provisioning', 'active', 'deleting')",
+            )
+            .await,
+            active_operations: count(
+                "SELECT count(*) FROM operations WHERE state NOT IN ('succeeded', 'failed')",
+            )
+            .await,
+            ports: count("SELECT count(*) FROM port_allocations WHERE instance_id IS NOT NULL").await,
+            capacity: count(
+                "SELECT sum(used_memory_mib + used_cpu_percent + used_disk_mib)::bigint FROM nodes",
+            )
+            .await,
+            containers: self.engine.list().await.expect("the engine").len(),
+            publications: self.edge.inventory().len(),
+            processes: inventory::processes(self.root.path()),
+            files: inventory::files(self.root.path()),
+        }
+    }
+}

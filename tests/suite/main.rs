@@ -1,0 +1,4 @@
+//! The suites that need more than one crate: faults at every step of every saga, and whole stacks with real clients.
+
+mod sagas;
+mod stack;
