@@ -1,6 +1,7 @@
 //! The game's own boot: the same program with the same arguments on the same files, started directly.
 
 use std::{
+    env,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -59,6 +60,11 @@ impl Game {
         let log = File::create(self.folder.join("boot.log"))?;
         let child = Command::new(program)
             .args(arguments)
+            // As in a container: what our environment has for every Node would slow only this one.
+            .env_clear()
+            .env("PATH", env::var_os("PATH").unwrap_or_default())
+            .env("LANG", "C.UTF-8")
+            .env("HOME", data)
             .current_dir(data)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
