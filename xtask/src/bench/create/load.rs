@@ -5,14 +5,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::json;
 
 use super::{
     client::Connection,
     customers::{self, Customer},
     pgbench,
-    samples::{Samples, rate},
+    samples::{Samples, count, rate},
     stage,
 };
 use crate::{
@@ -47,14 +47,21 @@ const NODES: u32 = 6;
 pub(super) struct Round {
     /// From the first request to the last answer.
     pub(super) time: Duration,
-    /// How long each took.
+    /// How long each took that was done.
     pub(super) latencies: Vec<Duration>,
+    /// How many were refused for a moment (503): a disk that stalls longer than the API waits for a connection.
+    pub(super) refused: usize,
 }
 
 impl Round {
     fn join(rounds: Vec<Self>) -> Self {
-        let time = rounds.iter().map(|round| round.time).sum();
-        Self { time, latencies: rounds.into_iter().flat_map(|round| round.latencies).collect() }
+        let mut all = Self::default();
+        for round in rounds {
+            all.time += round.time;
+            all.refused += round.refused;
+            all.latencies.extend(round.latencies);
+        }
+        all
     }
 
     fn rate(&self) -> f64 {
@@ -72,12 +79,12 @@ pub(super) fn measure(stack: &Stack) -> Result<Vec<Measurement>> {
     // As autovacuum has done wherever somebody has used it for a minute: plans made for empty tables are for those.
     stack.cluster.sql(DATABASE, "VACUUM ANALYZE")?;
     let (many, alone) = (compare(stack, &customers, MANY)?, compare(stack, &customers, ALONE)?);
-    let [rate, latencies @ ..] = many;
-    let many = [rate.aiming(AIM)].into_iter().chain(latencies);
+    let [rate, rest @ ..] = many;
+    let many = [rate.aiming(AIM)].into_iter().chain(rest);
     Ok(many.chain(alone).collect())
 }
 
-fn compare(stack: &Stack, customers: &[Customer], clients: usize) -> Result<[Measurement; 3]> {
+fn compare(stack: &Stack, customers: &[Customer], clients: usize) -> Result<[Measurement; 4]> {
     let step = ui::progress(&format!("Creates beside single rows, {clients} at a time"), u64::from(ROUNDS));
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
@@ -91,7 +98,7 @@ fn compare(stack: &Stack, customers: &[Customer], clients: usize) -> Result<[Mea
     Ok(report(clients, &ours, &theirs))
 }
 
-fn report(clients: usize, ours: &Round, theirs: &Round) -> [Measurement; 3] {
+fn report(clients: usize, ours: &Round, theirs: &Round) -> [Measurement; 4] {
     let (our, their): (Samples, Samples) =
         (ours.latencies.iter().copied().collect(), theirs.latencies.iter().copied().collect());
     let name = |what: &str| format!("{what}, {clients} at a time (pgbench)");
@@ -99,6 +106,12 @@ fn report(clients: usize, ours: &Round, theirs: &Round) -> [Measurement; 3] {
         Measurement::new(&name("durable creates"), ours.rate(), "1/s").beside(theirs.rate()),
         Measurement::new(&name("a create p50"), our.p50(), "ms").beside(their.p50()),
         Measurement::new(&name("a create p99"), our.p99(), "ms").beside(their.p99()),
+        Measurement::new(
+            &format!("creates refused (503), {clients} at a time"),
+            count(ours.refused),
+            "creates",
+        )
+        .aiming(Aim::AtMost(0.0)),
     ]
 }
 
@@ -108,19 +121,19 @@ fn creates(stack: &Stack, customers: &[Customer], clients: usize, time: Duration
     let origin = stack.api_url();
     let begun = Instant::now();
     let until = begun + time;
-    let latencies = thread::scope(|scope| {
+    let rounds = thread::scope(|scope| {
         let threads: Vec<_> = (0..clients)
             .map(|client| {
                 let (own, origin) = (customers.iter().skip(client).step_by(clients), &origin);
                 scope.spawn(move || create_until(origin, own.cycle(), until))
             })
             .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, Result<Vec<Duration>>>| {
+        let join = |thread: thread::ScopedJoinHandle<'_, Result<Round>>| {
             thread.join().map_err(|_| anyhow!("a client panicked"))?
         };
         threads.into_iter().map(join).collect::<Result<Vec<_>>>()
     })?;
-    let round = Round { time: begun.elapsed(), latencies: latencies.into_iter().flatten().collect() };
+    let round = Round { time: begun.elapsed(), ..Round::join(rounds) };
     ensure!(!round.latencies.is_empty(), "nothing was created");
     Ok(round)
 }
@@ -129,23 +142,21 @@ fn create_until<'c>(
     origin: &str,
     mut customers: impl Iterator<Item = &'c Customer>,
     until: Instant,
-) -> Result<Vec<Duration>> {
+) -> Result<Round> {
     let mut connection = Connection::open(origin)?;
-    let mut latencies = Vec::new();
+    let mut round = Round::default();
     while Instant::now() < until && !interrupt::requested() {
         let customer = customers.next().context("no customers")?;
         let body = body();
         let asked = Instant::now();
         let answer = connection.ask(customer, "POST", "/api/instances", &body)?;
-        latencies.push(asked.elapsed());
-        ensure!(
-            answer.status == 202,
-            "a create: {} {}",
-            answer.status,
-            String::from_utf8_lossy(&answer.body)
-        );
+        match answer.status {
+            202 => round.latencies.push(asked.elapsed()),
+            503 => round.refused += 1,
+            other => bail!("a create: {other} {}", String::from_utf8_lossy(&answer.body)),
+        }
     }
-    Ok(latencies)
+    Ok(round)
 }
 
 /// A server under a name of its own.

@@ -43,7 +43,7 @@ pub(super) fn round(stack: &Stack, clients: usize, time: Duration) -> Result<Rou
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "pgbench: {}", said.trim());
     let time = own_time(&String::from_utf8_lossy(&output.stdout)).unwrap_or(elapsed);
-    Ok(Round { time, latencies: read_logs(&folder)? })
+    Ok(Round { time, latencies: read_logs(&folder)?, refused: 0 })
 }
 
 fn command(stack: &Stack, clients: usize, time: Duration) -> Command {

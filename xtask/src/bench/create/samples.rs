@@ -48,10 +48,15 @@ pub(super) fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1_000.0
 }
 
-/// How many a second.
+/// A count as it is reported.
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
-pub(super) fn rate(count: usize, time: Duration) -> f64 {
-    if time.is_zero() { 0.0 } else { count as f64 / time.as_secs_f64() }
+pub(super) fn count(count: usize) -> f64 {
+    count as f64
+}
+
+/// How many a second.
+pub(super) fn rate(done: usize, time: Duration) -> f64 {
+    if time.is_zero() { 0.0 } else { count(done) / time.as_secs_f64() }
 }
 
 #[cfg(test)]

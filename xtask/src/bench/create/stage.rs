@@ -9,7 +9,7 @@ use crate::{
     artifacts, build, interrupt,
     postgres::Durability,
     prereq,
-    process::start_time,
+    process::{self, start_time},
     stack::{DATABASE, Daemon, Places, Stack},
     ui,
     workspace::Workspace,
@@ -36,9 +36,19 @@ pub(super) fn with<T>(workspace: &Workspace, measure: impl FnOnce(&mut Stack) ->
     let home = parent.join(std::process::id().to_string());
     let mut stack = Stack::open(places(workspace, &home), Durability::Full)?;
     let outcome = start(&mut stack).and_then(|()| measure(&mut stack));
+    if outcome.is_err() && !interrupt::requested() {
+        show_logs(&stack);
+    }
     let removed = remove(stack);
     let outcome = outcome?;
     removed.map(|()| outcome)
+}
+
+/// The logs go away with the stack.
+fn show_logs(stack: &Stack) {
+    for daemon in Daemon::ALL {
+        ui::warn(&format!("{} said last:\n{}", daemon.name(), process::tail(&stack.log(daemon.name()), 5)));
+    }
 }
 
 fn places(workspace: &Workspace, home: &Path) -> Places {
