@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use rustix::process::{Signal, getpid, getppid, getsid, set_parent_process_death_signal, setsid};
+use rustix::{
+    io::Errno,
+    process::{Signal, getpid, getppid, set_parent_process_death_signal, setsid},
+};
 
 /// Exit code when the program cannot be run, as shells use it.
 const EXIT_NOT_RUN: u8 = 127;
@@ -67,11 +70,23 @@ fn prepare(args: &EnterArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A process that leads a group already cannot start a session, and needs none if it leads one.
 fn start_session() -> anyhow::Result<()> {
-    if getsid(None).is_ok_and(|session| session == getpid()) {
-        return Ok(());
+    match setsid() {
+        Ok(_) => Ok(()),
+        Err(Errno::PERM) if leads_its_session()? => Ok(()),
+        Err(error) => Err(error).context("cannot start a session"),
     }
-    setsid().map(drop).context("cannot start a session")
+}
+
+/// Read from `/proc`: a session whose leader is in an outer process namespace has the number 0, which rustix's `getsid`
+/// cannot return.
+fn leads_its_session() -> anyhow::Result<bool> {
+    let stat = fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
+    let (head, fields) = stat.rsplit_once(')').context("/proc/self/stat is not as proc(5) says")?;
+    let pid = head.split(' ').next();
+    // After the name: state, parent, group, session.
+    Ok(pid == fields.split_whitespace().nth(3))
 }
 
 /// The signal is sent for a death from now on only, so a parent that is gone already has to be noticed here.

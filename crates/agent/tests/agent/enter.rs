@@ -37,6 +37,22 @@ fn the_program_has_its_cgroups_its_session_and_its_pid_file_from_its_first_line_
     }
 }
 
+/// As under a service manager's or a container's init, whose session the namespace cannot name.
+#[test]
+fn a_session_is_started_whoever_led_the_one_before() {
+    let agent = env!("CARGO_BIN_EXE_zlh-agent");
+    let session = "test $$ = \"$(cut -d' ' -f6 /proc/$$/stat)\"";
+    let own = ["--", agent, "enter", "--", "/bin/sh", "-c", session];
+    let outer = Command::new("bwrap")
+        .args(["--dev-bind", "/", "/", "--proc", "/proc", "--unshare-pid"])
+        .args(own)
+        .output()
+        .unwrap();
+    assert!(outer.status.success(), "leader in an outer process namespace: {}", text(&outer.stderr));
+    let leader = Command::new("setsid").args(&own[1..]).output().unwrap();
+    assert!(leader.status.success(), "leads one already: {}", text(&leader.stderr));
+}
+
 #[test]
 fn nothing_is_run_without_its_limits_or_its_parent() {
     for arguments in [
