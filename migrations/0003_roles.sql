@@ -26,7 +26,6 @@ GRANT UPDATE (last_seen_at, expires_at), DELETE ON sessions TO zlh_api;
 GRANT UPDATE (last_used_at, revoked_at) ON api_keys TO zlh_api;
 GRANT DELETE ON idempotency_keys TO zlh_api;
 GRANT UPDATE (name, desired_power, pending_power, observed_power, lifecycle, row_version, updated_at) ON instances TO zlh_api;
-GRANT UPDATE (rung_at) ON operations TO zlh_api;
 GRANT SELECT ON nodes, port_allocations TO zlh_api;
 GRANT UPDATE (used_memory_mib, used_cpu_percent, used_disk_mib) ON nodes TO zlh_api;
 GRANT UPDATE (instance_id, name, protocol) ON port_allocations TO zlh_api;

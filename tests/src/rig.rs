@@ -4,6 +4,7 @@ use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use chrono::Utc;
 use domain::{
+    agent::PROVISION_ISSUER,
     ids::{CustomerId, InstanceId, OperationId},
     instance::{AGENT_PORT, InstanceKind, Protocol, Resources},
     operation::Operation,
@@ -19,10 +20,7 @@ use integrations::{
         local::{Isolation, LocalConfig, LocalEngine},
     },
 };
-use provision_worker::{
-    runner::Runner,
-    saga::{ISSUER, Outside},
-};
+use provision_worker::{runner::Runner, saga::Outside};
 use store::{
     Db,
     instances::{DeleteRequest, NewInstance, PortWish},
@@ -107,7 +105,7 @@ impl Rig {
              VALUES ('{customer}', '{customer}@example.com', 'n', 'x', 100, now(), now())"
         );
         database.execute(&insert).await;
-        let signer = Signer::from_base64(ISSUER, &generate_key().expect("a key")).expect("a key");
+        let signer = Signer::from_base64(PROVISION_ISSUER, &generate_key().expect("a key")).expect("a key");
         let (edge, signer) = (Arc::new(FakeEdge::default()), Arc::new(signer));
         Self { database, api, worker, customer, engine, edge, signer, root, _ports: ports }
     }

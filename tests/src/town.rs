@@ -40,7 +40,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 pub struct Town {
     /// The processes.
     pub stack: Stack,
-    home: TempDir,
+    _home: TempDir,
 }
 
 impl Town {
@@ -65,7 +65,7 @@ impl Town {
         for daemon in [Daemon::Sandbox, Daemon::Api, Daemon::Worker] {
             stack.start(daemon).expect("a daemon");
         }
-        Self { stack, home }
+        Self { stack, _home: home }
     }
 
     /// A new customer, signed in, who may have many servers.
@@ -181,7 +181,6 @@ impl Drop for Town {
         }
         // PostgreSQL's files may be another user's; root removes them with the folder.
         let _ = self.stack.cluster.remove();
-        let _ = self.home.path();
     }
 }
 

@@ -82,7 +82,7 @@ impl Session {
         let http = Http::new(&origin);
         if let Ok(cookie) = fs::read_to_string(&file) {
             let session = Self { http: http.clone(), origin: origin.clone(), cookie };
-            if session.get("/api/auth/me").is_ok() {
+            if session.get("/api/me").is_ok() {
                 return Ok(session);
             }
         }

@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::InstanceId;
 
+/// The names under which agents know the daemons: a token's `iss`, and its key's in a trust bundle.
+pub const API_ISSUER: &str = "zpack-api";
+
+/// See [`API_ISSUER`].
+pub const PROVISION_ISSUER: &str = "provision-worker";
+
 /// The longest life of a token, in seconds (architecture, invariant 10).
 pub const MAX_TOKEN_SECONDS: i64 = 60;
 

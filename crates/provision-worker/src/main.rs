@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::Subcommand;
-use domain::ids::OperationId;
+use domain::{agent::PROVISION_ISSUER, ids::OperationId};
 use integrations::{
     Clock,
     agent::AgentClient,
@@ -16,7 +16,7 @@ use provision_worker::{
     config::WorkerConfig,
     listen,
     runner::Runner,
-    saga::{ISSUER, Outside, standard},
+    saga::{Outside, standard},
 };
 use runtime::daemon::{self, About, Context};
 use store::{
@@ -85,7 +85,7 @@ async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
     });
     register_node(&db, &config, &clock, &shutdown).await?;
 
-    let owner = format!("{ISSUER}-{}", uuid::Uuid::now_v7());
+    let owner = format!("{PROVISION_ISSUER}-{}", uuid::Uuid::now_v7());
     let runner = Runner::new(db.clone(), outside, standard(), &owner);
     let on_ring =
         listen::on_ring(runner, config.provisioning.concurrency, context.tasks().clone(), shutdown.clone());
@@ -131,7 +131,7 @@ async fn open_engine(config: &WorkerConfig, clock: Clock) -> anyhow::Result<Loca
 }
 
 fn outside(config: &WorkerConfig, engine: LocalEngine, clock: Clock) -> anyhow::Result<Outside> {
-    let signer = Arc::new(config.agent.signer(ISSUER)?);
+    let signer = Arc::new(config.agent.signer(PROVISION_ISSUER)?);
     Ok(Outside {
         engine: Arc::new(engine),
         agents: Arc::new(AgentClient::new(signer.clone(), clock)),

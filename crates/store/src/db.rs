@@ -1,18 +1,25 @@
 //! The connection pool, and the migrations that make the schema.
 
-use std::{str::FromStr, sync::Arc, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    PgPool,
+    Connection as _, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use tokio::sync::{Mutex, MutexGuard};
 
 use crate::StoreError;
 
 /// Longest run of one statement, as the server enforces it. Nothing of ours takes a tenth of it.
 const STATEMENT_TIMEOUT: &str = "10s";
+
+/// Idle for longer than this, a connection is asked whether it lives before it is used. Those in constant use are not:
+/// the question is a round trip.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A statement's plan is made once per connection. Every statement here has one shape for all of its arguments, and
+/// planning `allocate_ports` anew took longer than running it.
+const PLANS: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
@@ -20,8 +27,6 @@ static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 #[derive(Clone, Debug)]
 pub struct Db {
     pool: PgPool,
-    /// See [`Db::placement_turn`].
-    placement: Arc<Mutex<()>>,
 }
 
 impl Db {
@@ -33,16 +38,27 @@ impl Db {
         max_connections: u32,
         acquire_timeout: Duration,
     ) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url.expose_secret())?
-            .application_name(daemon)
-            .options([("statement_timeout", STATEMENT_TIMEOUT), ("timezone", "UTC")]);
+        let options = PgConnectOptions::from_str(url.expose_secret())?.application_name(daemon).options([
+            ("statement_timeout", STATEMENT_TIMEOUT),
+            ("timezone", "UTC"),
+            PLANS,
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(max_connections)
             .min_connections(0)
             .acquire_timeout(acquire_timeout)
             .idle_timeout(Duration::from_mins(5))
+            .test_before_acquire(false)
+            .before_acquire(|connection, use_so_far| {
+                Box::pin(async move {
+                    if use_so_far.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options);
-        Ok(Self { pool, placement: Arc::default() })
+        Ok(Self { pool })
     }
 
     /// Whether Postgres answers; for readiness.
@@ -54,13 +70,6 @@ impl Db {
     /// Closes the pool once its calls are done.
     pub async fn close(&self) {
         self.pool.close().await;
-    }
-
-    /// A turn at the node's row, which every create locks until its commit. It keeps PostgreSQL's queue at that row
-    /// short: pgbench playing the same statements did 747 creates per second with 8 at once and 541 with 16. Other
-    /// processes still meet at the row itself.
-    pub(crate) async fn placement_turn(&self) -> MutexGuard<'_, ()> {
-        self.placement.lock().await
     }
 
     pub(crate) fn pool(&self) -> &PgPool {

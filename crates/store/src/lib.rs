@@ -4,7 +4,6 @@
 //! an id and says "look now", so losing the whole of Redis loses nothing.
 
 pub mod accounts;
-pub mod audit;
 pub mod blueprints;
 mod db;
 mod error;

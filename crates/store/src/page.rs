@@ -8,16 +8,21 @@ const MAX_LIMIT: i64 = 100;
 /// Which part of a list is wanted.
 #[derive(Clone, Copy, Debug)]
 pub struct Page {
-    /// Rows older than this id; `None` begins with the newest.
-    pub before: Option<Uuid>,
+    /// Rows older than this id.
+    before: Uuid,
     /// How many rows at most, 1 to 100.
     limit: i64,
 }
 
 impl Page {
-    /// A page of at most `limit` rows (held to 1–100) older than `before`.
+    /// A page of at most `limit` rows (held to 1–100) older than `before`; without one it begins with the newest.
     pub fn new(before: Option<Uuid>, limit: u32) -> Self {
-        Self { before, limit: i64::from(limit).clamp(1, MAX_LIMIT) }
+        Self { before: before.unwrap_or(Uuid::max()), limit: i64::from(limit).clamp(1, MAX_LIMIT) }
+    }
+
+    /// What the rows' ids are below; ids grow with time (UUIDv7).
+    pub(crate) fn before(self) -> Uuid {
+        self.before
     }
 
     /// One more than asked for, to know whether there is another page.

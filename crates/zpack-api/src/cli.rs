@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
-use domain::account::Role;
+use domain::{account::Role, agent::API_ISSUER};
 use runtime::clock::{Clock as _, SystemClock};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
@@ -20,7 +20,7 @@ use crate::{
     config::ApiConfig,
     password::Passwords,
     router,
-    serve::{ISSUER, database},
+    serve::database,
 };
 
 /// Longest password file or standard input that is read, in bytes.
@@ -106,7 +106,7 @@ pub async fn run(command: Command, config: ApiConfig) -> anyhow::Result<()> {
     let default_limit = config.api.default_instance_limit;
     match command {
         Command::Bare(bare) => run_bare(bare).await,
-        Command::PublicKey => print(&config.agent.signer(ISSUER)?.trusted_key(Vec::new()).public_key),
+        Command::PublicKey => print(&config.agent.signer(API_ISSUER)?.trusted_key(Vec::new()).public_key),
         Command::CreateOperator(account) => create(account, Role::Operator, default_limit, &config).await,
         Command::CreateCustomer { account, instance_limit } => {
             create(account, Role::Customer, instance_limit.unwrap_or(default_limit), &config).await

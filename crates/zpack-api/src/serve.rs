@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use domain::agent::API_ISSUER;
 use integrations::{agent::AgentClient, artifacts::HttpArtifacts};
 use runtime::daemon::Context;
 use store::{
@@ -20,8 +21,6 @@ use crate::{
 
 pub use crate::http::Server;
 
-/// The name under which agents know this daemon; it may observe and switch power, nothing else.
-pub const ISSUER: &str = "zpack-api";
 /// How long the artifact source's catalogue is believed.
 const CATALOG_TTL: Duration = Duration::from_mins(1);
 /// How long a check of readiness may take.
@@ -64,7 +63,7 @@ pub fn database(config: &ApiConfig) -> anyhow::Result<Db> {
 
 fn world(context: &Context, config: &ApiConfig, db: Db) -> anyhow::Result<World> {
     let clock = context.clock();
-    let signer = Arc::new(config.agent.signer(ISSUER).context("agent.key")?);
+    let signer = Arc::new(config.agent.signer(API_ISSUER).context("agent.key")?);
     let dated_by = clock.clone();
     let agents = AgentClient::new(signer, Arc::new(move || dated_by.now()));
     let artifacts =

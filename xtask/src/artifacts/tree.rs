@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process,
 };
 
 use anyhow::{Context as _, Result};
@@ -29,7 +30,11 @@ pub fn write_catalog(tree: &Path) -> Result<()> {
         games.push(json!({ "id": name(&game), "variants": variants }));
     }
     let catalog: Value = json!({ "games": games });
-    fs::write(tree.join("_catalog.json"), catalog.to_string()).context("cannot write _catalog.json")
+    // Daemons may be reading it: the old one or the new one, never half of it.
+    let aside = tree.join(format!("._catalog.json.{}", process::id()));
+    fs::write(&aside, catalog.to_string())
+        .and_then(|()| fs::rename(&aside, tree.join("_catalog.json")))
+        .context("cannot write _catalog.json")
 }
 
 /// The visible folders in a folder, by name.

@@ -23,8 +23,8 @@ use crate::process::console::Console;
 
 /// Longest single try; a try that fails sooner is repeated sooner.
 const TRY_TIMEOUT: Duration = Duration::from_secs(2);
-/// First and longest pause between tries.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+/// Pause between tries. Short, because half of it is added to every start; a refused connection costs microseconds.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Largest compiled pattern, in bytes.
 const PATTERN_BYTES: usize = 256 * 1024;
 
@@ -44,13 +44,11 @@ pub async fn until_ready(probe: &Probe, console: &Console) {
     if let Probe::Log { pattern } = probe {
         return until_logged(pattern, console).await;
     }
-    let mut pause = PAUSES.0;
     loop {
         if matches!(timeout(TRY_TIMEOUT, once(probe)).await, Ok(Ok(()))) {
             return;
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSES.1);
+        sleep(PAUSE).await;
     }
 }
 

@@ -11,6 +11,7 @@ use std::{
 use axum_server::accept::Accept;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
@@ -25,26 +26,29 @@ impl LimitAcceptor {
     }
 }
 
-impl<I, S> Accept<I, S> for LimitAcceptor {
-    type Stream = Permitted<I>;
+impl<S> Accept<TcpStream, S> for LimitAcceptor {
+    type Stream = Permitted;
     type Service = S;
     type Future = Ready<io::Result<(Self::Stream, S)>>;
 
-    fn accept(&self, stream: I, service: S) -> Self::Future {
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let permit = Arc::clone(&self.0).try_acquire_owned();
-        let permit = permit.map_err(|_| io::Error::other("too many connections"));
-        ready(permit.map(|permit| (Permitted { stream, _permit: permit }, service)))
+        ready(permit.map_err(|_| io::Error::other("too many connections")).and_then(|permit| {
+            // An answer is to leave at once: with Nagle's algorithm each handshake waits for a delayed acknowledgement.
+            stream.set_nodelay(true)?;
+            Ok((Permitted { stream, _permit: permit }, service))
+        }))
     }
 }
 
 /// A connection that gives its permit back when it ends.
 #[derive(Debug)]
-pub struct Permitted<I> {
-    stream: I,
+pub struct Permitted {
+    stream: TcpStream,
     _permit: OwnedSemaphorePermit,
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Permitted<I> {
+impl AsyncRead for Permitted {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -54,7 +58,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Permitted<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Permitted<I> {
+impl AsyncWrite for Permitted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

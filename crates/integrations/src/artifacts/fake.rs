@@ -1,6 +1,9 @@
 //! An artifact source in memory.
 
-use std::{collections::BTreeMap, sync::Mutex};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 
@@ -43,8 +46,8 @@ fn injected() -> ArtifactError {
 
 #[async_trait]
 impl ArtifactSource for FakeArtifacts {
-    async fn catalog(&self) -> Result<Catalog, ArtifactError> {
-        self.scenario.play("catalog", "", injected, || Ok(self.as_catalog())).await
+    async fn catalog(&self) -> Result<Arc<Catalog>, ArtifactError> {
+        self.scenario.play("catalog", "", injected, || Ok(Arc::new(self.as_catalog()))).await
     }
 
     async fn manifest(

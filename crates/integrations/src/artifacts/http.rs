@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -27,7 +28,7 @@ pub struct HttpArtifacts {
     base: Url,
     catalog_ttl: Duration,
     /// Held while fetching, so that many callers make one request.
-    cached: Mutex<Option<(Instant, Catalog)>>,
+    cached: Mutex<Option<(Instant, Arc<Catalog>)>>,
 }
 
 impl fmt::Debug for HttpArtifacts {
@@ -93,17 +94,17 @@ fn unreachable(error: &reqwest::Error) -> ArtifactError {
 
 #[async_trait]
 impl ArtifactSource for HttpArtifacts {
-    async fn catalog(&self) -> Result<Catalog, ArtifactError> {
+    async fn catalog(&self) -> Result<Arc<Catalog>, ArtifactError> {
         let mut cached = self.cached.lock().await;
         if let Some((fetched, catalog)) = cached.as_ref()
             && fetched.elapsed() < self.catalog_ttl
         {
-            return Ok(catalog.clone());
+            return Ok(Arc::clone(catalog));
         }
         let url = self.address(&["_catalog.json"])?;
         let missing = || ArtifactError::Invalid(format!("{url} is missing"));
-        let catalog: Catalog = self.fetch(url.clone(), CATALOG_LIMIT).await?.ok_or_else(missing)?;
-        *cached = Some((Instant::now(), catalog.clone()));
+        let catalog = Arc::new(self.fetch::<Catalog>(url.clone(), CATALOG_LIMIT).await?.ok_or_else(missing)?);
+        *cached = Some((Instant::now(), Arc::clone(&catalog)));
         Ok(catalog)
     }
 

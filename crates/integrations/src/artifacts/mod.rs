@@ -4,6 +4,8 @@ mod fake;
 mod http;
 mod path;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,7 @@ pub use self::{fake::FakeArtifacts, http::HttpArtifacts};
 #[async_trait]
 pub trait ArtifactSource: Send + Sync + std::fmt::Debug {
     /// Every game, variant and version there is.
-    async fn catalog(&self) -> Result<Catalog, ArtifactError>;
+    async fn catalog(&self) -> Result<Arc<Catalog>, ArtifactError>;
 
     /// The files of one version; `None` when the source does not have it.
     async fn manifest(

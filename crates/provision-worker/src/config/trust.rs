@@ -1,14 +1,11 @@
 //! `[trust]`: public keys of other daemons, which agents are told to trust.
 
 use domain::{
-    agent::{Scope, TrustedKey},
+    agent::{API_ISSUER, Scope, TrustedKey},
     token,
 };
 use runtime::config::{Invalid, Key, Kind, Section};
 use serde::{Deserialize, Serialize};
-
-/// The name under which agents know the API.
-const API_ISSUER: &str = "zpack-api";
 
 /// What the API may ask of an agent: least, so that whoever takes over the API cannot install anything.
 const API_SCOPES: [Scope; 2] = [Scope::Observe, Scope::Power];

@@ -256,14 +256,10 @@ impl From<StepError> for Attempt {
             StepError::Store(StoreError::LeaseLost) => Self::LeaseLost,
             StepError::Store(error) => StepError::internal(error).into(),
             StepError::Failed { failure, cause } => {
-                let cause = cause.map_or_else(|| failure.message.clone(), |cause| chain(cause.as_ref()));
+                let cause = cause
+                    .map_or_else(|| failure.message.clone(), |cause| integrations::chain(cause.as_ref()));
                 Self::Failed { failure, cause }
             }
         }
     }
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let errors = std::iter::successors(Some(error), |error| error.source());
-    errors.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

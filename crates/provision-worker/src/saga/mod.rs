@@ -60,9 +60,6 @@ pub struct Outside {
     pub trusted: Vec<TrustedKey>,
 }
 
-/// The name under which agents know this daemon.
-pub const ISSUER: &str = "provision-worker";
-
 /// What this daemon may ask of an agent.
 const SCOPES: [Scope; 4] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power];
 

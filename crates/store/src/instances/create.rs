@@ -134,42 +134,33 @@ pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
 
 async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Created, CreateError> {
     let mut tx = db.pool().begin().await?;
-    let written = match write(&mut tx, new, now).await {
-        Ok(Written::Rows(node)) => {
-            let _turn = db.placement_turn().await;
-            match take_capacity(&mut tx, new.resources, node).await {
-                Ok(()) => return Ok(tx.commit().await.map(|()| Created::New)?),
-                Err(error) => Err(error),
-            }
+    match write(&mut tx, new, now).await {
+        Ok(Created::New) => {
+            tx.commit().await?;
+            Ok(Created::New)
         }
-        Ok(Written::Before(operation)) => Ok(Created::Replayed(operation)),
-        Err(error) => Err(error),
-    };
-    // Not left to the drop, which rolls back some time later: the key's lock must be free for the next try.
-    tx.rollback().await?;
-    written
-}
-
-enum Written {
-    /// The rows, but for the node's.
-    Rows(NodeId),
-    /// Nothing: the key named this operation before.
-    Before(OperationId),
+        outcome => {
+            // Not left to the drop, which rolls back some time later: the key's lock must be free for the next try.
+            tx.rollback().await?;
+            outcome
+        }
+    }
 }
 
 async fn write(
     tx: &mut PgConnection,
     new: &NewInstance<'_>,
     now: DateTime<Utc>,
-) -> Result<Written, CreateError> {
+) -> Result<Created, CreateError> {
     if let Some(operation) = claim_key(tx, new, now).await? {
-        return Ok(Written::Before(operation));
+        return Ok(Created::Replayed(operation));
     }
     check_entitlement(tx, new.customer_id).await?;
     let node = choose_node(tx, new.resources).await?.ok_or(CreateError::NoCapacity)?;
     insert_rows(tx, new, node, now).await?;
     allocate_ports(tx, new, node).await?;
-    Ok(Written::Rows(node))
+    take_capacity(tx, new.resources, node).await?;
+    Ok(Created::New)
 }
 
 /// Drops keys past their time. Returns how many.

@@ -78,10 +78,37 @@ impl TryFrom<InstanceRow> for Instance {
     }
 }
 
+/// A query for live instances that satisfy a condition. One statement per shape, so that one plan suits all arguments.
+macro_rules! instances {
+    ($condition:literal, $($argument:expr),+) => {
+        sqlx::query_as!(
+            InstanceRow,
+            r#"SELECT i.id, i.customer_id, i.name, i.hostname, i.kind, i.blueprint, i.blueprint_version, i.variant,
+                      i.version, i.plan, i.memory_mib, i.cpu_percent, i.disk_mib, i.node_id, i.address,
+                      i.agent_fingerprint, i.lifecycle, i.desired_power, i.observed_power, i.eula_accepted_at,
+                      i.row_version, i.created_at, i.updated_at,
+                      COALESCE((SELECT json_agg(json_build_object('name', p.name, 'protocol', p.protocol, 'port', p.port)
+                                                ORDER BY p.name)
+                                FROM port_allocations p WHERE p.instance_id = i.id), '[]')
+                          AS "ports!: Json<Vec<AllocatedPort>>",
+                      COALESCE((SELECT json_agg(json_build_object('reason', h.reason, 'note', h.note,
+                                                                  'placed_at', h.placed_at) ORDER BY h.placed_at, h.id)
+                                FROM holds h WHERE h.instance_id = i.id AND h.lifted_at IS NULL), '[]')
+                          AS "holds!: Json<Vec<Hold>>",
+                      (SELECT o.id FROM operations o WHERE o.instance_id = i.id
+                       AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS active_operation
+               FROM instances i
+               WHERE i.lifecycle <> 'deleted' AND "# + $condition,
+            $($argument),+
+        )
+    };
+}
+
 /// One of the customer's instances. Somebody else's, a deleted one and one that never was are all `None`.
 pub async fn get(db: &Db, customer: CustomerId, id: InstanceId) -> Result<Option<Instance>, StoreError> {
-    let found = select(db, Some(customer), Some(id), Page::new(None, 1)).await?;
-    Ok(found.into_iter().next())
+    let row =
+        instances!("i.customer_id = $1 AND i.id = $2", customer.0, id.0).fetch_optional(db.pool()).await?;
+    row.map(Instance::try_from).transpose()
 }
 
 /// The customer's instances, newest first, and where the next page begins.
@@ -90,48 +117,20 @@ pub async fn list(
     customer: CustomerId,
     page: Page,
 ) -> Result<(Vec<Instance>, Option<Uuid>), StoreError> {
-    let rows = select(db, Some(customer), None, page).await?;
-    Ok(page.cut(rows, |instance| instance.id.0))
+    let rows = instances!(
+        "i.customer_id = $1 AND i.id < $2 ORDER BY i.id DESC LIMIT $3",
+        customer.0,
+        page.before(),
+        page.fetch()
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let instances = rows.into_iter().map(Instance::try_from).collect::<Result<_, _>>()?;
+    Ok(page.cut(instances, |instance: &Instance| instance.id.0))
 }
 
 /// An instance for the worker that holds an operation on it, whoever owns it.
 pub async fn get_for_work(db: &Db, id: InstanceId) -> Result<Option<Instance>, StoreError> {
-    let found = select(db, None, Some(id), Page::new(None, 1)).await?;
-    Ok(found.into_iter().next())
-}
-
-async fn select(
-    db: &Db,
-    customer: Option<CustomerId>,
-    id: Option<InstanceId>,
-    page: Page,
-) -> Result<Vec<Instance>, StoreError> {
-    let rows = sqlx::query_as!(
-        InstanceRow,
-        r#"SELECT i.id, i.customer_id, i.name, i.hostname, i.kind, i.blueprint, i.blueprint_version, i.variant,
-                  i.version, i.plan, i.memory_mib, i.cpu_percent, i.disk_mib, i.node_id, i.address,
-                  i.agent_fingerprint, i.lifecycle, i.desired_power, i.observed_power, i.eula_accepted_at,
-                  i.row_version, i.created_at, i.updated_at,
-                  COALESCE((SELECT json_agg(json_build_object('name', p.name, 'protocol', p.protocol, 'port', p.port)
-                                            ORDER BY p.name)
-                            FROM port_allocations p WHERE p.instance_id = i.id), '[]')
-                      AS "ports!: Json<Vec<AllocatedPort>>",
-                  COALESCE((SELECT json_agg(json_build_object('reason', h.reason, 'note', h.note,
-                                                              'placed_at', h.placed_at) ORDER BY h.placed_at, h.id)
-                            FROM holds h WHERE h.instance_id = i.id AND h.lifted_at IS NULL), '[]')
-                      AS "holds!: Json<Vec<Hold>>",
-                  (SELECT o.id FROM operations o WHERE o.instance_id = i.id
-                   AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS active_operation
-           FROM instances i
-           WHERE ($1::uuid IS NULL OR i.customer_id = $1) AND ($2::uuid IS NULL OR i.id = $2)
-             AND ($3::uuid IS NULL OR i.id < $3) AND i.lifecycle <> 'deleted'
-           ORDER BY i.id DESC LIMIT $4"#,
-        customer.map(|customer| customer.0),
-        id.map(|id| id.0),
-        page.before,
-        page.fetch(),
-    )
-    .fetch_all(db.pool())
-    .await?;
-    rows.into_iter().map(Instance::try_from).collect()
+    let row = instances!("i.id = $1", id.0).fetch_optional(db.pool()).await?;
+    row.map(Instance::try_from).transpose()
 }

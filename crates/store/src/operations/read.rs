@@ -53,10 +53,23 @@ impl TryFrom<OperationRow> for Operation {
     }
 }
 
+/// A query for operations that satisfy a condition. One statement per shape, so that one plan suits all arguments.
+macro_rules! operations {
+    ($condition:literal, $($argument:expr),+) => {
+        sqlx::query_as!(
+            OperationRow,
+            "SELECT id, instance_id, customer_id, kind, state, step, step_detail, progress, failure_code,
+                    failure_message, interruptions, created_at, started_at, finished_at
+             FROM operations WHERE " + $condition,
+            $($argument),+
+        )
+    };
+}
+
 /// One of the customer's operations.
 pub async fn get(db: &Db, customer: CustomerId, id: OperationId) -> Result<Option<Operation>, StoreError> {
-    let rows = select(db, Some(customer), Some(id), None, false, Page::new(None, 1)).await?;
-    Ok(rows.into_iter().next())
+    let row = operations!("customer_id = $1 AND id = $2", customer.0, id.0).fetch_optional(db.pool()).await?;
+    row.map(Operation::try_from).transpose()
 }
 
 /// The customer's operations, newest first, of one instance or of all, and where the next page begins.
@@ -66,43 +79,42 @@ pub async fn list(
     instance: Option<InstanceId>,
     page: Page,
 ) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
-    let rows = select(db, Some(customer), None, instance, false, page).await?;
-    Ok(page.cut(rows, |operation| operation.id.0))
+    let before = page.before();
+    let rows = if let Some(instance) = instance {
+        operations!(
+            "customer_id = $1 AND instance_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4",
+            customer.0,
+            instance.0,
+            before,
+            page.fetch()
+        )
+        .fetch_all(db.pool())
+        .await?
+    } else {
+        operations!(
+            "customer_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+            customer.0,
+            before,
+            page.fetch()
+        )
+        .fetch_all(db.pool())
+        .await?
+    };
+    cut(page, rows)
 }
 
 /// Everybody's stuck operations, newest first. For operators.
 pub async fn list_stuck(db: &Db, page: Page) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
-    let rows = select(db, None, None, None, true, page).await?;
-    Ok(page.cut(rows, |operation| operation.id.0))
+    let rows =
+        operations!("state = 'stuck' AND id < $1 ORDER BY id DESC LIMIT $2", page.before(), page.fetch())
+            .fetch_all(db.pool())
+            .await?;
+    cut(page, rows)
 }
 
-async fn select(
-    db: &Db,
-    customer: Option<CustomerId>,
-    id: Option<OperationId>,
-    instance: Option<InstanceId>,
-    stuck_only: bool,
-    page: Page,
-) -> Result<Vec<Operation>, StoreError> {
-    let rows = sqlx::query_as!(
-        OperationRow,
-        "SELECT id, instance_id, customer_id, kind, state, step, step_detail, progress, failure_code,
-                failure_message, interruptions, created_at, started_at, finished_at
-         FROM operations
-         WHERE ($1::uuid IS NULL OR customer_id = $1) AND ($2::uuid IS NULL OR id = $2)
-           AND ($3::uuid IS NULL OR instance_id = $3) AND (NOT $4 OR state = 'stuck')
-           AND ($5::uuid IS NULL OR id < $5)
-         ORDER BY id DESC LIMIT $6",
-        customer.map(|customer| customer.0),
-        id.map(|id| id.0),
-        instance.map(|instance| instance.0),
-        stuck_only,
-        page.before,
-        page.fetch(),
-    )
-    .fetch_all(db.pool())
-    .await?;
-    rows.into_iter().map(Operation::try_from).collect()
+fn cut(page: Page, rows: Vec<OperationRow>) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
+    let operations = rows.into_iter().map(Operation::try_from).collect::<Result<_, _>>()?;
+    Ok(page.cut(operations, |operation: &Operation| operation.id.0))
 }
 
 /// A line of the journal.
