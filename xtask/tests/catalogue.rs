@@ -33,6 +33,7 @@ fn render(blueprint: &Blueprint, variant: &str, version: &str) -> ServiceSpec {
         name: "Mum's \"server\"",
         hostname: "mums",
         memory_mib: 2_048,
+        disk_mib: 10_240,
         bind_address: "127.0.0.1",
         ports: &ports,
         artifacts: &artifacts,

@@ -39,6 +39,16 @@ text_enum! {
         InstancesWrite = "instances:write",
         /// Start, stop, restart and kill.
         InstancesPower = "instances:power",
+        /// Read the console and type in it.
+        InstancesConsole = "instances:console",
+        /// See and download files.
+        FilesRead = "files:read",
+        /// Change files.
+        FilesWrite = "files:write",
+        /// See, make, restore and delete backups.
+        Backups = "backups",
+        /// See and change schedules.
+        Schedules = "schedules",
         /// See the account.
         AccountRead = "account:read",
     }

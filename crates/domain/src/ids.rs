@@ -65,3 +65,11 @@ id!(
     /// A key for scripts.
     ApiKeyId
 );
+id!(
+    /// A copy of an instance's files.
+    BackupId
+);
+id!(
+    /// Something that is done to an instance at set times.
+    ScheduleId
+);

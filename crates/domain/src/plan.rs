@@ -16,6 +16,8 @@ pub struct Plan {
     pub kind: InstanceKind,
     /// Upper limits of one instance.
     pub resources: Resources,
+    /// Most backups that are kept of one instance; the oldest give way.
+    pub backups: u32,
     /// Price per month in the currency's minor unit.
     pub price_minor: u32,
     /// ISO 4217 code.

@@ -13,8 +13,6 @@ use domain::{
 
 use super::{App, problem::Problem};
 
-const ALL_SCOPES: [Scope; 4] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power];
-
 /// The middleware around every route of the table.
 pub(super) async fn require_scope(
     State((app, scope)): State<(App, Scope)>,
@@ -30,14 +28,14 @@ pub(super) async fn require_scope(
 /// A path that is not in the table: 401 for strangers, 404 for callers.
 pub(super) async fn unknown_route(State(app): State<App>, headers: HeaderMap) -> Problem {
     let found = Problem::new(StatusCode::NOT_FOUND, "no_such_route", "there is no such route");
-    check(&app, &headers, &ALL_SCOPES).err().unwrap_or(found)
+    check(&app, &headers, &Scope::ALL).err().unwrap_or(found)
 }
 
 /// A method that a path does not have: 401 for strangers, 405 for callers.
 pub(super) async fn unknown_method(State(app): State<App>, headers: HeaderMap) -> Problem {
     let found =
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, "no_such_method", "the route has no such method");
-    check(&app, &headers, &ALL_SCOPES).err().unwrap_or(found)
+    check(&app, &headers, &Scope::ALL).err().unwrap_or(found)
 }
 
 /// Whether the request's token allows one of `scopes`.

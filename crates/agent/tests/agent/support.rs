@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Utc;
 use domain::{
     agent::{
-        AgentProblem, AgentState, AgentStatus, ConsoleTail, InstallStep, PowerAction, PowerRequest, Probe,
+        AgentProblem, AgentState, AgentStatus, ConsoleMode, ConsoleTail, InstallStep, PowerAction, PowerRequest, Probe,
         ReadySpec, RunSpec, Runtime, Scope, ServiceSpec, StopSpec, TrustBundle,
     },
     ids::InstanceId,
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 /// Longest wait for anything; reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-pub const ALL_SCOPES: [Scope; 4] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power];
+pub const ALL_SCOPES: [Scope; 8] = Scope::ALL;
 
 pub struct TestAgent {
     pub root: TempDir,
@@ -212,8 +212,11 @@ pub fn script(text: &str) -> ServiceSpec {
             runtime: Runtime::None,
             env: [("GREETING".to_owned(), "hello".to_owned())].into(),
             stop: StopSpec { line: Some("stop".into()), grace_seconds: 20 },
+            console: ConsoleMode::Pipes,
         },
         ready: ReadySpec { probe: Probe::Log { pattern: "^READY$".into() }, deadline_seconds: 20 },
+        disk_limit_bytes: None,
+        tunnel_port: None,
     }
 }
 

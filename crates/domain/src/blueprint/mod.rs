@@ -13,7 +13,7 @@ pub use render::{RenderError, RenderInput, ResolvedArtifact};
 pub use validate::BlueprintError;
 
 use crate::{
-    agent::{Runtime, Unpack},
+    agent::{BackupHooks, ConsoleMode, Runtime, Unpack},
     instance::{InstanceKind, Protocol},
 };
 
@@ -39,6 +39,9 @@ pub struct Blueprint {
     pub overhead_mib: u32,
     /// Ports that the software listens on; the first is the one that players use.
     pub ports: Vec<PortTemplate>,
+    /// For `kind = "dev"`: the port, by name, of the workspace's IDE. It is reached through the control plane only.
+    #[serde(default)]
+    pub ide_port: Option<String>,
     /// Editions.
     pub variants: Vec<Variant>,
 }
@@ -87,6 +90,9 @@ pub struct Variant {
     pub run: RunTemplate,
     /// How readiness is recognised.
     pub ready: ReadyTemplate,
+    /// What makes a copy of the running service's files consistent.
+    #[serde(default)]
+    pub backup: BackupHooks,
 }
 
 fn default_install_deadline() -> u64 {
@@ -183,6 +189,9 @@ pub struct RunTemplate {
     pub stop_line: Option<String>,
     /// Seconds until it is killed.
     pub stop_grace_seconds: u64,
+    /// How its output and input are connected.
+    #[serde(default)]
+    pub console: ConsoleMode,
 }
 
 /// Readiness, with port names.

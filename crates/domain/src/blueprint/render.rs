@@ -21,6 +21,8 @@ pub struct RenderInput<'a> {
     pub hostname: &'a str,
     /// The instance's memory in MiB.
     pub memory_mib: u32,
+    /// The instance's disk space in MiB.
+    pub disk_mib: u32,
     /// Address that the software listens on: loopback where instances share a host, else all of its container's.
     pub bind_address: &'a str,
     /// The instance's ports.
@@ -79,6 +81,8 @@ impl Blueprint {
                 probe: probe(&variant.ready.probe, input)?,
                 deadline_seconds: variant.ready.deadline_seconds,
             },
+            disk_limit_bytes: Some(u64::from(input.disk_mib) << 20),
+            tunnel_port: self.ide_port.as_deref().map(|name| number(name, input)).transpose()?,
         };
         let bytes = serde_json::to_vec(&spec).unwrap_or_default();
         spec.revision = hex::encode(ring::digest::digest(&ring::digest::SHA256, &bytes));
@@ -149,14 +153,12 @@ fn run(variant: &Variant, input: &RenderInput<'_>, text: Text<'_>) -> Result<Run
             .map(|(key, value)| Ok((key.clone(), text(value)?)))
             .collect::<Result<_, _>>()?,
         stop: StopSpec { line: template.stop_line.clone(), grace_seconds: template.stop_grace_seconds },
+        console: template.console,
     })
 }
 
 fn probe(template: &ProbeTemplate, input: &RenderInput<'_>) -> Result<Probe, RenderError> {
-    let number = |name: &str| {
-        let port = input.ports.iter().find(|port| port.name == name);
-        port.map(|port| port.port).ok_or_else(|| RenderError::UnknownPort(name.to_owned()))
-    };
+    let number = |name: &str| number(name, input);
     Ok(match template {
         ProbeTemplate::MinecraftPing { port } => Probe::MinecraftPing { port: number(port)? },
         ProbeTemplate::Luanti { port } => Probe::Luanti { port: number(port)? },
@@ -164,6 +166,11 @@ fn probe(template: &ProbeTemplate, input: &RenderInput<'_>) -> Result<Probe, Ren
         ProbeTemplate::Tcp { port } => Probe::Tcp { port: number(port)? },
         ProbeTemplate::Log { pattern } => Probe::Log { pattern: pattern.clone() },
     })
+}
+
+fn number(name: &str, input: &RenderInput<'_>) -> Result<u16, RenderError> {
+    let port = input.ports.iter().find(|port| port.name == name);
+    port.map(|port| port.port).ok_or_else(|| RenderError::UnknownPort(name.to_owned()))
 }
 
 fn texts(templates: &[String], text: Text<'_>) -> Result<Vec<String>, RenderError> {

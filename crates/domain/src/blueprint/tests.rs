@@ -43,6 +43,7 @@ fn a_spec_names_the_instances_ports_memory_and_java() {
         name: "Mum's",
         hostname: "mums",
         memory_mib: 2_048,
+        disk_mib: 10_240,
         bind_address: "127.0.0.1",
         ports: &ports,
         artifacts: &artifacts,

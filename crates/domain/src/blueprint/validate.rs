@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Blueprint, InstallTemplate, ProbeTemplate, RenderInput, ResolvedArtifact, Variant};
-use crate::instance::{AGENT_PORT, AllocatedPort};
+use crate::instance::{AGENT_PORT, AllocatedPort, InstanceKind, Protocol};
 
 /// Why a blueprint file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,7 @@ impl Blueprint {
             return invalid("min_memory_mib", "must be above zero");
         }
         self.check_ports()?;
+        self.check_ide()?;
         if self.variants.is_empty() {
             return invalid("variants", "a blueprint needs at least one");
         }
@@ -55,6 +56,19 @@ impl Blueprint {
         check_unique("ports", self.ports.iter().map(|port| port.name.as_str()))
     }
 
+    fn check_ide(&self) -> Result<(), BlueprintError> {
+        match (&self.ide_port, self.kind) {
+            (None, InstanceKind::Game) => Ok(()),
+            (None, InstanceKind::Dev) => invalid("ide_port", "a workspace needs one"),
+            (Some(_), InstanceKind::Game) => invalid("ide_port", "only a workspace has one"),
+            (Some(name), InstanceKind::Dev) => match self.ports.iter().find(|port| port.name == *name) {
+                Some(port) if port.protocol == Protocol::Tcp => Ok(()),
+                Some(_) => invalid("ide_port", "must be a tcp port"),
+                None => invalid("ide_port", format!("there is no port {name:?}")),
+            },
+        }
+    }
+
     fn check_variant(&self, variant: &Variant) -> Result<(), BlueprintError> {
         let place = format!("variants.{}", variant.id);
         check_id(&place, &variant.id)?;
@@ -71,6 +85,7 @@ impl Blueprint {
             check_step(&format!("{place}.install[{n}]"), step)?;
         }
         self.check_probe(&place, variant)?;
+        check_hooks(&place, variant)?;
         self.check_placeholders(&place, variant)
     }
 
@@ -107,6 +122,7 @@ impl Blueprint {
             name: "name",
             hostname: "name",
             memory_mib: self.min_memory_mib,
+            disk_mib: 1,
             bind_address: "127.0.0.1",
             ports: &ports,
             artifacts: &artifacts,
@@ -116,6 +132,19 @@ impl Blueprint {
             Err(error) => invalid(place, error.to_string()),
         }
     }
+}
+
+fn check_hooks(place: &str, variant: &Variant) -> Result<(), BlueprintError> {
+    let place = format!("{place}.backup");
+    let hooks = &variant.backup;
+    if hooks.before.iter().chain(&hooks.after).any(|line| line.is_empty() || line.contains('\n')) {
+        return invalid(place, "a hook is one line");
+    }
+    let Some(pattern) = &hooks.settled else { return Ok(()) };
+    if let Err(error) = regex::Regex::new(pattern) {
+        return invalid(place, error.to_string());
+    }
+    check_seconds(&format!("{place}.settle_seconds"), hooks.settle_seconds)
 }
 
 fn check_step(place: &str, step: &InstallTemplate) -> Result<(), BlueprintError> {

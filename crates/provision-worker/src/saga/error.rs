@@ -111,6 +111,10 @@ impl From<AgentFault> for StepError {
             FaultCode::CrashedAtStart => "crashed_at_start",
             FaultCode::NotReadyInTime => "not_ready_in_time",
             FaultCode::CrashLoop => "crash_loop",
+            FaultCode::DiskFull => "disk_full",
+            FaultCode::StorageUnreachable => "storage_unreachable",
+            FaultCode::BackupCorrupt => "backup_corrupt",
+            FaultCode::BackupFailed => "backup_failed",
         };
         let mut message = fault.message;
         if let Some(last) = fault.last_output.iter().rev().find(|line| !line.trim().is_empty()) {

@@ -61,7 +61,7 @@ pub struct Outside {
 }
 
 /// What this daemon may ask of an agent.
-const SCOPES: [Scope; 4] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power];
+const SCOPES: [Scope; 5] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power, Scope::Backup];
 
 /// What a step has at hand: one operation under one lease.
 pub struct Work {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::{
-    agent::{AgentState, Probe, ReadySpec, RunSpec, Runtime, ServiceSpec, StopSpec},
+    agent::{AgentState, ConsoleMode, Probe, ReadySpec, RunSpec, Runtime, ServiceSpec, StopSpec},
     ids::InstanceId,
 };
 use integrations::{
@@ -26,8 +26,11 @@ async fn install(world: &World, id: &str) {
             runtime: Runtime::None,
             env: [].into(),
             stop: StopSpec { line: None, grace_seconds: 1 },
+            console: ConsoleMode::Pipes,
         },
         ready: ReadySpec { probe: Probe::Tcp { port: 1 }, deadline_seconds: 1 },
+        disk_limit_bytes: None,
+        tunnel_port: None,
     };
     let address = ([127, 0, 0, 1], 1).into();
     let session = world.agents.connect(address, instance, &Fingerprint::of(id.as_bytes())).unwrap();

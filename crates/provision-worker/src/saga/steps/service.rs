@@ -153,6 +153,7 @@ async fn service_spec(
         name: &instance.name,
         hostname: &instance.hostname,
         memory_mib: instance.resources.memory_mib,
+        disk_mib: instance.resources.disk_mib,
         ports: &instance.ports,
         artifacts: &artifacts,
     };

@@ -33,6 +33,7 @@ const PLANS: &str = r#"
 id = "small"
 name = "Small"
 kind = "game"
+backups = 2
 price_minor = 500
 currency = "EUR"
 resources = { memory_mib = 1024, cpu_percent = 100, disk_mib = 4096 }
@@ -41,6 +42,7 @@ resources = { memory_mib = 1024, cpu_percent = 100, disk_mib = 4096 }
 id = "workspace"
 name = "Workspace"
 kind = "dev"
+backups = 2
 price_minor = 900
 currency = "EUR"
 resources = { memory_mib = 2048, cpu_percent = 200, disk_mib = 8192 }

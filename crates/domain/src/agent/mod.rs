@@ -1,5 +1,9 @@
-//! What the control plane and the agent say to each other: trust bundle, service spec, status.
-//! All times are RFC 3339 UTC, sizes in the unit their field name carries.
+//! What the control plane and the agent say to each other: trust bundle, service spec, status; console, files and
+//! backups in modules of their own. All times are RFC 3339 UTC, sizes in the unit their field name carries.
+
+mod backup;
+mod console;
+mod files;
 
 use std::collections::BTreeMap;
 
@@ -7,6 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
+pub use self::{backup::*, console::*, files::*};
 use crate::ids::InstanceId;
 
 /// The names under which agents know the daemons: a token's `iss`, and its key's in a trust bundle.
@@ -33,6 +38,28 @@ pub enum Scope {
     Install,
     /// Start, stop, restart, kill.
     Power,
+    /// Read the console and type in it.
+    Console,
+    /// See and change the customer's files.
+    Files,
+    /// Make, stage and verify backups.
+    Backup,
+    /// Reach a development workspace's own port.
+    Tunnel,
+}
+
+impl Scope {
+    /// Every scope there is.
+    pub const ALL: [Self; 8] = [
+        Self::Enrol,
+        Self::Observe,
+        Self::Install,
+        Self::Power,
+        Self::Console,
+        Self::Files,
+        Self::Backup,
+        Self::Tunnel,
+    ];
 }
 
 /// Written into a container before its agent starts; without it the agent refuses to start.
@@ -119,6 +146,12 @@ pub struct ServiceSpec {
     pub run: RunSpec,
     /// How readiness is recognised.
     pub ready: ReadySpec,
+    /// Bound on the data folder, in bytes; `None` is unbounded.
+    #[serde(default)]
+    pub disk_limit_bytes: Option<u64>,
+    /// The only loopback port that `GET /v1/tunnel` reaches: a workspace's IDE.
+    #[serde(default)]
+    pub tunnel_port: Option<u16>,
 }
 
 /// One installation step. Paths are relative to the customer's data folder and may not leave it.
@@ -189,6 +222,9 @@ pub struct RunSpec {
     pub env: BTreeMap<String, String>,
     /// How it is asked to stop.
     pub stop: StopSpec,
+    /// How its output and input are connected.
+    #[serde(default)]
+    pub console: ConsoleMode,
 }
 
 /// A language runtime or program that the container must have.
@@ -343,6 +379,14 @@ pub enum FaultCode {
     NotReadyInTime,
     /// It died repeatedly after it had been ready.
     CrashLoop,
+    /// The plan's disk space does not suffice.
+    DiskFull,
+    /// The backup storage did not answer, or refused.
+    StorageUnreachable,
+    /// A backup is not what its manifest says.
+    BackupCorrupt,
+    /// Reading or writing the data folder failed.
+    BackupFailed,
 }
 
 /// Body of `POST /v1/power`.
@@ -375,7 +419,7 @@ pub struct ConsoleTail {
 }
 
 /// The error body of every agent route (RFC 9457 members that we use).
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentProblem {
     /// Stable code, for example `token_expired`.
     pub code: String,

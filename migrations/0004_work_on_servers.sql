@@ -1,0 +1,122 @@
+-- What a customer does with a server: backups, schedules, development workspaces, and what operations need for them.
+
+-- New kinds. A restore and a backup refer to a backup row; its id is stored before anything is made outside.
+ALTER TABLE operations DROP CONSTRAINT operations_kind_check;
+ALTER TABLE operations ADD CONSTRAINT operations_kind_check
+    CHECK (kind IN ('create', 'delete', 'backup', 'restore', 'verify'));
+
+CREATE TABLE backups (
+    id               uuid PRIMARY KEY,
+    instance_id      uuid NOT NULL REFERENCES instances (id),
+    customer_id      uuid NOT NULL REFERENCES customers (id),
+    name             text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    state            text NOT NULL DEFAULT 'running'
+                     CHECK (state IN ('running', 'available', 'failed', 'deleting', 'deleted')),
+    -- Kept by retention and refused by delete while true.
+    locked           boolean NOT NULL DEFAULT false,
+    -- Who asked: a person or script, a schedule, or the restore that keeps what it replaces.
+    origin           text NOT NULL CHECK (origin IN ('customer', 'schedule')),
+    -- Gitignore-style patterns, relative to the data folder.
+    ignore_patterns  text[] NOT NULL DEFAULT '{}',
+    -- Known once the archive is complete. Sizes in bytes; hashes are SHA-256, hex.
+    archive_bytes    bigint CHECK (archive_bytes >= 0),
+    archive_sha256   text CHECK (archive_sha256 ~ '^[0-9a-f]{64}$'),
+    manifest_sha256  text CHECK (manifest_sha256 ~ '^[0-9a-f]{64}$'),
+    content_bytes    bigint CHECK (content_bytes >= 0),
+    files            bigint CHECK (files >= 0),
+    -- Files that changed while they were read.
+    changed_files    bigint NOT NULL DEFAULT 0,
+    -- The storage's handle of an upload under way, so that anybody can finish or abort it.
+    upload_id        text,
+    verified_at      timestamptz,
+    -- Why the last verification failed; such a backup is never the last good one.
+    verify_failure   text,
+    created_at       timestamptz NOT NULL,
+    finished_at      timestamptz,
+    CHECK (state <> 'available'
+           OR (archive_bytes IS NOT NULL AND archive_sha256 IS NOT NULL AND manifest_sha256 IS NOT NULL))
+);
+CREATE INDEX backups_instance ON backups (instance_id, id);
+CREATE INDEX backups_unsettled ON backups (id) WHERE state IN ('running', 'deleting');
+-- At most one backup of an instance is being made.
+CREATE UNIQUE INDEX backups_one_running ON backups (instance_id) WHERE state = 'running';
+
+-- Which backup an operation is about.
+ALTER TABLE operations ADD COLUMN backup_id uuid REFERENCES backups (id);
+ALTER TABLE operations ADD CONSTRAINT operations_backup_check
+    CHECK ((backup_id IS NOT NULL) = (kind IN ('backup', 'restore', 'verify')));
+
+CREATE TABLE schedules (
+    id           uuid PRIMARY KEY,
+    instance_id  uuid NOT NULL REFERENCES instances (id),
+    customer_id  uuid NOT NULL REFERENCES customers (id),
+    name         text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    -- Five fields: minute, hour, day of month, month, day of week.
+    cron         text NOT NULL CHECK (length(cron) <= 100),
+    -- IANA name.
+    time_zone    text NOT NULL CHECK (length(time_zone) <= 64),
+    action       text NOT NULL CHECK (action IN ('start', 'stop', 'restart', 'command', 'backup')),
+    -- The line for the console; only with `command`.
+    command      text CHECK (length(command) <= 1024),
+    enabled      boolean NOT NULL DEFAULT true,
+    -- Null while disabled, or when no further time exists.
+    next_run_at  timestamptz,
+    row_version  bigint NOT NULL DEFAULT 1,
+    created_at   timestamptz NOT NULL,
+    updated_at   timestamptz NOT NULL,
+    CHECK ((action = 'command') = (command IS NOT NULL))
+);
+CREATE INDEX schedules_instance ON schedules (instance_id, id);
+CREATE INDEX schedules_due ON schedules (next_run_at) WHERE next_run_at IS NOT NULL;
+
+-- What became of each time. A run that could not be carried out says why.
+CREATE TABLE schedule_runs (
+    id            uuid PRIMARY KEY,
+    schedule_id   uuid NOT NULL REFERENCES schedules (id) ON DELETE CASCADE,
+    planned_for   timestamptz NOT NULL,
+    state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'skipped')),
+    reason_code   text,
+    reason        text,
+    operation_id  uuid REFERENCES operations (id),
+    started_at    timestamptz NOT NULL,
+    finished_at   timestamptz,
+    -- One run per planned time, however many daemons look.
+    UNIQUE (schedule_id, planned_for)
+);
+CREATE INDEX schedule_runs_schedule ON schedule_runs (schedule_id, id);
+
+-- Development workspaces: one-time tickets and the cookies they become, as SHA-256 of 256 random bits. Both end with
+-- the session that asked for them.
+CREATE TABLE ide_tickets (
+    ticket_hash bytea PRIMARY KEY CHECK (length(ticket_hash) = 32),
+    instance_id uuid NOT NULL REFERENCES instances (id),
+    session_id  uuid NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    expires_at  timestamptz NOT NULL
+);
+CREATE INDEX ide_tickets_age ON ide_tickets (expires_at);
+
+CREATE TABLE ide_sessions (
+    id          uuid PRIMARY KEY,
+    token_hash  bytea NOT NULL UNIQUE CHECK (length(token_hash) = 32),
+    instance_id uuid NOT NULL REFERENCES instances (id),
+    session_id  uuid NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    created_at  timestamptz NOT NULL,
+    expires_at  timestamptz NOT NULL
+);
+CREATE INDEX ide_sessions_session ON ide_sessions (session_id);
+CREATE INDEX ide_sessions_age ON ide_sessions (expires_at);
+
+-- When somebody last used a workspace through the proxy; for stopping idle ones.
+ALTER TABLE instances ADD COLUMN last_used_at timestamptz;
+
+GRANT SELECT, INSERT ON backups TO zlh_api;
+GRANT UPDATE (name, locked, state) ON backups TO zlh_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON schedules TO zlh_api;
+GRANT SELECT, INSERT, UPDATE ON schedule_runs TO zlh_api;
+GRANT DELETE ON schedule_runs TO zlh_api;
+GRANT SELECT, INSERT, DELETE ON ide_tickets, ide_sessions TO zlh_api;
+GRANT UPDATE (expires_at) ON ide_sessions TO zlh_api;
+GRANT UPDATE (last_used_at) ON instances TO zlh_api;
+GRANT SELECT, UPDATE ON backups TO zlh_provision;
+-- A backup that was found again, and verifications that nobody asked for.
+GRANT INSERT ON operations TO zlh_provision;
