@@ -18,6 +18,8 @@ CREATE TABLE backups (
     origin           text NOT NULL CHECK (origin IN ('customer', 'schedule')),
     -- Gitignore-style patterns, relative to the data folder.
     ignore_patterns  text[] NOT NULL DEFAULT '{}',
+    -- How many backups the plan keeps of a server, as it was when this one was asked for.
+    keep             integer NOT NULL CHECK (keep >= 0),
     -- Known once the archive is complete. Sizes in bytes; hashes are SHA-256, hex.
     archive_bytes    bigint CHECK (archive_bytes >= 0),
     archive_sha256   text CHECK (archive_sha256 ~ '^[0-9a-f]{64}$'),
@@ -31,13 +33,16 @@ CREATE TABLE backups (
     verified_at      timestamptz,
     -- Why the last verification failed; such a backup is never the last good one.
     verify_failure   text,
+    -- When the storage was searched for what a failed backup may have left, and nothing of it remained.
+    swept_at         timestamptz,
     created_at       timestamptz NOT NULL,
     finished_at      timestamptz,
     CHECK (state <> 'available'
            OR (archive_bytes IS NOT NULL AND archive_sha256 IS NOT NULL AND manifest_sha256 IS NOT NULL))
 );
 CREATE INDEX backups_instance ON backups (instance_id, id);
-CREATE INDEX backups_unsettled ON backups (id) WHERE state IN ('running', 'deleting');
+CREATE INDEX backups_unsettled ON backups (id)
+    WHERE state = 'deleting' OR (state = 'failed' AND swept_at IS NULL);
 -- At most one backup of an instance is being made.
 CREATE UNIQUE INDEX backups_one_running ON backups (instance_id) WHERE state = 'running';
 
@@ -45,6 +50,7 @@ CREATE UNIQUE INDEX backups_one_running ON backups (instance_id) WHERE state = '
 ALTER TABLE operations ADD COLUMN backup_id uuid REFERENCES backups (id);
 ALTER TABLE operations ADD CONSTRAINT operations_backup_check
     CHECK ((backup_id IS NOT NULL) = (kind IN ('backup', 'restore', 'verify')));
+CREATE INDEX operations_backup ON operations (backup_id) WHERE backup_id IS NOT NULL;
 
 CREATE TABLE schedules (
     id           uuid PRIMARY KEY,
@@ -74,15 +80,19 @@ CREATE TABLE schedule_runs (
     id            uuid PRIMARY KEY,
     schedule_id   uuid NOT NULL REFERENCES schedules (id) ON DELETE CASCADE,
     planned_for   timestamptz NOT NULL,
+    origin        text NOT NULL CHECK (origin IN ('timetable', 'customer')),
     state         text NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'succeeded', 'failed', 'skipped')),
     reason_code   text,
     reason        text,
     operation_id  uuid REFERENCES operations (id),
     started_at    timestamptz NOT NULL,
     finished_at   timestamptz,
-    -- One run per planned time, however many daemons look.
-    UNIQUE (schedule_id, planned_for)
+    CHECK ((reason_code IS NULL) = (reason IS NULL)),
+    CHECK ((state = 'running') = (finished_at IS NULL))
 );
+-- One run per planned time, however many daemons look.
+CREATE UNIQUE INDEX schedule_runs_once ON schedule_runs (schedule_id, planned_for) WHERE origin = 'timetable';
+CREATE INDEX schedule_runs_open ON schedule_runs (started_at) WHERE state = 'running';
 CREATE INDEX schedule_runs_schedule ON schedule_runs (schedule_id, id);
 
 -- Development workspaces: one-time tickets and the cookies they become, as SHA-256 of 256 random bits. Both end with
@@ -118,5 +128,19 @@ GRANT SELECT, INSERT, DELETE ON ide_tickets, ide_sessions TO zlh_api;
 GRANT UPDATE (expires_at) ON ide_sessions TO zlh_api;
 GRANT UPDATE (last_used_at) ON instances TO zlh_api;
 GRANT SELECT, UPDATE ON backups TO zlh_provision;
--- A backup that was found again, and verifications that nobody asked for.
-GRANT INSERT ON operations TO zlh_provision;
+
+-- A verification that nobody asked for: the worker's role cannot INSERT operations, since that could be a delete. Runs
+-- with its owner's rights and can make nothing but a 'verify' of an available backup of an idle, active instance.
+-- False when there is none, or the instance is busy.
+CREATE FUNCTION request_verification(operation uuid, backup uuid, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS $$
+BEGIN
+    INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
+    SELECT operation, b.instance_id, b.customer_id, 'verify', b.id, at
+    FROM backups b JOIN instances i ON i.id = b.instance_id
+    WHERE b.id = backup AND b.state = 'available' AND i.lifecycle = 'active'
+    ON CONFLICT DO NOTHING;
+    RETURN FOUND;
+END $$;
+REVOKE EXECUTE ON FUNCTION request_verification FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION request_verification TO zlh_provision;

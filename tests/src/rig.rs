@@ -19,8 +19,12 @@ use integrations::{
         Engine,
         local::{Isolation, LocalConfig, LocalEngine},
     },
+    objects::{FolderStore, folder::gateway},
 };
-use provision_worker::{runner::Runner, saga::Outside};
+use provision_worker::{
+    runner::Runner,
+    saga::{BackupLimits, Outside},
+};
 use store::{
     Db,
     instances::{DeleteRequest, NewInstance, PortWish},
@@ -34,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Inventory, Plan, PortRange, game, inventory};
 
 /// How long anything of a test may take; ends early in every case.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One of the workspace's programs, built by `cargo xtask test`.
 pub fn program(name: &str) -> PathBuf {
@@ -64,14 +68,27 @@ pub struct Rig {
     pub engine: LocalEngine,
     /// The edge, which only remembers.
     pub edge: Arc<FakeEdge>,
+    /// Where backups lie; agents reach it.
+    pub objects: Arc<FolderStore>,
     signer: Arc<Signer>,
     root: TempDir,
+    storage: TempDir,
     _ports: PortRange,
 }
 
-fn clock() -> Clock {
+pub(crate) fn clock() -> Clock {
     #[expect(clippy::disallowed_methods, reason = "agents live in real time")]
     Arc::new(Utc::now)
+}
+
+/// A folder as object storage, served to agents as zpack-api does.
+async fn serve_objects(folder: &std::path::Path) -> FolderStore {
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let base_url = format!("http://{}", listener.local_addr().expect("an address"));
+    let store = FolderStore::open(folder, &base_url, &[7; 32], clock()).expect("the storage");
+    let router = gateway(store.clone());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    store
 }
 
 impl Rig {
@@ -107,7 +124,21 @@ impl Rig {
         database.execute(&insert).await;
         let signer = Signer::from_base64(PROVISION_ISSUER, &generate_key().expect("a key")).expect("a key");
         let (edge, signer) = (Arc::new(FakeEdge::default()), Arc::new(signer));
-        Self { database, api, worker, customer, engine, edge, signer, root, _ports: ports }
+        let backups = tempfile::tempdir().expect("a folder");
+        let objects = Arc::new(serve_objects(backups.path()).await);
+        Self {
+            database,
+            api,
+            worker,
+            customer,
+            engine,
+            edge,
+            objects,
+            signer,
+            root,
+            storage: backups,
+            _ports: ports,
+        }
     }
 
     /// Asks for an instance of the smallest game.
@@ -153,16 +184,35 @@ impl Rig {
 
     /// A worker with this plan's faults.
     pub fn runner(&self, plan: &Arc<Plan>) -> Runner {
-        let outside = Outside {
+        Runner::new(self.worker.clone(), self.outside(), plan.steps(), "test-worker")
+    }
+
+    /// A worker's connections.
+    pub fn outside(&self) -> Outside {
+        Outside {
             engine: Arc::new(self.engine.clone()),
             agents: Arc::new(AgentClient::new(self.signer.clone(), clock())),
             artifacts: Arc::new(FakeArtifacts::default()),
+            objects: self.objects.clone(),
+            backups: BackupLimits {
+                address_life: Duration::from_hours(1),
+                deadline: Duration::from_secs(30),
+            },
             edge: self.edge.clone(),
             bind_address: Ipv4Addr::LOCALHOST.into(),
             signer: self.signer.clone(),
             trusted: Vec::new(),
-        };
-        Runner::new(self.worker.clone(), outside, plan.steps(), "test-worker")
+        }
+    }
+
+    /// The engine's folder.
+    pub fn root(&self) -> &std::path::Path {
+        self.root.path()
+    }
+
+    /// The storage's folder.
+    pub fn storage(&self) -> &std::path::Path {
+        self.storage.path()
     }
 
     /// Lets a worker claim the operation and work until it leaves it, or until the plan kills it; a killed worker's

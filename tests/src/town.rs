@@ -22,7 +22,8 @@ use crate::{inventory, program};
 /// Everything of a test ends long before.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-const PASSWORD: &str = "correct horse battery staple";
+/// Every customer's.
+pub const PASSWORD: &str = "correct horse battery staple";
 
 /// Polls until there is an answer; fails the test at the deadline.
 pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -73,6 +74,11 @@ impl Town {
         let email = format!("{name}@example.com");
         let create = ["create-customer", &email, "--instance-limit", "50"];
         self.stack.api_command(&create, Some(PASSWORD)).expect("an account");
+        self.sign_in(&email)
+    }
+
+    /// A customer with this address, signed in once more.
+    pub fn sign_in(&self, email: &str) -> Customer {
         let (origin, http) = (self.stack.api_url(), Http::new(&self.stack.api_url()));
         let body = json!({ "email": email, "password": PASSWORD });
         let answer = http.post("/api/auth/login", &[("origin", &origin)], &body).expect("an answer");
@@ -124,18 +130,26 @@ impl Town {
         inventory::processes(&self.stack.containers())
     }
 
-    /// Kills every agent itself, not what is around it.
-    pub fn kill_agents(&self) {
-        let all = inventory::processes_by_pid(&self.stack.containers());
-        let agents: Vec<_> = all
-            .iter()
-            .filter(|(_, line)| line.split(' ').next().is_some_and(|program| program.ends_with("agent")))
-            .filter(|(_, line)| line.contains(" run --root "))
-            .collect();
-        assert!(!agents.is_empty(), "{all:?}");
-        for (pid, _) in agents {
-            let pid = rustix::process::Pid::from_raw(*pid).expect("a pid");
-            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("a running agent");
+    /// The agents themselves, not what is around or beside them.
+    pub fn agents(&self) -> Vec<i32> {
+        let all = inventory::processes_by_pid(&self.stack.containers()).into_iter();
+        all.filter(|(_, line)| line.split(' ').nth(1) == Some("run") && line.contains("agent run --root "))
+            .map(|(pid, _)| pid)
+            .collect()
+    }
+
+    /// Kills every agent, and gives what they were.
+    pub fn kill_agents(&self) -> Vec<i32> {
+        let agents = self.agents();
+        assert!(!agents.is_empty(), "{:?}", self.game_processes());
+        agents.iter().copied().for_each(kill);
+        agents
+    }
+
+    /// Kills all that runs of the containers, from the outermost process to the game.
+    pub fn kill_containers(&self) {
+        for (pid, _) in inventory::processes_by_pid(&self.stack.containers()) {
+            kill(pid);
         }
     }
 
@@ -202,6 +216,11 @@ pub struct Customer {
 }
 
 impl Customer {
+    /// Headers of what they do in a browser: its page's origin, and their session.
+    pub fn browser(&self) -> [(&'static str, &str); 2] {
+        [("origin", &self.origin), ("cookie", &self.cookie)]
+    }
+
     /// GET.
     pub fn get(&self, path: &str) -> Answer {
         self.http.get(path, &[("cookie", &self.cookie)]).expect("an answer")
@@ -255,4 +274,10 @@ impl Customer {
         assert_eq!(ended["state"], "succeeded", "{ended}");
         assert_eq!(self.get(&format!("/api/instances/{id}")).status, 404);
     }
+}
+
+/// As `kill -9` does; gone already is as good.
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }

@@ -1,4 +1,6 @@
 //! The suites that need more than one crate: faults at every step of every saga, and whole stacks with real clients.
 
+mod backups;
+mod ide;
 mod sagas;
 mod stack;

@@ -18,7 +18,7 @@ pub struct Need {
     pub package: &'static str,
 }
 
-const fn need(program: &'static str, package: &'static str) -> Need {
+pub(crate) const fn need(program: &'static str, package: &'static str) -> Need {
     Need { program, package }
 }
 
@@ -30,6 +30,11 @@ pub const NODE: &[Need] = &[need("node", "nodejs"), need("npm", "npm")];
 /// Of the tests: real game servers.
 pub const GAMES: &[Need] =
     &[need("minetestserver", "minetest-server"), need("teeworlds-server", "teeworlds-server")];
+
+/// Of workspaces: JupyterLab is written in Python, and its artifact is made with pip.
+pub const PYTHON: &[Need] = &[need("python3", "python3"), need("pip3", "python3-pip")];
+/// Of the tests: a browser that opens workspaces.
+pub const BROWSER: &[Need] = &[need("chromium", "chromium")];
 
 /// Sees to it that all of these are there.
 pub fn ensure(needs: &[Need]) -> Result<()> {

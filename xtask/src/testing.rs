@@ -27,7 +27,7 @@ pub struct Options {
 /// Runs the tests; their exit code is ours.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     interrupt::listen()?;
-    for needs in [prereq::STACK, prereq::NODE, prereq::GAMES] {
+    for needs in [prereq::STACK, prereq::NODE, prereq::GAMES, prereq::PYTHON, prereq::BROWSER] {
         prereq::ensure(needs)?;
     }
     let prepared = prepare_node(workspace);
@@ -46,7 +46,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
 fn prepare_node(workspace: &Workspace) -> thread::JoinHandle<Result<()>> {
     let (catalogue, tree, clients) = (workspace.catalogue(), artifact_tree(workspace), workspace.test_js());
     thread::spawn(move || {
-        artifacts::prepare(&catalogue, &tree)?;
+        artifacts::prepare(&catalogue, &tree, artifacts::Wanted::All)?;
         artifacts::node_modules(&clients).context("the test clients").map(drop)
     })
 }

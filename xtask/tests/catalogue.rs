@@ -55,7 +55,10 @@ fn every_blueprint_fits_a_plan_of_its_kind() {
         ids.push(blueprint.id);
     }
     ids.sort();
-    assert_eq!(ids, ["luanti", "minecraft", "minecraft-js", "teeworlds"]);
+    assert_eq!(
+        ids,
+        ["dev-go", "dev-node", "dev-python", "dev-rust", "luanti", "minecraft", "minecraft-js", "teeworlds"]
+    );
 }
 
 #[test]
@@ -101,6 +104,23 @@ fn games_of_the_distribution_listen_where_they_are_told_to() {
     let teeworlds = render(&blueprint("teeworlds"), "teeworlds", "distribution");
     assert!(teeworlds.run.argv.contains(&"sv_name \"Mum's \\\"server\\\"\"".to_owned()));
     assert!(teeworlds.run.argv.contains(&"sv_register 0".to_owned()));
+}
+
+#[test]
+fn a_workspaces_ide_listens_on_a_socket_and_on_no_port() {
+    for id in ["dev-go", "dev-node", "dev-python", "dev-rust"] {
+        let blueprint = blueprint(id);
+        assert!(blueprint.ports.is_empty(), "{id}");
+        for variant in &blueprint.variants {
+            let spec = render(&blueprint, &variant.id, "1");
+            assert!(
+                spec.run.argv.iter().any(|word| word.ends_with("../run/ide.sock")),
+                "{id} {}",
+                variant.id
+            );
+            assert!(matches!(spec.run.runtime, Runtime::Program { .. }), "{id} {}", variant.id);
+        }
+    }
 }
 
 /// Runs the shell step with which Forge's and NeoForge's installations end, in a folder with these files.

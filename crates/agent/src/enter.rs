@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, bail};
 use rustix::{
     io::Errno,
-    process::{Signal, getpid, getppid, set_parent_process_death_signal, setsid},
+    process::{Signal, getpid, getppid, ioctl_tiocsctty, set_parent_process_death_signal, setsid},
 };
 
 /// Exit code when the program cannot be run, as shells use it.
@@ -33,6 +33,12 @@ pub struct EnterArgs {
     /// The process id that must still be the parent once `--pdeathsig` is set.
     #[arg(long, value_name = "PID", requires = "pdeathsig")]
     pub parent: Option<i32>,
+    /// Take standard input, a terminal, as the session's own.
+    #[arg(long)]
+    pub tty: bool,
+    /// What the program is called in the process table, in place of its path.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<OsString>,
     /// Program and arguments.
     #[arg(last = true, required = true, value_name = "PROG")]
     pub argv: Vec<OsString>,
@@ -49,7 +55,8 @@ pub fn enter(args: &EnterArgs) -> ExitCode {
         eprintln!("zlh-agent enter: {error:#}");
         return ExitCode::from(EXIT_NOT_RUN);
     }
-    let error = Command::new(&args.argv[0]).args(&args.argv[1..]).exec();
+    let name = args.name.as_ref().unwrap_or(&args.argv[0]);
+    let error = Command::new(&args.argv[0]).arg0(name).args(&args.argv[1..]).exec();
     eprintln!("zlh-agent enter: cannot run {}: {error}", args.argv[0].display());
     ExitCode::from(EXIT_NOT_RUN)
 }
@@ -61,6 +68,9 @@ fn prepare(args: &EnterArgs) -> anyhow::Result<()> {
             .with_context(|| format!("cannot join {}", cgroup.display()))?;
     }
     start_session()?;
+    if args.tty {
+        ioctl_tiocsctty(io::stdin()).context("cannot take the terminal")?;
+    }
     if args.pdeathsig {
         die_with_parent(args.parent)?;
     }

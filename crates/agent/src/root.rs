@@ -1,4 +1,4 @@
-//! The folder an agent lives in: `agent/` is ours (0700), `data/` the customer's.
+//! The folder an agent lives in: `agent/` is ours (0700), `data/` the customer's, `run/` (0700) for sockets.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
@@ -10,6 +10,8 @@ use std::{
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
 
+use crate::backup::{self, Places};
+
 /// Paths below the agent's folder.
 #[derive(Clone, Debug)]
 pub struct Root(PathBuf);
@@ -18,6 +20,11 @@ impl Root {
     /// The layout below `dir`, made absolute: the game runs in another folder.
     pub fn new(dir: &Path) -> io::Result<Self> {
         std::path::absolute(dir).map(Self)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
     }
 
     /// Written by the engine before the agent starts.
@@ -40,6 +47,16 @@ impl Root {
         self.0.join("agent/tls/key.pem")
     }
 
+    /// The socket, lock and record of the game's holder.
+    pub fn hold(&self) -> PathBuf {
+        self.0.join("agent/hold")
+    }
+
+    /// The output on disk.
+    pub fn console(&self) -> PathBuf {
+        self.0.join("agent/console")
+    }
+
     /// The customer's files, and the server's working folder.
     pub fn data(&self) -> PathBuf {
         self.0.join("data")
@@ -48,7 +65,7 @@ impl Root {
     /// Makes what is missing, closes what is ours to others, and locks the folder: two agents on one folder would
     /// run two servers on one world. The lock holds while the returned file lives.
     pub fn prepare(&self) -> anyhow::Result<File> {
-        for dir in ["agent", "agent/tls"] {
+        for dir in ["agent", "agent/tls", "agent/hold", "agent/console", "run"] {
             let dir = self.0.join(dir);
             DirBuilder::new()
                 .recursive(true)
@@ -58,7 +75,6 @@ impl Root {
             fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
         }
         fs::set_permissions(self.trust_file(), Permissions::from_mode(0o600)).context("trust bundle")?;
-        fs::create_dir_all(self.data()).context("data folder")?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -67,6 +83,9 @@ impl Root {
             .open(self.0.join("agent/lock"))
             .context("lock file")?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).context("another agent serves this folder")?;
+        // Before anybody makes a data folder: it may have been swapped out by a restore that was interrupted.
+        backup::recover(&Places::new(&self.0)).context("backups")?;
+        fs::create_dir_all(self.data()).context("data folder")?;
         Ok(lock)
     }
 }

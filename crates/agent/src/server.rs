@@ -9,7 +9,7 @@ use axum_server::{
     Handle, Server,
     tls_rustls::{RustlsAcceptor, RustlsConfig},
 };
-use domain::agent::TrustBundle;
+use domain::agent::{IDE_SOCKET, TrustBundle};
 use hyper_util::rt::TokioTimer;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -17,16 +17,20 @@ use tracing::info;
 use self::limit::LimitAcceptor;
 use crate::{
     api::{self, App},
+    backup::{Backups, Places},
     clock,
     config::RunArgs,
+    files::Files,
     root::Root,
     service::Service,
     tls::{self, Identity},
     trust::{self, TrustError},
+    tunnel::Tunnels,
 };
 
-/// Most connections at once: the control plane needs a handful.
-const MAX_CONNECTIONS: usize = 64;
+/// Most connections at once: [`MAX_TUNNELS`](crate::tunnel::MAX_TUNNELS), and many more than the rest of the control
+/// plane needs.
+const MAX_CONNECTIONS: usize = 256;
 /// Longest TLS handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest time for a request's headers; also how long an idle connection is kept.
@@ -54,6 +58,8 @@ pub fn run(args: &RunArgs) -> Result<(), StartError> {
     let bundle = trust::load(&root.trust_file())?;
     let _lock = root.prepare()?;
     let identity = tls::identity(&root)?;
+    // A Unix socket's name has at most 107 bytes (unix(7)): the IDE's is told from here, as the IDE tells it.
+    std::env::set_current_dir(root.path()).context("root folder")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("runtime")?;
     let result = runtime.block_on(serve(args, root, bundle, identity));
     // An installation may still unpack on another thread; the next boot starts it again.
@@ -70,12 +76,21 @@ async fn serve(args: &RunArgs, root: Root, bundle: TrustBundle, identity: Identi
     let address = listener.local_addr()?;
     let instance = bundle.instance_id;
     let secret = trust::enrolment_secret(&bundle).context("enrolment secret")?;
+    let (data, places) = (root.data(), Places::new(root.path()));
     let service = Service::open(root, instance, args.backoff()).await?;
+    let files = Files::open(data, service.specs());
+    let counted = files.clone();
+    let backups =
+        Backups::open(places, service.clone(), files.used_bytes(), move |work| counted.replacing(work))?;
     let app = App {
         trust: Arc::new(bundle),
         secret: Arc::new(secret),
         fingerprint: identity.fingerprint.as_str().into(),
+        tunnels: Tunnels::to(IDE_SOCKET.into()),
         service: service.clone(),
+        disk_usage: files.used_bytes(),
+        backups,
+        files,
         clock: clock::now,
     };
     let handle = Handle::new();
@@ -100,10 +115,11 @@ fn https(listener: TcpListener, identity: &Identity) -> anyhow::Result<Https> {
     let acceptor = RustlsAcceptor::new(RustlsConfig::from_config(identity.config.clone()))
         .handshake_timeout(HANDSHAKE_TIMEOUT)
         .acceptor(LimitAcceptor::new(MAX_CONNECTIONS));
-    let mut server = axum_server::from_tcp(listener)?
-        .acceptor(acceptor)
-        .http1_only()
-        .first_request_timeout(HEADER_TIMEOUT);
+    let mut server =
+        axum_server::from_tcp(listener)?.acceptor(acceptor).first_request_timeout(HEADER_TIMEOUT);
+    // The server's own `http1_only` cannot change protocols, which a tunnel does.
+    let http1 = server.http_builder().clone().http1_only();
+    *server.http_builder() = http1;
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     Ok(server)
 }

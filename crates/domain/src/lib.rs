@@ -2,10 +2,12 @@
 
 pub mod account;
 pub mod agent;
+pub mod backup;
 pub mod blueprint;
 pub mod ids;
 pub mod instance;
 pub mod name;
 pub mod operation;
 pub mod plan;
+pub mod schedule;
 pub mod token;

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{CustomerId, InstanceId, OperationId},
+    ids::{BackupId, CustomerId, InstanceId, OperationId},
     instance::text_enum,
 };
 
@@ -37,6 +37,12 @@ text_enum! {
         Create = "create",
         /// Unmake it.
         Delete = "delete",
+        /// Copy its files into storage.
+        Backup = "backup",
+        /// Put a copy in the files' place.
+        Restore = "restore",
+        /// Read a copy again and compare it with its manifest.
+        Verify = "verify",
     }
 }
 
@@ -113,6 +119,24 @@ text_enum! {
         DeleteContainer = "delete_container",
         /// Give back ports and capacity.
         MarkDeleted = "mark_deleted",
+        /// Pack the files and put them into storage.
+        StoreArchive = "store_archive",
+        /// Record what was stored.
+        MarkBackedUp = "mark_backed_up",
+        /// Download a backup, check all of it, and lay it beside the files.
+        StageBackup = "stage_backup",
+        /// Stop the game while its files are exchanged.
+        PauseService = "pause_service",
+        /// Exchange the files by rename.
+        SwapFiles = "swap_files",
+        /// Start the game again, and wait until it answers.
+        ResumeService = "resume_service",
+        /// Record the restore, and drop what it replaced.
+        MarkRestored = "mark_restored",
+        /// Download a backup and compare it with its manifest.
+        CheckBackup = "check_backup",
+        /// Record that it is good.
+        MarkVerified = "mark_verified",
     }
 }
 
@@ -134,14 +158,45 @@ impl OperationKind {
             Self::Delete => {
                 &[S::WithdrawEdge, S::StopService, S::StopContainer, S::DeleteContainer, S::MarkDeleted]
             }
+            Self::Backup => &[S::StoreArchive, S::MarkBackedUp],
+            Self::Restore => {
+                &[S::StageBackup, S::PauseService, S::SwapFiles, S::ResumeService, S::MarkRestored]
+            }
+            Self::Verify => &[S::CheckBackup, S::MarkVerified],
         }
     }
 
-    /// What a failure leads to.
-    pub fn recovery(self) -> Recovery {
+    /// What a failure leads to, once the step `begun` was begun. A restore whose last step was begun may have dropped the
+    /// old files: it only goes forward from there.
+    pub fn recovery(self, begun: Option<StepName>) -> Recovery {
         match self {
-            Self::Create => Recovery::Backward,
+            Self::Restore if begun == Some(StepName::MarkRestored) => Recovery::Forward,
+            Self::Create | Self::Backup | Self::Restore | Self::Verify => Recovery::Backward,
             Self::Delete => Recovery::Forward,
+        }
+    }
+}
+
+impl OperationKind {
+    /// What it does, as the subject of a sentence for its customer.
+    pub fn doing(self) -> &'static str {
+        match self {
+            Self::Create => "Setting up the server",
+            Self::Delete => "Removing the server",
+            Self::Backup => "Making the backup",
+            Self::Restore => "Restoring the backup",
+            Self::Verify => "Checking the backup",
+        }
+    }
+
+    /// How things are once it was undone, as sentences for its customer.
+    pub fn undone(self) -> &'static str {
+        match self {
+            Self::Create => "Everything was undone; please try again.",
+            Self::Delete => "Nothing was brought back.",
+            Self::Backup => "Your server and its files are as they were; please try again.",
+            Self::Restore => "Your server has the files that it had before; please try again.",
+            Self::Verify => "The backup is as it was; please try again.",
         }
     }
 }
@@ -182,6 +237,8 @@ pub struct Operation {
     pub customer_id: CustomerId,
     /// What.
     pub kind: OperationKind,
+    /// Which backup it makes, restores or verifies.
+    pub backup_id: Option<BackupId>,
     /// Where it stands.
     pub state: OperationState,
     /// The step under way, or the last one.
@@ -207,6 +264,9 @@ pub fn progress_after(kind: OperationKind, done: usize) -> i16 {
     let weight = |step: &StepName| match step {
         StepName::Install => 40,
         StepName::AwaitReady => 30,
+        StepName::StoreArchive | StepName::CheckBackup => 95,
+        StepName::StageBackup => 60,
+        StepName::ResumeService => 20,
         _ => 5,
     };
     let steps = kind.steps();

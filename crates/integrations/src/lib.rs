@@ -8,6 +8,7 @@ pub mod artifacts;
 mod body;
 pub mod edge;
 pub mod engine;
+pub mod objects;
 pub mod scenario;
 
 /// Tells the time (UTC). A daemon gives its clock, a test one that it controls.

@@ -124,7 +124,7 @@ fn routes(agent: Agent) -> Router {
                     .unwrap_or_else(|| StatusCode::OK.into_response())
             }),
         )
-        .route("/v1/console/tail", get(|| async { "x".repeat(2 << 20) }))
+        .route("/v1/console/tail", get(|| async { "x".repeat(3 << 20) }))
         .with_state(agent)
 }
 

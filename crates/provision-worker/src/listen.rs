@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use domain::operation::SWEEP_SECONDS;
+use domain::operation::{OperationKind, SWEEP_SECONDS};
 use futures_util::future::BoxFuture;
 use runtime::systemd::Heartbeat;
 use store::{
     Db, StoreError, operations,
     queue::{OnRing, Queue},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::runner::Runner;
@@ -20,20 +20,51 @@ const SWEEP_LIMIT: i64 = 500;
 /// Sweeps between two removals of finished jobs from Redis.
 const SWEEPS_PER_VACUUM: u32 = 300;
 
-/// What answers a ring: waits for a free place, claims, and lets the operation run by itself, so that a job is short
+/// How much is worked on at once. What moves backups takes hours: it has places of its own, so that a create does not
+/// wait for it.
+#[derive(Clone, Debug)]
+pub struct Places {
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+}
+
+impl Places {
+    /// So many creates and deletes, and so many operations on backups.
+    pub fn new(short: usize, long: usize) -> Self {
+        Self { short: Arc::new(Semaphore::new(short)), long: Arc::new(Semaphore::new(long)) }
+    }
+
+    /// A place for an operation of this kind. A short one is waited for, since it is free soon; without a long one the
+    /// operation is left to a later sweep, so that nothing waits behind it.
+    async fn take(&self, kind: OperationKind) -> Option<OwnedSemaphorePermit> {
+        match kind {
+            OperationKind::Create | OperationKind::Delete => self.short.clone().acquire_owned().await.ok(),
+            OperationKind::Backup | OperationKind::Restore | OperationKind::Verify => {
+                self.long.clone().try_acquire_owned().ok()
+            }
+        }
+    }
+}
+
+/// What answers a ring: finds a free place, claims, and lets the operation run by itself, so that a job is short
 /// whatever the operation takes, and nothing of the queue's fate can touch it.
-pub fn on_ring(
-    runner: Runner,
-    concurrency: usize,
-    tasks: TaskTracker,
-    shutdown: CancellationToken,
-) -> OnRing {
-    let places = Arc::new(Semaphore::new(concurrency));
+pub fn on_ring(runner: Runner, places: Places, tasks: TaskTracker, shutdown: CancellationToken) -> OnRing {
     Arc::new(move |id| -> BoxFuture<'static, ()> {
         let (runner, places, tasks, shutdown) =
             (runner.clone(), places.clone(), tasks.clone(), shutdown.clone());
         Box::pin(async move {
-            let Ok(place) = places.acquire_owned().await else { return };
+            let kind = match runner.kind(id).await {
+                Ok(Some(kind)) => kind,
+                Ok(None) => {
+                    return tracing::warn!(operation = %id, "rung for, but there is no such operation");
+                }
+                Err(error) => {
+                    return tracing::warn!(operation = %id, error = ?error, "not read; the sweep will ring again");
+                }
+            };
+            let Some(place) = places.take(kind).await else {
+                return tracing::debug!(operation = %id, %kind, "no free place; the sweep will ring again");
+            };
             if shutdown.is_cancelled() {
                 return;
             }

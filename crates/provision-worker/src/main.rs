@@ -1,4 +1,4 @@
-//! `zpack-provision-worker`: durable create and delete.
+//! `zpack-provision-worker`: durable create, delete, backup and restore.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -13,8 +13,10 @@ use integrations::{
     engine::local::{LocalConfig, LocalEngine},
 };
 use provision_worker::{
+    backups::{Sweep, sweep},
     config::WorkerConfig,
-    listen,
+    listen::{self, Places},
+    objects,
     runner::Runner,
     saga::{Outside, standard},
 };
@@ -26,7 +28,7 @@ use store::{
 
 const ABOUT: About = About {
     name: "zpack-provision-worker",
-    summary: "Durable create and delete of servers, step by step, undone cleanly when they fail.",
+    summary: "Durable create, delete, backup and restore of servers, step by step, undone cleanly when they fail.",
     version: env!("CARGO_PKG_VERSION"),
 };
 
@@ -38,6 +40,9 @@ const SWEEP_SILENCE: Duration = Duration::from_mins(1);
 
 /// The same for the engine's supervision, which waits for agents that do not start.
 const SUPERVISION_SILENCE: Duration = Duration::from_mins(3);
+
+/// The same for the looks at backups, besides the pause between them.
+const BACKUP_SILENCE: Duration = Duration::from_mins(3);
 
 /// How long a catalogue is believed; the worker reads manifests, which are not cached.
 const CATALOG_TTL: Duration = Duration::from_mins(1);
@@ -86,9 +91,9 @@ async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
     register_node(&db, &config, &clock, &shutdown).await?;
 
     let owner = format!("{PROVISION_ISSUER}-{}", uuid::Uuid::now_v7());
-    let runner = Runner::new(db.clone(), outside, standard(), &owner);
-    let on_ring =
-        listen::on_ring(runner, config.provisioning.concurrency, context.tasks().clone(), shutdown.clone());
+    let places = Places::new(config.provisioning.concurrency, config.backups.concurrency);
+    let runner = Runner::new(db.clone(), outside.clone(), standard(), &owner);
+    let on_ring = listen::on_ring(runner, places, context.tasks().clone(), shutdown.clone());
     let consumer = Consumer::new(db.clone(), queue.clone(), &owner, on_ring);
     let heard = consumer.heard();
     context.readiness().check("queue", CHECK_DEADLINE, move || {
@@ -102,6 +107,17 @@ async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
         consuming.run_until_cancelled(consumer.run()).await;
         Ok(())
     });
+    look_after_backups(
+        &context,
+        &config,
+        Sweep {
+            db: db.clone(),
+            outside,
+            clock,
+            pause: Duration::from_secs(config.backups.sweep_seconds),
+            verify_every: config.backups.verify_every(),
+        },
+    );
     let heartbeat = context.heartbeat("sweep", SWEEP_SILENCE);
     let sweeping = shutdown.clone();
     context.spawn_service("sweep", async move {
@@ -111,6 +127,15 @@ async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
     context.ready();
     shutdown.cancelled().await;
     Ok(())
+}
+
+fn look_after_backups(context: &Context, config: &WorkerConfig, looks: Sweep) {
+    let (shutdown, pause) = (context.shutdown(), Duration::from_secs(config.backups.sweep_seconds));
+    let heartbeat = context.heartbeat("backups", pause + BACKUP_SILENCE);
+    context.spawn_service("backups", async move {
+        sweep(looks, || heartbeat.beat(), shutdown).await;
+        Ok(())
+    });
 }
 
 fn connect(config: &WorkerConfig) -> anyhow::Result<Db> {
@@ -134,6 +159,8 @@ fn outside(config: &WorkerConfig, engine: LocalEngine, clock: Clock) -> anyhow::
     let signer = Arc::new(config.agent.signer(PROVISION_ISSUER)?);
     Ok(Outside {
         engine: Arc::new(engine),
+        objects: objects::open(&config.objects, clock.clone())?,
+        backups: config.backups.limits(),
         agents: Arc::new(AgentClient::new(signer.clone(), clock)),
         artifacts: Arc::new(HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL)?),
         edge: Arc::new(DirectEdge::new(config.engine.public_host.clone())),

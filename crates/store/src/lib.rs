@@ -4,16 +4,19 @@
 //! an id and says "look now", so losing the whole of Redis loses nothing.
 
 pub mod accounts;
+pub mod backups;
 pub mod blueprints;
 mod db;
 mod error;
 pub mod events;
 pub mod holds;
+pub mod ide;
 pub mod instances;
 pub mod nodes;
 pub mod operations;
 mod page;
 pub mod queue;
+pub mod schedules;
 #[cfg(feature = "testing")]
 pub mod testing;
 

@@ -78,6 +78,17 @@ impl TestDatabase {
         outcome.map(|_| ()).map_err(|error| error.to_string())
     }
 
+    /// One text, as the owner.
+    pub async fn text(&self, sql: &str) -> String {
+        let mut connection = self.options.connect().await.expect("the test's database");
+        let text = sqlx::query_scalar(AssertSqlSafe(sql.to_owned()))
+            .fetch_one(&mut connection)
+            .await
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
+        connection.close().await.ok();
+        text
+    }
+
     /// One number, as the owner.
     pub async fn count(&self, sql: &str) -> i64 {
         let mut connection = self.options.connect().await.expect("the test's database");

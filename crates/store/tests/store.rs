@@ -1,7 +1,11 @@
 //! The store against a real PostgreSQL and Redis: what must hold whoever calls, and in whatever order.
 
+#[path = "store/backups.rs"]
+mod backups;
 #[path = "store/fixture.rs"]
 mod fixture;
+#[path = "store/ide.rs"]
+mod ide;
 #[path = "store/instances.rs"]
 mod instances;
 #[path = "store/leases.rs"]
@@ -10,3 +14,5 @@ mod leases;
 mod queue;
 #[path = "store/roles.rs"]
 mod roles;
+#[path = "store/schedules.rs"]
+mod schedules;

@@ -3,14 +3,17 @@
 use std::{ops::Deref, sync::Arc};
 
 use domain::account::SessionLife;
-use integrations::{agent::AgentApi, artifacts::ArtifactSource};
+use integrations::{agent::AgentApi, artifacts::ArtifactSource, objects::ObjectStore};
 use runtime::clock::Clock;
 use store::{Db, queue::Doorbell};
 
 use crate::{
     catalogue::Catalogue,
-    config::{ApiConfig, ApiSection, Network, PublicUrl},
+    config::{ApiConfig, ApiSection, ConsoleSection, Network, PublicUrl, SchedulesSection},
+    console::Consoles,
     events::Hub,
+    http::Transfers,
+    ide::Ide,
     password::Passwords,
     rate_limit::RateLimits,
 };
@@ -31,18 +34,30 @@ pub struct Parts {
     pub catalogue: Catalogue,
     /// Agents in containers.
     pub agents: Arc<dyn AgentApi>,
+    /// Where backups lie.
+    pub objects: Arc<dyn ObjectStore>,
     /// Event streams.
     pub events: Hub,
+    /// Open consoles.
+    pub consoles: Consoles,
+    /// Files on their way.
+    pub transfers: Transfers,
     /// Hashing of passwords.
     pub passwords: Passwords,
     /// Bounds on guessing.
     pub rate_limits: RateLimits,
+    /// The way to development workspaces.
+    pub ide: Ide,
     /// What browsers call us.
     pub public_url: PublicUrl,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Network>,
     /// How long sessions live.
     pub session_life: SessionLife,
+    /// Bounds of schedules.
+    pub schedules: SchedulesSection,
+    /// `[console]`.
+    pub console: ConsoleSection,
     /// The rest of `[api]`.
     pub settings: ApiSection,
 }
@@ -57,6 +72,8 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     /// Agents in containers.
     pub agents: Arc<dyn AgentApi>,
+    /// Where backups lie.
+    pub objects: Arc<dyn ObjectStore>,
     /// Versions of games.
     pub artifacts: Arc<dyn ArtifactSource>,
 }
@@ -65,18 +82,25 @@ impl App {
     /// Puts the parts together. Fails on a catalogue that cannot be read, or a public address that is none.
     pub fn new(config: &ApiConfig, world: World) -> anyhow::Result<Self> {
         let settings = config.api.clone();
+        let public_url: PublicUrl = settings.public_url.parse().map_err(anyhow::Error::msg)?;
         Ok(Self(Arc::new(Parts {
             events: Hub::new(settings.max_streams_per_customer),
+            consoles: Consoles::new(config.console.clone()),
+            transfers: Transfers::new(&config.files),
+            console: config.console.clone(),
             passwords: Passwords::new(settings.password_concurrency, settings.password_queue),
             rate_limits: RateLimits::new(&config.rate_limits, &world.clock),
             catalogue: Catalogue::load(&config.catalogue.dir, world.artifacts)?,
-            public_url: settings.public_url.parse().map_err(anyhow::Error::msg)?,
+            ide: Ide::new(&config.ide, &public_url).map_err(anyhow::Error::msg)?,
+            public_url,
             trusted_proxies: settings.proxies(),
             session_life: settings.session_life(),
             db: world.db,
             doorbell: world.doorbell,
             clock: world.clock,
             agents: world.agents,
+            objects: world.objects,
+            schedules: config.schedules.clone(),
             settings,
         })))
     }

@@ -7,15 +7,20 @@
 //! the row is committed before anybody is told.
 
 mod accounts;
+mod agent;
 pub mod app;
 pub mod auth;
 mod catalogue;
 pub mod cli;
 pub mod config;
+mod console;
 mod events;
 mod extract;
+mod files;
 mod handlers;
 mod http;
+pub mod ide;
+mod objects;
 mod openapi;
 mod password;
 mod power;
@@ -23,6 +28,7 @@ mod problem;
 mod rate_limit;
 pub mod router;
 mod rules;
+pub mod schedules;
 pub mod serve;
 mod view;
 pub mod watch;

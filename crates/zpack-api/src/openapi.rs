@@ -27,6 +27,10 @@ use crate::problem;
         (name = "catalogue", description = "What can be ordered"),
         (name = "instances", description = "Servers"),
         (name = "operations", description = "Durable work on servers"),
+        (name = "schedules", description = "What is done to servers at set times"),
+        (name = "console", description = "What servers print, and typing into them"),
+        (name = "files", description = "Servers' files"),
+        (name = "backups", description = "Copies of servers' files"),
         (name = "events", description = "What happens, as it happens"),
         (name = "operator", description = "For those who run the installation")
     )

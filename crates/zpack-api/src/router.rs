@@ -17,12 +17,14 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
     app::App,
-    handlers::{account, catalogue, events, home, instances, operations, operator},
+    handlers::{
+        account, backups, catalogue, console, events, files, home, instances, operations, operator, schedules,
+    },
     http::{
         DOCS_POLICY, Load, PAGE_POLICY, bound_load, guard_against_csrf, observe, security_headers,
         with_policy,
     },
-    openapi,
+    ide, openapi,
     problem::{self, Code, Problem},
 };
 
@@ -46,42 +48,73 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(instances::read::get, instances::change::edit, instances::change::delete))
         .routes(routes!(instances::power::switch))
         .routes(routes!(instances::power::status))
+        .routes(routes!(instances::ide::create_ticket))
+        .routes(routes!(console::open))
+        .routes(routes!(console::command))
+        .routes(routes!(console::history))
+        .routes(routes!(files::read::list))
+        .routes(routes!(files::read::stat))
+        .routes(routes!(files::read::usage))
+        .routes(routes!(files::change::change))
+        .routes(routes!(files::job::start, files::job::get, files::job::cancel))
+        .routes(routes!(backups::read::list, backups::create::create))
+        .routes(routes!(backups::read::get, backups::change::edit, backups::change::delete))
+        .routes(routes!(backups::work::restore))
+        .routes(routes!(backups::work::verify))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
         .routes(routes!(events::events))
+        .routes(routes!(schedules::read::list, schedules::create::create))
+        .routes(routes!(schedules::read::get, schedules::change::edit, schedules::change::delete))
+        .routes(routes!(schedules::read::runs))
+        .routes(routes!(schedules::run::run))
         .routes(routes!(operator::nodes))
         .routes(routes!(operator::stuck_operations))
 }
 
-fn described() -> (Router<App>, OpenApi) {
-    let (router, document) =
+/// Routes with bodies of any length. They have a place of their own instead of the bounds on ordinary requests: a
+/// number of transfers, and a deadline for standing still.
+fn streams() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(files::content::get, files::content::put))
+        .routes(routes!(backups::download::download))
+}
+
+fn described() -> (Router<App>, Router<App>, OpenApi) {
+    let (router, mut document) =
         OpenApiRouter::with_openapi(openapi::Base::openapi()).nest("/api", api()).split_for_parts();
-    (router, openapi::complete(document))
+    let (streams, theirs) = OpenApiRouter::new().nest("/api", streams()).split_for_parts();
+    document.merge(theirs);
+    (router, streams, openapi::complete(document))
 }
 
 /// The API's description.
 pub fn description() -> OpenApi {
-    described().1
+    described().2
 }
 
 /// The whole service. Layers: the last one added sees a request first.
 pub fn router(app: App) -> Router {
-    let (api, document) = described();
+    let (api, streams, document) = described();
     let load =
         Load::new(app.settings.max_requests as usize, Duration::from_millis(app.settings.request_timeout_ms));
+    let csrf = from_fn_with_state(app.clone(), guard_against_csrf);
     api.merge(pages())
         .merge(docs(&document))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(csrf.clone())
+        .layer(from_fn_with_state(load, bound_load))
+        .merge(streams.layer(csrf))
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "The Allow header says what can be done here.")
         })
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(from_fn_with_state(app.clone(), guard_against_csrf))
-        .layer(from_fn_with_state(load, bound_load))
         .layer(CatchPanicLayer::custom(problem::on_panic))
         .layer(from_fn(problem::finish))
         .layer(from_fn_with_state(app.clone(), security_headers))
         .layer(from_fn(observe))
+        // Before everything else: what is a workspace's passes none of it.
+        .layer(from_fn_with_state(app.clone(), ide::by_host))
         .with_state(app)
 }
 

@@ -8,7 +8,7 @@ use xtask::{minecraft, stack::Daemon};
 use zlh_tests::{Customer, Town, eventually};
 
 /// A third-party client joins, chats, and leaves. Returns what it says of it.
-fn join(address: &str) -> Value {
+pub(super) fn join(address: &str) -> Value {
     let (host, port) = address.rsplit_once(':').expect("host:port");
     let script = PathBuf::from(required("ZLH_TEST_JS")).join("join.mjs");
     #[expect(clippy::disallowed_methods, reason = "the client is a program")]
@@ -18,11 +18,11 @@ fn join(address: &str) -> Value {
         .unwrap_or_else(|_| panic!("{said} {}", String::from_utf8_lossy(&output.stderr)))
 }
 
-fn answers(address: &str) -> bool {
+pub(super) fn answers(address: &str) -> bool {
     minecraft::ping(address, Duration::from_secs(1)).is_ok()
 }
 
-fn power(customer: &Customer, id: &str, action: &str) {
+pub(super) fn power(customer: &Customer, id: &str, action: &str) {
     let answer = customer.post(&format!("/api/instances/{id}/power"), None, &json!({ "action": action }));
     assert_eq!(answer.status, 202, "{action}: {:?}", answer.body);
 }
@@ -55,7 +55,7 @@ fn a_client_joins_a_created_server_and_stop_and_delete_make_it_unjoinable() {
 }
 
 #[test]
-fn a_server_outlives_its_worker_and_an_agent_that_dies_is_brought_back() {
+fn a_server_outlives_its_worker_and_its_agent_and_a_container_that_dies_is_brought_back() {
     let mut town = Town::start(&[]);
     let customer = town.customer("bea");
     let (id, address) = customer.server("World", "minecraft-js", "flying-squid");
@@ -65,8 +65,14 @@ fn a_server_outlives_its_worker_and_an_agent_that_dies_is_brought_back() {
     town.stack.start(Daemon::Worker).expect("the worker starts");
     assert!(answers(&address));
     assert_eq!(town.game_processes(), before);
-    town.kill_agents();
-    eventually("the game ends with its agent", || (!answers(&address)).then_some(()));
+    let agents = town.kill_agents();
+    eventually("other agents", || {
+        let now = town.agents();
+        (now.len() == agents.len() && now.iter().all(|agent| !agents.contains(agent))).then_some(())
+    });
+    assert!(answers(&address), "the game does not notice");
+    town.kill_containers();
+    eventually("the game ends with its container", || (!answers(&address)).then_some(()));
     eventually("agent and game are back", || answers(&address).then_some(()));
     customer.remove(&id);
     town.expect_nothing_left();

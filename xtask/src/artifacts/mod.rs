@@ -1,6 +1,7 @@
-//! Our own artifacts: each folder of `catalogue/artifacts` is a Node program that becomes one file in the artifact
-//! tree, with a manifest and the catalogue, as an artifact source serves them.
+//! Our own artifacts: each folder of `catalogue/artifacts` is a program in Node or Python that becomes one file in the
+//! artifact tree, with a manifest and the catalogue, as an artifact source serves them.
 
+mod python;
 mod tree;
 
 use std::{
@@ -18,15 +19,40 @@ pub use tree::write_catalog;
 
 /// `artifact.toml`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Recipe {
-    game: String,
+    /// The blueprints that use it.
+    games: Vec<String>,
     variant: String,
     version: String,
     /// The artifact's name.
     file: String,
-    /// The one file in it.
-    bundle: String,
+    #[serde(flatten)]
+    content: Content,
+}
+
+/// What is in it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Content {
+    /// Of Node: one file that `bundle.mjs` makes.
+    Node { bundle: String },
+    /// Of Python: what a requirements file names, and a program that starts it.
+    Python { requirements: String, start: String },
+}
+
+/// Which artifacts are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Those of games: seconds.
+    Games,
+    /// Those of workspaces as well: a minute or two, the first time.
+    All,
+}
+
+impl Content {
+    fn is(&self, wanted: Wanted) -> bool {
+        wanted == Wanted::All || matches!(self, Self::Node { .. })
+    }
 }
 
 /// Names what a finished artifact was made of; raised when this code makes something else of it.
@@ -34,18 +60,23 @@ const FORMAT: &str = "1";
 const FINGERPRINT: &str = "fingerprint";
 
 /// Makes what is missing or out of date in the artifact tree `out`. Returns what was made.
-pub fn prepare(catalogue: &Path, out: &Path) -> Result<Vec<String>> {
+pub fn prepare(catalogue: &Path, out: &Path, wanted: Wanted) -> Result<Vec<String>> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let mut made = Vec::new();
     for source in tree::folders(&catalogue.join("artifacts"))? {
         let recipe: Recipe = toml::from_str(&fs::read_to_string(source.join("artifact.toml"))?)
             .with_context(|| format!("{}/artifact.toml", source.display()))?;
-        let place = out.join(&recipe.game).join(&recipe.variant).join(&recipe.version);
+        let places: Vec<_> = (recipe.games.iter())
+            .map(|game| out.join(game).join(&recipe.variant).join(&recipe.version))
+            .collect();
         let fingerprint = fingerprint(&source)?;
-        if fs::read_to_string(place.join(FINGERPRINT)).is_ok_and(|there| there == fingerprint) {
+        let is_there = |place: &PathBuf| {
+            fs::read_to_string(place.join(FINGERPRINT)).is_ok_and(|there| there == fingerprint)
+        };
+        if !recipe.content.is(wanted) || places.iter().all(is_there) {
             continue;
         }
-        make(&recipe, &source, &place, &fingerprint)
+        make(&recipe, &source, &places, &fingerprint)
             .with_context(|| format!("cannot make the artifact of {}", source.display()))?;
         made.push(format!("{} {}", recipe.variant, recipe.version));
     }
@@ -72,27 +103,50 @@ fn sources(source: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Works beside the finished tree and moves the result there as a whole.
-fn make(recipe: &Recipe, source: &Path, place: &Path, fingerprint: &str) -> Result<()> {
-    let parent = place.parent().context("no parent folder")?;
-    fs::create_dir_all(parent)?;
-    let work = parent.join(format!(".making-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&work);
-    let (build, result) = (work.join("build"), work.join("result"));
+/// Works beside the finished tree and moves each result there as a whole.
+fn make(recipe: &Recipe, source: &Path, places: &[PathBuf], fingerprint: &str) -> Result<()> {
+    let work = aside(places.first().context("the recipe names no game")?)?;
+    let build = work.join("build");
     fs::create_dir_all(&build)?;
-    fs::create_dir_all(&result)?;
     for file in sources(source)? {
         fs::copy(&file, build.join(file.file_name().unwrap_or_default()))?;
     }
-    npm_ci(&build)?;
-    run(Command::new("node").arg("bundle.mjs").arg(&recipe.bundle).current_dir(&build))?;
-    let packed = pack(&recipe.bundle, &fs::read(build.join(&recipe.bundle))?)?;
-    fs::write(result.join(&recipe.file), &packed)?;
-    fs::write(result.join("manifest.json"), tree::manifest(&recipe.file, &packed))?;
-    fs::write(result.join(FINGERPRINT), fingerprint)?;
-    let _ = fs::remove_dir_all(place);
-    fs::rename(&result, place)?;
-    fs::remove_dir_all(&work).context("cannot remove the working folder")
+    let packed = match &recipe.content {
+        Content::Node { bundle } => bundle_node(&build, bundle)?,
+        Content::Python { requirements, start } => python::make(&build, requirements, start)?,
+    };
+    let mut first: Option<PathBuf> = None;
+    for place in places {
+        let result = aside(place)?.join("result");
+        fs::create_dir_all(&result)?;
+        let file = result.join(&recipe.file);
+        // The same bytes for each game: one copy on the disk.
+        match &first {
+            Some(there) if fs::hard_link(there, &file).is_ok() => {}
+            _ => fs::write(&file, &packed)?,
+        }
+        fs::write(result.join("manifest.json"), tree::manifest(&recipe.file, &packed))?;
+        fs::write(result.join(FINGERPRINT), fingerprint)?;
+        let _ = fs::remove_dir_all(place);
+        fs::rename(&result, place)?;
+        first = Some(place.join(&recipe.file));
+    }
+    places
+        .iter()
+        .try_for_each(|place| fs::remove_dir_all(aside(place)?).context("cannot remove the working folder"))
+}
+
+/// The working folder of this process beside the one to be made.
+fn aside(place: &Path) -> Result<PathBuf> {
+    let aside = place.parent().context("no parent folder")?.join(format!(".making-{}", std::process::id()));
+    fs::create_dir_all(&aside)?;
+    Ok(aside)
+}
+
+fn bundle_node(build: &Path, bundle: &str) -> Result<Vec<u8>> {
+    npm_ci(build)?;
+    run(Command::new("node").arg("bundle.mjs").arg(bundle).current_dir(build))?;
+    pack(bundle, &fs::read(build.join(bundle))?)
 }
 
 /// A tar with one file, byte for byte the same for the same content.

@@ -1,6 +1,17 @@
 //! `cargo xtask bench NAME`: measures, and compares with a baseline that was measured in the same run.
 
+mod backup;
+mod client;
+mod console;
 mod create;
+mod customers;
+mod events;
+mod files;
+mod game;
+mod processes;
+mod samples;
+mod stage;
+mod visitor;
 
 use std::process::ExitCode;
 
@@ -10,9 +21,10 @@ use serde::Serialize;
 use crate::workspace::Workspace;
 
 /// Every benchmark, by name.
-const BENCHES: &[(&str, Bench)] = &[("create", create::run)];
+const BENCHES: &[(&str, Bench)] =
+    &[("create", create::run), ("console", console::run), ("files", files::run), ("backup", backup::run)];
 
-type Bench = fn(&Workspace) -> Result<Vec<Measurement>>;
+type Bench = fn(&Workspace, Build) -> Result<Vec<Measurement>>;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
@@ -22,6 +34,18 @@ pub struct Options {
     /// For programs
     #[arg(long)]
     json: bool,
+    /// Of debug builds: says that a benchmark works, and nothing about speed
+    #[arg(long)]
+    unoptimised: bool,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    /// As it is delivered.
+    Release,
+    /// As it is at hand.
+    Debug,
 }
 
 /// In which direction a value is better.
@@ -95,7 +119,8 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     let known: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
     let (_, bench) =
         found.with_context(|| format!("there is no benchmark of this name, only: {}", known.join(", ")))?;
-    let measured = bench(workspace)?;
+    let build = if options.unoptimised { Build::Debug } else { Build::Release };
+    let measured = bench(workspace, build)?;
     if options.json {
         println!("{}", serde_json::to_string_pretty(&measured)?);
     } else {

@@ -22,9 +22,9 @@ const GAMES: (u16, u16) = (25_600, 100);
 
 /// Where the rows of tests' stacks are: below the ports of outgoing connections, and of other tests.
 const TESTS: (u16, u16) = (10_000, 12_000);
-/// Ports of a test's stack: PostgreSQL, Redis, four of daemons, and the rest for game servers.
+/// Ports of a test's stack: PostgreSQL, Redis, five of daemons, and the rest for game servers.
 const TEST_ROW: u16 = 50;
-const FIRST_TEST_GAME: u16 = 7;
+const FIRST_TEST_GAME: u16 = 8;
 
 /// Chosen once and kept, so that bookmarks and server lists stay right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub(super) struct Ports {
     api: u16,
     api_health: u16,
     worker_health: u16,
+    #[serde(default)]
+    objects: u16,
     first_game: u16,
     last_game: u16,
 }
@@ -56,6 +58,7 @@ impl Ports {
             api: 8080,
             api_health: 0,
             worker_health: 0,
+            objects: 0,
             first_game,
             last_game: first_game + GAMES.1 - 1,
         })
@@ -71,6 +74,7 @@ impl Ports {
             api: row.port(4),
             api_health: row.port(5),
             worker_health: row.port(6),
+            objects: row.port(7),
             first_game: row.port(FIRST_TEST_GAME),
             last_game: row.port(TEST_ROW - 1),
             _reserved: Some(row),
@@ -83,6 +87,7 @@ impl Ports {
             (Daemon::Sandbox, &mut self.sandbox),
             (Daemon::Api, &mut self.api),
             (Daemon::Api, &mut self.api_health),
+            (Daemon::Api, &mut self.objects),
             (Daemon::Worker, &mut self.worker_health),
         ] {
             if !runs(daemon) {
@@ -116,7 +121,7 @@ pub(super) fn public_key(daemon: Daemon, private_key: &str) -> Result<String> {
 
 /// `zlh.toml`. Secrets are not in it: each daemon has a credentials folder.
 pub(super) fn text(places: &Places, ports: &Ports, api_public_key: &str) -> String {
-    let Ports { sandbox, api, api_health, worker_health, first_game, last_game, .. } = ports;
+    let Ports { sandbox, api, api_health, worker_health, objects, first_game, last_game, .. } = ports;
     let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
     let visible: Vec<_> = node_elsewhere().iter().map(|folder| path(folder)).collect();
     format!(
@@ -126,12 +131,16 @@ pub(super) fn text(places: &Places, ports: &Ports, api_public_key: &str) -> Stri
          [artifacts]\nbase_url = \"http://127.0.0.1:{sandbox}\"\n\n\
          [engine]\nroot = {containers}\nagent_program = {agent}\nvisible = [{visible}]\n\
          first_port = {first_game}\nlast_port = {last_game}\n\n\
+         [objects]\nfolder = {backups}\nbase_url = \"http://127.0.0.1:{objects}\"\n\
+         listen = \"127.0.0.1:{objects}\"\n\n\
+         [backups]\nsweep_seconds = 2\n\n\
          [trust]\napi_public_key = \"{api_public_key}\"\n\n\
          [logging]\nformat = \"json\"\n\n\
          [zpack-api.health]\nlisten = \"127.0.0.1:{api_health}\"\n\n\
          [zpack-provision-worker.health]\nlisten = \"127.0.0.1:{worker_health}\"\n",
         catalogue = path(&places.catalogue),
         containers = path(&places.home.join("containers")),
+        backups = path(&places.home.join("backups")),
         agent = path(&places.bin.join("zlh-agent")),
         visible = visible.join(", "),
     )

@@ -58,9 +58,9 @@ fn agent_arguments(cmdline: &[u8], containers: &Path) -> Option<bool> {
     let arguments: Vec<&[u8]> = cmdline.split(|byte| *byte == 0).collect();
     let at = arguments.windows(3).position(|three| {
         let folder = Path::new(std::ffi::OsStr::from_bytes(three[2]));
-        three[0] == b"run" && three[1] == b"--root" && folder.starts_with(containers)
+        matches!(three[0], b"run" | b"hold") && three[1] == b"--root" && folder.starts_with(containers)
     })?;
-    Some(at == 1)
+    Some(at == 1 && arguments[1] == b"run")
 }
 
 #[cfg(test)]
@@ -73,6 +73,8 @@ mod tests {
         let ours = |line: &str| agent_arguments(line.replace(' ', "\0").as_bytes(), root);
         assert_eq!(ours("/bin/zlh-agent run --root /x/containers/1/root --listen a"), Some(true));
         assert_eq!(ours("bwrap -- /bin/zlh-agent run --root /x/containers/1/root"), Some(false));
+        assert_eq!(ours("/bin/zlh-agent init -- run --root /x/containers/1/root"), Some(false));
+        assert_eq!(ours("/proc/self/exe hold --root /x/containers/1/root"), Some(false));
         assert_eq!(ours("/bin/zlh-agent run --root /x/containers-2/1/root"), None);
         assert_eq!(ours("ls /x/containers"), None);
     }

@@ -66,7 +66,7 @@ impl Stack {
     /// The stack that is kept in `places.home`; a new one where there is none. Starts nothing.
     pub fn open(places: Places, durability: Durability) -> Result<Self> {
         secrets::private_folder(&places.home)?;
-        for folder in ["run", "logs", "containers"] {
+        for folder in ["run", "logs", "containers", "backups"] {
             secrets::private_folder(&places.home.join(folder))?;
         }
         let mut cluster = Cluster::open(&places.home.join("postgres"), durability)?;
@@ -109,6 +109,9 @@ impl Stack {
 
     /// Each daemon gets its own role, key and queue address, in a folder as systemd's credentials.
     fn write_credentials(&self) -> Result<()> {
+        // Both daemons sign addresses of the backup storage, with one key.
+        let objects_key =
+            remembered(&self.places.home.join("objects.key"), || secrets::password() + &secrets::password())?;
         for (role, daemon) in ROLES {
             let folder = self.credentials(*daemon);
             secrets::private_folder(&folder)?;
@@ -118,6 +121,7 @@ impl Stack {
             secrets::write_private(&folder.join("redis.url"), &self.redis.url())?;
             let key = domain::token::generate_key()?;
             remembered(&folder.join("agent.key"), || key)?;
+            secrets::write_private(&folder.join("objects.key"), &objects_key)?;
         }
         Ok(())
     }
@@ -267,6 +271,11 @@ impl Stack {
     /// The API's address.
     pub fn api_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.of(Daemon::Api))
+    }
+
+    /// The sandbox's address: it serves the artifact tree.
+    pub fn sandbox_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.of(Daemon::Sandbox))
     }
 
     /// The daemons' configuration.

@@ -33,6 +33,7 @@ const DOWN_WITHIN: Duration = Duration::from_mins(3);
 
 /// How to come up.
 #[derive(Clone, Copy, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// Return once everything runs, and leave it running
     #[arg(long)]
@@ -40,6 +41,9 @@ pub struct Options {
     /// Without the demo server
     #[arg(long)]
     pub no_demo: bool,
+    /// Make what development workspaces are installed from, too: JupyterLab, a minute or two the first time
+    #[arg(long)]
+    pub workspaces: bool,
     /// Build with optimisations
     #[arg(long)]
     pub release: bool,
@@ -74,17 +78,21 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
 /// Programs of others, our programs, and the artifacts: the last two at the same time.
 fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
     prereq::ensure(prereq::STACK)?;
-    if !options.no_demo {
+    if !options.no_demo || options.workspaces {
         prereq::ensure(prereq::NODE)?;
+    }
+    if options.workspaces {
+        prereq::ensure(prereq::PYTHON)?;
     }
     let tree = workspace.home().join("artifacts");
     let catalogue = workspace.catalogue();
     let artifacts = thread::spawn(move || {
-        if options.no_demo {
+        if options.no_demo && !options.workspaces {
             std::fs::create_dir_all(&tree)?;
             return artifacts::write_catalog(&tree).map(|()| Vec::new());
         }
-        artifacts::prepare(&catalogue, &tree)
+        let wanted = if options.workspaces { artifacts::Wanted::All } else { artifacts::Wanted::Games };
+        artifacts::prepare(&catalogue, &tree, wanted)
     });
     build::programs(workspace, options.release)?;
     let step = ui::step("Artifacts");

@@ -8,7 +8,7 @@ use axum::{
 };
 use domain::agent::AgentProblem;
 
-use crate::service::Refusal;
+use crate::{files::error::FileError, service::Refusal};
 
 /// An error answer.
 #[derive(Clone, Debug)]
@@ -51,6 +51,14 @@ impl From<JsonRejection> for Problem {
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
         Self::new(rejection.status(), "query_invalid", rejection.body_text())
+    }
+}
+
+impl From<FileError> for Problem {
+    fn from(error: FileError) -> Self {
+        let (code, status) = error.class();
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::new(status, code, error.to_string())
     }
 }
 

@@ -75,11 +75,10 @@ impl InstallError {
             Self::Unreachable { .. } => FaultCode::ArtifactUnreachable,
             Self::Corrupt { .. } => FaultCode::ArtifactCorrupt,
             Self::Runtime(_) => FaultCode::RuntimeMissing,
-            Self::Path(_)
-            | Self::Archive { .. }
-            | Self::DiskFull
-            | Self::Files { .. }
-            | Self::Program { .. } => FaultCode::InstallFailed,
+            Self::DiskFull => FaultCode::DiskFull,
+            Self::Path(_) | Self::Archive { .. } | Self::Files { .. } | Self::Program { .. } => {
+                FaultCode::InstallFailed
+            }
         }
     }
 

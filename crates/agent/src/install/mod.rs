@@ -21,17 +21,15 @@ use self::{
     files::DataFolder,
     progress::{Meter, Progress},
 };
-use crate::process::{console::Console, runtime};
+use crate::process::{host::Host, runtime};
 
 /// Where to install, and whose it is.
 #[derive(Clone, Debug)]
 pub struct Site {
     /// The customer's folder.
     pub data: PathBuf,
-    /// The instance's id, a mark for the programs that installations run.
-    pub instance: String,
-    /// Receives their output.
-    pub console: Arc<Console>,
+    /// Runs the programs of installations.
+    pub host: Arc<Host>,
 }
 
 /// Installs `spec`, telling `progress`. Repeating it after a failure or an interruption is safe.
@@ -54,7 +52,7 @@ pub async fn install(
                     Some(client) => client,
                     None => client.insert(download::client()?),
                 };
-                steps::download(client, &data, step, &meter).await?;
+                steps::download(client, &data, step, spec.disk_limit_bytes, &meter).await?;
             }
             InstallStep::Write { path, content, keep_existing } => {
                 steps::write(&data, path, content, *keep_existing).await?;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use domain::agent::RunSpec;
+use domain::agent::{ConsoleMode, RunSpec};
 use rustix::process::Signal;
 use tokio::time::timeout;
 
 use super::{Site, error::InstallError, progress::file_name};
-use crate::process::{exit::describe_status, launch::Launch, runtime, spawn::Process};
+use crate::{
+    hold::order::Purpose,
+    process::{exit::describe_status, launch::Launch, runtime, spawn::Process},
+};
 
 /// Runs `argv` to its end; its output goes to the console.
 pub(super) async fn run(
@@ -19,8 +22,11 @@ pub(super) async fn run(
     let program = argv.first().map(|first| file_name(first).to_owned()).unwrap_or_default();
     let failed = |reason: String| InstallError::Program { program: program.clone(), reason };
     let argv = runtime::resolve(argv, &spec.runtime).await?;
-    let launch = Launch { argv, env: spec.env.clone() };
-    let (process, mut exited) = Process::spawn(&launch, &site.data, &site.instance, &site.console)
+    let launch = Launch { argv, env: spec.env.clone(), mode: ConsoleMode::Pipes };
+    let (process, mut exited) = site
+        .host
+        .start(&launch, Purpose::Install)
+        .await
         .map_err(|error| failed(format!("it could not be started ({error})")))?;
     let guard = KillOnDrop(process);
     let ended = timeout(Duration::from_secs(seconds), &mut exited).await;

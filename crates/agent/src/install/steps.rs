@@ -23,6 +23,7 @@ pub(super) async fn download(
     client: &Client,
     data: &DataFolder,
     step: &InstallStep,
+    limit: Option<u64>,
     meter: &Meter<'_>,
 ) -> Result<(), InstallError> {
     let InstallStep::Download { url, sha256, size, path, unpack } = step else { return Ok(()) };
@@ -30,15 +31,25 @@ pub(super) async fn download(
     let wanted = Wanted { url, file: file_name(url), sha256: &sha256, size: *size };
     if let Some(format) = unpack {
         let into = DataPath::folder(path)?;
+        let room = room(data, limit, *size).await?;
         let scratch = fetch(client, data, wanted, meter).await?;
-        return unpack_into(data, scratch, *format, into, wanted.file).await;
+        return unpack_into(data, scratch, *format, into, room, wanted.file).await;
     }
     let target = DataPath::file(path)?;
     if is_there(data, &target, wanted, meter).await? {
         return Ok(());
     }
+    room(data, limit, *size).await?;
     let scratch = fetch(client, data, wanted, meter).await?;
     data.with(path, move |data| data.publish(scratch, target.as_path(), 0o644)).await
+}
+
+/// The bytes that the plan leaves; fails when they do not suffice for a download of `size`.
+async fn room(data: &DataFolder, limit: Option<u64>, size: u64) -> Result<u64, InstallError> {
+    let Some(limit) = limit else { return Ok(u64::MAX) };
+    let used = data.with(".", |data| Ok(crate::files::bytes_in(data.dir())?)).await?;
+    let room = limit.saturating_sub(used);
+    if size > room { Err(InstallError::DiskFull) } else { Ok(room) }
 }
 
 async fn fetch(
@@ -86,13 +97,14 @@ async fn unpack_into(
     mut scratch: Scratch,
     format: Unpack,
     into: DataPath,
+    room: u64,
     file: &str,
 ) -> Result<(), InstallError> {
     let name = file.to_owned();
     let unpacked = data
         .with(file, move |data| {
             io::Seek::rewind(&mut scratch.file)?;
-            Ok(unpack::unpack(data, scratch.file.into_std(), format, into.as_path(), &name))
+            Ok(unpack::unpack(data, scratch.file.into_std(), format, into.as_path(), room, &name))
         })
         .await?;
     unpacked?;

@@ -24,12 +24,14 @@ const BUFFER: usize = 128 * 1024;
 /// Largest window of a Zstandard frame, as a power of two (128 MiB): what its `--ultra` levels use, and no more.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
-/// Unpacks `archive` into the folder `into`. Each file is whole under its name, or is not there. Blocking.
+/// Unpacks `archive` into the folder `into`, which may grow by `room` bytes. Each file is whole under its name, or is
+/// not there. Blocking.
 pub fn unpack(
     data: &DataFolder,
     archive: File,
     format: Unpack,
     into: &Path,
+    room: u64,
     name: &str,
 ) -> Result<(), InstallError> {
     let archive = BufReader::with_capacity(BUFFER, archive);
@@ -37,7 +39,7 @@ pub fn unpack(
         Unpack::TarGz => Box::new(MultiGzDecoder::new(archive)),
         Unpack::TarZst => Box::new(zstd(archive).map_err(|error| InstallError::at(name, error))?),
     };
-    let unpacker = Unpacker { data, into, name, room: MAX_BYTES };
+    let unpacker = Unpacker { data, into, name, unpacked: 0, room };
     unpacker.run(&mut Archive::new(reader))?;
     // Once for all files: a sync of each would take minutes for ten thousand small ones.
     data.sync_all().map_err(|error| InstallError::at(name, error))
@@ -53,6 +55,9 @@ struct Unpacker<'u> {
     data: &'u DataFolder,
     into: &'u Path,
     name: &'u str,
+    /// Bytes that came out.
+    unpacked: u64,
+    /// Bytes that may be added to those that are there.
     room: u64,
 }
 
@@ -98,7 +103,13 @@ impl Unpacker<'_> {
         let at = |error| InstallError::at(&path.display().to_string(), error);
         let mut scratch = self.data.scratch().map_err(at)?;
         let length = entry.size();
-        self.room = self.room.checked_sub(length).ok_or_else(|| self.refused("it unpacks to too much"))?;
+        self.unpacked = self.unpacked.saturating_add(length);
+        if self.unpacked > MAX_BYTES {
+            return Err(self.refused("it unpacks to too much"));
+        }
+        // What is replaced makes room: installing again must not need twice the space.
+        let replaced = self.data.dir().symlink_metadata(path).map_or(0, |found| found.len());
+        self.room = self.room.saturating_add(replaced).checked_sub(length).ok_or(InstallError::DiskFull)?;
         let mut left = length;
         let mut chunk = vec![0; BUFFER.min(usize::try_from(length).unwrap_or(BUFFER))];
         // Not `io::copy`: whether the archive or the disk is at fault decides what the customer is told.

@@ -16,6 +16,7 @@ use domain::agent::Probe;
 use regex::{Regex, RegexBuilder};
 use tokio::{
     net::TcpStream,
+    sync::oneshot,
     time::{sleep, timeout},
 };
 
@@ -39,16 +40,41 @@ pub enum NotReady {
     Foreign(&'static str),
 }
 
-/// Returns once the game is ready; never, if it never is. The caller has the deadline and notices an exit.
-pub async fn until_ready(probe: &Probe, console: &Console) {
-    if let Probe::Log { pattern } = probe {
-        return until_logged(pattern, console).await;
-    }
-    loop {
-        if matches!(timeout(TRY_TIMEOUT, once(probe)).await, Ok(Ok(()))) {
-            return;
+/// A probe that misses nothing from its making on.
+#[derive(Debug)]
+pub enum Watch {
+    /// Asks over the network.
+    Ask(Probe),
+    /// Waits for a line; never told if the pattern is not one.
+    Log(Option<oneshot::Receiver<()>>),
+}
+
+impl Watch {
+    /// Of what `console` gets from now on, and has of the run under way.
+    pub fn new(probe: &Probe, console: &Console) -> Self {
+        match probe {
+            Probe::Log { pattern } => Self::Log(compile(pattern).ok().map(|pattern| console.watch(pattern))),
+            _ => Self::Ask(probe.clone()),
         }
-        sleep(PAUSE).await;
+    }
+
+    /// Returns once the game is ready; never, if it never is. The caller has the deadline and notices an exit.
+    pub async fn until_ready(self) {
+        match self {
+            Self::Ask(probe) => {
+                while !matches!(timeout(TRY_TIMEOUT, once(&probe)).await, Ok(Ok(()))) {
+                    sleep(PAUSE).await;
+                }
+            }
+            Self::Log(seen) => {
+                if let Some(seen) = seen
+                    && seen.await.is_ok()
+                {
+                    return;
+                }
+                pending::<()>().await;
+            }
+        }
     }
 }
 
@@ -60,13 +86,6 @@ pub async fn once(probe: &Probe) -> Result<(), NotReady> {
         Probe::Teeworlds { port } => teeworlds::ask(*port).await,
         Probe::Tcp { port } => Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.map(drop)?),
         Probe::Log { .. } => Err(NotReady::Foreign("output is watched, not asked")),
-    }
-}
-
-async fn until_logged(pattern: &str, console: &Console) {
-    let Ok(pattern) = compile(pattern) else { return pending().await };
-    if console.watch(pattern).await.is_err() {
-        pending::<()>().await;
     }
 }
 

@@ -23,17 +23,16 @@ struct Ring {
     bytes: usize,
     /// How many of `lines` belong to the run under way.
     of_run: usize,
-    watch: Option<(Regex, oneshot::Sender<()>)>,
+    watches: Vec<(Regex, oneshot::Sender<()>)>,
 }
 
 impl Console {
     /// Adds a line, dropping the oldest ones.
     pub fn push(&self, line: String) {
         let mut ring = self.ring();
-        if ring.watch.as_ref().is_some_and(|(pattern, _)| pattern.is_match(&line))
-            && let Some((_, found)) = ring.watch.take()
-        {
-            // Nobody waits any more when the probe was given up.
+        // Those who gave up do not wait any more.
+        ring.watches.retain(|(_, found)| !found.is_closed());
+        for (_, found) in ring.watches.extract_if(.., |(pattern, _)| pattern.is_match(&line)) {
             let _ = found.send(());
         }
         ring.bytes += line.len();
@@ -49,7 +48,7 @@ impl Console {
     pub fn begin_run(&self) {
         let mut ring = self.ring();
         ring.of_run = 0;
-        ring.watch = None;
+        ring.watches.clear();
     }
 
     /// The last `count` lines, oldest first.
@@ -72,7 +71,7 @@ impl Console {
         if ring.lines.iter().skip(earlier).any(|line| pattern.is_match(line)) {
             let _ = found.send(());
         } else {
-            ring.watch = Some((pattern, found));
+            ring.watches.push((pattern, found));
         }
         wait
     }

@@ -1,10 +1,11 @@
-//! What a child is started with: through `enter`, in the data folder, with an environment of its own.
+//! What a program is started with: in the data folder, with an environment of its own.
 
-use std::{collections::BTreeMap, env, path::Path, process::Stdio};
+use std::{collections::BTreeMap, env, path::Path};
 
-use tokio::process::Command;
+use domain::agent::ConsoleMode;
 
 use super::{leftovers::MARK, runtime::search_path};
+use crate::hold::order::{Order, Purpose};
 
 /// A program that is ready to be started.
 #[derive(Clone, Debug)]
@@ -13,29 +14,25 @@ pub struct Launch {
     pub argv: Vec<String>,
     /// Extra environment.
     pub env: BTreeMap<String, String>,
+    /// How output and input are connected.
+    pub mode: ConsoleMode,
 }
 
 impl Launch {
-    /// The command: a session of its own that dies with the agent, pipes for all three streams, and nothing of the
-    /// agent's own environment but PATH and time zone, which hold no secrets.
-    #[allow(clippy::disallowed_methods, reason = "supervising a process is what the agent is for")]
-    pub fn command(&self, data: &Path, instance: &str) -> Command {
-        // Always this very program, even when its file was replaced by an update.
-        let mut command = Command::new("/proc/self/exe");
-        command
-            .args(["enter", "--pdeathsig", "--parent", &std::process::id().to_string(), "--"])
-            .args(&self.argv)
-            .current_dir(data)
-            .env_clear()
-            .env("PATH", search_path())
-            .env("HOME", data)
-            .env("LANG", "C.UTF-8")
-            .env("TZ", env::var("TZ").unwrap_or_else(|_| "UTC".to_owned()))
-            .envs(&self.env)
-            .env(MARK, instance)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
+    /// The order to a holder: nothing of the agent's own environment but PATH and time zone, which hold no secrets.
+    pub(super) fn order(&self, purpose: Purpose, data: &Path, instance: &str, size: (u16, u16)) -> Order {
+        let mut own = BTreeMap::from([
+            ("PATH".to_owned(), search_path()),
+            ("HOME".to_owned(), data.to_string_lossy().into_owned()),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
+            ("TZ".to_owned(), env::var("TZ").unwrap_or_else(|_| "UTC".to_owned())),
+        ]);
+        if self.mode == ConsoleMode::Pty {
+            own.insert("TERM".to_owned(), "xterm-256color".to_owned());
+        }
+        own.extend(self.env.clone());
+        own.insert(MARK.to_owned(), instance.to_owned());
+        let (argv, data, instance) = (self.argv.clone(), data.to_owned(), instance.to_owned());
+        Order { purpose, argv, env: own, data, instance, mode: self.mode, size }
     }
 }

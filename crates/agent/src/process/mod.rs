@@ -1,9 +1,13 @@
-//! The game as a process: how it is started, watched, asked to stop and killed.
+//! The game as a process: how it is started below its holder, found again, watched, asked to stop and killed.
 
 pub mod console;
 pub mod exit;
+pub mod host;
 pub mod launch;
 pub mod leftovers;
 pub mod lines;
+pub mod link;
+pub mod output;
 pub mod runtime;
 pub mod spawn;
+pub mod usage;

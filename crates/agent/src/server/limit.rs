@@ -1,11 +1,13 @@
-//! Bounds the number of connections: one too many is closed before its handshake costs anything.
+//! Bounds the number of connections, and how long a peer may take nothing of what is sent to it: one too many is closed
+//! before its handshake costs anything, and one that reads no more gives its place back.
 
 use std::{
-    future::{Ready, ready},
+    future::{self, Ready},
     io,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum_server::accept::Accept;
@@ -13,7 +15,11 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
 };
+
+/// A peer may take nothing for so long.
+const STALL: Duration = Duration::from_mins(1);
 
 /// Accepts while there are permits.
 #[derive(Clone, Debug)]
@@ -33,10 +39,10 @@ impl<S> Accept<TcpStream, S> for LimitAcceptor {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         let permit = Arc::clone(&self.0).try_acquire_owned();
-        ready(permit.map_err(|_| io::Error::other("too many connections")).and_then(|permit| {
+        future::ready(permit.map_err(|_| io::Error::other("too many connections")).and_then(|permit| {
             // An answer is to leave at once: with Nagle's algorithm each handshake waits for a delayed acknowledgement.
             stream.set_nodelay(true)?;
-            Ok((Permitted { stream, _permit: permit }, service))
+            Ok((Permitted { stream, stalled: None, _permit: permit }, service))
         }))
     }
 }
@@ -45,6 +51,8 @@ impl<S> Accept<TcpStream, S> for LimitAcceptor {
 #[derive(Debug)]
 pub struct Permitted {
     stream: TcpStream,
+    /// Runs while the peer takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -60,7 +68,13 @@ impl AsyncRead for Permitted {
 
 impl AsyncWrite for Permitted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        if let Poll::Ready(written) = Pin::new(&mut self.stream).poll_write(cx, buf) {
+            self.stalled = None;
+            return Poll::Ready(written);
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

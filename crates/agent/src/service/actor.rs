@@ -9,10 +9,7 @@ pub(super) use tasks::send;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use domain::{
-    agent::{AgentFault, AgentStatus, FaultCode, ServiceSpec},
-    ids::InstanceId,
-};
+use domain::agent::{AgentFault, AgentStatus, FaultCode, ServiceSpec};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
@@ -26,7 +23,8 @@ use super::{
 };
 use crate::{
     clock,
-    process::{console::Console, leftovers},
+    hold::order::{Purpose, Run},
+    process::host::{Found, Host},
     root::Root,
 };
 
@@ -34,48 +32,55 @@ use crate::{
 const EVENTS: usize = 64;
 /// Lines of output in a fault.
 const FAULT_LINES: usize = 20;
+/// Longest until a killed program of an installation is gone.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// What others see of it.
+pub(super) struct View {
+    pub(super) status: watch::Receiver<AgentStatus>,
+    pub(super) spec: watch::Receiver<Option<Arc<ServiceSpec>>>,
+}
 
 /// The owner of all state.
 #[derive(Debug)]
 pub(super) struct Actor {
     root: Root,
-    instance: String,
     first_pause: Duration,
-    console: Arc<Console>,
+    host: Arc<Host>,
+    found: Found,
     saved: Saved,
     phase: Phase,
     /// Number of the installation or process under way; events of earlier ones are ignored.
     run: u64,
     status: watch::Sender<AgentStatus>,
+    spec: watch::Sender<Option<Arc<ServiceSpec>>>,
     tell: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
     closing: Option<oneshot::Sender<()>>,
 }
 
 impl Actor {
-    /// Reads what was saved and clears away what an agent that was killed left running.
+    /// Reads what was saved and takes up what an agent before left running, or clears it away.
     pub(super) async fn open(
         root: Root,
-        instance: InstanceId,
         first_pause: Duration,
-        console: Arc<Console>,
-    ) -> anyhow::Result<(Self, watch::Receiver<AgentStatus>)> {
+        host: Arc<Host>,
+    ) -> anyhow::Result<(Self, View)> {
         let saved = Saved::load(&root.state_file())?;
-        let instance = instance.to_string();
-        let mark = instance.clone();
-        spawn_blocking(move || leftovers::kill_all(&mark)).await.context("looking for leftovers")?;
+        let found = take_up(&host, &saved).await.context("what an agent before left")?;
         let (status, seen) = watch::channel(first_status(&saved));
+        let (spec, seen_spec) = watch::channel(saved.spec.clone().map(Arc::new));
         let (tell, events) = mpsc::channel(EVENTS);
         let (phase, run, closing) = (Phase::Down, 0, None);
-        let actor =
-            Self { root, instance, first_pause, console, saved, phase, run, status, tell, events, closing };
-        Ok((actor, seen))
+        let mut actor =
+            Self { root, first_pause, host, found, saved, phase, run, status, spec, tell, events, closing };
+        actor.resume().await;
+        actor.publish();
+        Ok((actor, View { status: seen, spec: seen_spec }))
     }
 
     /// Serves until it is shut down.
     pub(super) async fn serve(mut self, mut commands: mpsc::Receiver<Command>) {
-        self.resume();
-        self.publish();
         while self.closing.is_none() || matches!(self.phase, Phase::Up(_)) {
             tokio::select! {
                 Some(command) = commands.recv() => self.obey(command).await,
@@ -84,16 +89,20 @@ impl Actor {
             }
             self.publish();
         }
+        // A program of an installation that was given up.
+        self.host.settle(SETTLE).await;
         if let Some(done) = self.closing.take() {
             // Nobody waits when the agent is ending anyway.
             let _ = done.send(());
         }
     }
 
-    fn resume(&mut self) {
-        match (self.saved.install, self.saved.wanted) {
-            (InstallState::Begun, _) => self.begin_install(),
-            (InstallState::Done, Wanted::Running) => self.begin_start(),
+    async fn resume(&mut self) {
+        match (std::mem::replace(&mut self.found, Found::Nothing), self.saved.install, self.saved.wanted) {
+            (_, InstallState::Begun, _) => self.begin_install(),
+            (Found::Live(connection), InstallState::Done, _) => self.attach(connection),
+            (Found::Ended(run), InstallState::Done, _) => self.ended_meanwhile(&run).await,
+            (_, InstallState::Done, Wanted::Running) => self.begin_start(),
             _ => {}
         }
     }
@@ -175,13 +184,20 @@ impl Actor {
     /// It is down, and stays so until the next start.
     async fn give_up(&mut self, code: FaultCode, message: String) {
         info!(?code, message, "giving up");
-        let last_output = self.console.tail_of_run(FAULT_LINES);
+        let last_output = self.host.output.console.tail_of_run(FAULT_LINES);
         self.phase = Phase::Down;
         self.record(|saved| saved.fault = Some(AgentFault { code, message, last_output })).await;
     }
 
     /// Tells watchers when something is different from what they know.
     fn publish(&self) {
+        self.spec.send_if_modified(|known| {
+            let changed = known.as_ref().map(|spec| spec.revision.as_str()) != self.saved.revision();
+            if changed {
+                *known = self.saved.spec.clone().map(Arc::new);
+            }
+            changed
+        });
         let now = self.view();
         self.status.send_if_modified(|known| {
             let changed = AgentStatus { revision: known.revision, ..now.clone() } != *known;
@@ -210,6 +226,32 @@ impl Actor {
             ready_at: up.and_then(|up| up.ready_at),
         }
     }
+}
+
+/// Finds what runs on, or ended when nobody looked. What does not fit to what was saved is ended.
+async fn take_up(host: &Host, saved: &Saved) -> anyhow::Result<Found> {
+    let fits = |run: &Run| run.purpose == Purpose::Game && saved.install == InstallState::Done;
+    let found = match host.find().await? {
+        Found::Live(connection) if !fits(&connection.run) => {
+            host.put_down(connection).await?;
+            Found::Nothing
+        }
+        Found::Ended(run) if !fits(&run) => {
+            host.forget()?;
+            Found::Nothing
+        }
+        found => found,
+    };
+    let (run, whole) = match &found {
+        Found::Live(connection) => (Some(&connection.run), saved.ready_at_of(&connection.run).is_none()),
+        Found::Ended(run) => (Some(run), false),
+        Found::Nothing => (None, false),
+    };
+    if !matches!(found, Found::Live(_)) {
+        host.clear_leftovers().await?;
+    }
+    host.output.recall(run, whole).await?;
+    Ok(found)
 }
 
 /// Revisions start from the wall clock, so that one of an earlier life of the agent is never above them.

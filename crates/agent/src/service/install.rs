@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     install::{self, progress::Progress},
-    process::console::Console,
+    process::host::Host,
 };
 
 /// Lines of output in a fault.
@@ -21,15 +21,14 @@ const FAULT_LINES: usize = 20;
 /// Where to install, and whose it is.
 pub(super) struct Place {
     pub(super) data: PathBuf,
-    pub(super) instance: String,
-    pub(super) console: Arc<Console>,
+    pub(super) host: Arc<Host>,
 }
 
 /// Installs `spec`; every step and percent is an event, and so is the end.
 pub(super) async fn run(spec: ServiceSpec, place: Place, run: u64, tell: mpsc::Sender<Event>) {
     let (progress, moved) = watch::channel(Progress::default());
-    let Place { data, instance, console } = place;
-    let site = install::Site { data, instance, console: Arc::clone(&console) };
+    let Place { data, host } = place;
+    let site = install::Site { data, host: Arc::clone(&host) };
     let result = tokio::select! {
         result = install::install(&spec, &site, &progress) => result,
         () = forward(moved, run, &tell) => return,
@@ -39,7 +38,7 @@ pub(super) async fn run(spec: ServiceSpec, place: Place, run: u64, tell: mpsc::S
         AgentFault {
             code: error.code(),
             message: error.to_string(),
-            last_output: console.tail_of_run(FAULT_LINES),
+            last_output: host.output.console.tail_of_run(FAULT_LINES),
         }
     });
     send(&tell, run, What::InstallEnded(result)).await;

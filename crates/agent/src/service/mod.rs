@@ -14,12 +14,12 @@ use domain::{
     ids::InstanceId,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 
-use self::actor::Actor;
-use crate::{process::console::Console, root::Root};
+use self::actor::{Actor, View};
+use crate::{process::host::Host, root::Root};
 
 /// Commands that may wait; each is answered at once, so more means that something is wrong.
 const COMMANDS: usize = 32;
@@ -68,22 +68,22 @@ enum Command {
 }
 
 /// Handle to the service; cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Service {
     commands: mpsc::Sender<Command>,
-    status: watch::Receiver<AgentStatus>,
-    console: Arc<Console>,
+    view: Arc<View>,
+    host: Arc<Host>,
 }
 
 impl Service {
     /// Reads what was saved and goes on from there: an interrupted installation starts again, and so does a server
     /// that was wanted running.
     pub async fn open(root: Root, instance: InstanceId, backoff: Duration) -> anyhow::Result<Self> {
-        let console = Arc::new(Console::default());
+        let host = Arc::new(Host::open(&root, instance.to_string())?);
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let (actor, status) = Actor::open(root, instance, backoff, Arc::clone(&console)).await?;
+        let (actor, view) = Actor::open(root, backoff, Arc::clone(&host)).await?;
         tokio::spawn(actor.serve(inbox));
-        Ok(Self { commands, status, console })
+        Ok(Self { commands, view: Arc::new(view), host })
     }
 
     /// Installs a checked spec; answers once that has begun.
@@ -98,7 +98,7 @@ impl Service {
 
     /// The status as soon as its revision is above `since`, or whatever it is after `wait`.
     pub async fn status_after(&self, since: Option<u64>, wait: Duration) -> AgentStatus {
-        let mut status = self.status.clone();
+        let mut status = self.view.status.clone();
         if let Some(since) = since {
             // Whether it changed, the time is over or the service ended: the answer is what is known now.
             let _ = timeout(wait, status.wait_for(|status| status.revision > since)).await;
@@ -106,9 +106,29 @@ impl Service {
         status.borrow().clone()
     }
 
+    /// Where the server stands at this moment.
+    pub fn state(&self) -> domain::agent::AgentState {
+        self.view.status.borrow().state
+    }
+
     /// The last `lines` lines of output, oldest first.
     pub fn tail(&self, lines: usize) -> Vec<String> {
-        self.console.tail(lines)
+        self.host.output.console.tail(lines)
+    }
+
+    /// What is to be installed and run; none until somebody has said.
+    pub fn spec(&self) -> Option<Arc<ServiceSpec>> {
+        self.view.spec.borrow().clone()
+    }
+
+    /// The same, for whoever keeps looking.
+    pub fn specs(&self) -> tokio::sync::watch::Receiver<Option<Arc<ServiceSpec>>> {
+        self.view.spec.clone()
+    }
+
+    /// The game's processes, and all that was written.
+    pub fn host(&self) -> &Arc<Host> {
+        &self.host
     }
 
     /// Stops the server within its grace, leaving what is wanted as it is; further commands are refused.

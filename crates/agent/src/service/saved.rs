@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::agent::{AgentFault, ServiceSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::root::write_atomically;
+use crate::{hold::order::Run, root::write_atomically};
 
 /// Content of `agent/state.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub(super) struct Saved {
     pub(super) wanted: Wanted,
     /// Whether the server was ready since it was last asked to start.
     pub(super) was_ready: bool,
+    /// When the run under way, or the last one, was ready.
+    #[serde(default)]
+    pub(super) ready_at: Option<DateTime<Utc>>,
     /// Crashes since it was last asked to start.
     pub(super) crash_count: u32,
     /// When the latest of them were.
@@ -70,6 +73,11 @@ impl Saved {
         self.crash_count = 0;
         self.crashes.clear();
         self.fault = None;
+    }
+
+    /// When `run` was ready, if it was: a run is ready after its start.
+    pub(super) fn ready_at_of(&self, run: &Run) -> Option<DateTime<Utc>> {
+        self.ready_at.filter(|ready| ready.timestamp_millis() >= run.started_ms)
     }
 
     pub(super) fn revision(&self) -> Option<&str> {

@@ -7,14 +7,20 @@
 
 mod archives;
 mod auth;
+mod backup;
 mod boot;
+mod console;
 mod crashes;
 mod downloads;
 mod enter;
+mod files;
 mod games;
+mod init;
 mod install_steps;
 mod parsers;
 mod power;
+mod ring;
 mod source;
 mod support;
 mod survival;
+mod tunnel;

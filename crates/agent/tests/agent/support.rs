@@ -11,8 +11,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Utc;
 use domain::{
     agent::{
-        AgentProblem, AgentState, AgentStatus, ConsoleMode, ConsoleTail, InstallStep, PowerAction, PowerRequest, Probe,
-        ReadySpec, RunSpec, Runtime, Scope, ServiceSpec, StopSpec, TrustBundle,
+        AgentProblem, AgentState, AgentStatus, ConsoleMode, ConsoleTail, InstallStep, PowerAction,
+        PowerRequest, Probe, ReadySpec, RunSpec, Runtime, Scope, ServiceSpec, StopSpec, TrustBundle,
     },
     ids::InstanceId,
     token::{Signer, generate_key},
@@ -38,7 +38,11 @@ pub struct TestAgent {
 impl Drop for TestAgent {
     fn drop(&mut self) {
         self.kill();
-        // The game dies with the agent; what a game started in a session of its own does not.
+        // The game dies with its holder; what a game started in a session of its own does not.
+        if let Some(holder) = self.holder() {
+            kill_hard(holder);
+            eventually("the holder is gone", || !is_alive(holder));
+        }
         agent::process::leftovers::kill_all(&self.bundle.instance_id.to_string());
     }
 }
@@ -100,6 +104,20 @@ impl TestAgent {
 
     pub fn data(&self) -> PathBuf {
         self.root.path().join("data")
+    }
+
+    /// The holder of what runs, or ran last.
+    pub fn holder(&self) -> Option<u32> {
+        let run = std::fs::read(self.root.path().join("agent/hold/run.json")).ok()?;
+        let run: agent::hold::order::Run = serde_json::from_slice(&run).ok()?;
+        let holder = u32::try_from(run.holder).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{holder}/cmdline")).unwrap_or_default();
+        (is_alive(holder) && name.contains(self.root.path().to_str()?)).then_some(holder)
+    }
+
+    /// The agent's process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("running").id()
     }
 
     /// As `kill -9` does.
@@ -216,7 +234,6 @@ pub fn script(text: &str) -> ServiceSpec {
         },
         ready: ReadySpec { probe: Probe::Log { pattern: "^READY$".into() }, deadline_seconds: 20 },
         disk_limit_bytes: None,
-        tunnel_port: None,
     }
 }
 
@@ -231,6 +248,12 @@ pub fn well_behaved() -> ServiceSpec {
 pub fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|state| state != "Z")
+}
+
+/// As `kill -9` does; gone already is as good.
+pub fn kill_hard(pid: u32) {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
 }
 
 /// Looks again and again until `holds`.

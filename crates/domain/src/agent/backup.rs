@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::AgentFault;
-use crate::ids::BackupId;
+use crate::ids::{BackupId, InstanceId};
 
 /// Size of every part of an upload but the last, in bytes. S3 allows 10,000 parts, so an archive may have 640 GB.
 pub const BACKUP_PART_BYTES: u64 = 64 * 1024 * 1024;
@@ -12,8 +12,19 @@ pub const BACKUP_PART_BYTES: u64 = 64 * 1024 * 1024;
 /// Longest that `GET /v1/backup` may be held open, in milliseconds.
 pub const MAX_BACKUP_WAIT_MS: u64 = 20_000;
 
-/// Body of `PUT /v1/backup`: begins a task, or goes on with it; the same id again is a no-op but for `parts`, which are
-/// added. One task at a time.
+/// Key of a backup's archive in the object storage.
+pub fn archive_key(instance: InstanceId, backup: BackupId) -> String {
+    format!("{instance}/{backup}/archive.tar.zst")
+}
+
+/// Key of a backup's manifest. It is written last: where it is, the archive is complete.
+pub fn manifest_key(instance: InstanceId, backup: BackupId) -> String {
+    format!("{instance}/{backup}/manifest.json.zst")
+}
+
+/// Body of `PUT /v1/backup`: begins a piece of work, or goes on with it. The same task and kind of work again is a no-op
+/// but for the addresses of `Create`, which replace those known, and but for work that has failed, which begins anew.
+/// One task at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackupTask {
@@ -35,7 +46,11 @@ pub enum BackupWork {
         ignore: Vec<String>,
         /// What makes the copy consistent.
         hooks: BackupHooks,
-        /// Signed addresses (PUT) of the archive's parts, the first part's first. More may follow while it runs.
+        /// Size of every part but the last, in bytes; [`BACKUP_PART_BYTES`], except in tests.
+        part_bytes: u64,
+        /// Number of the first of `parts`, counted from 1.
+        first_part: u32,
+        /// Signed addresses (PUT) of the archive's parts from `first_part` on. More may follow while it runs.
         parts: Vec<String>,
         /// Signed address (PUT) of the manifest.
         manifest: String,
@@ -49,9 +64,9 @@ pub enum BackupWork {
         /// What both must be.
         expect: BackupFacts,
     },
-    /// Swaps the staged folder in by rename; the service must be down. The old one stays beside it.
+    /// Swaps the staged folder in by rename; the service must be down (409 `service_running`). The old one stays beside it.
     Swap,
-    /// Swaps back, if it was swapped, and drops the staged folder.
+    /// Swaps back, if it was swapped, and drops the staged folder. The service must be down if it was swapped.
     SwapBack,
     /// Drops the old folder: the restore has succeeded.
     Settle,
@@ -64,7 +79,43 @@ pub enum BackupWork {
         /// As for `Stage`.
         expect: BackupFacts,
     },
-    /// Ends a task and removes what it has left (hooks undone, scratch and staging dropped unless swapped).
+    /// Ends a task and removes what it has left: hooks undone, scratch and staging dropped. A folder that was swapped in
+    /// is left alone (409 `backup_swapped`): only `SwapBack` and `Settle` end that. A no-op for a task unknown to the agent.
+    Abort,
+}
+
+impl BackupWork {
+    /// What kind of work it is.
+    pub fn kind(&self) -> BackupWorkKind {
+        match self {
+            Self::Create { .. } => BackupWorkKind::Create,
+            Self::Stage { .. } => BackupWorkKind::Stage,
+            Self::Swap => BackupWorkKind::Swap,
+            Self::SwapBack => BackupWorkKind::SwapBack,
+            Self::Settle => BackupWorkKind::Settle,
+            Self::Verify { .. } => BackupWorkKind::Verify,
+            Self::Abort => BackupWorkKind::Abort,
+        }
+    }
+}
+
+/// [`BackupWork`] without what it needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupWorkKind {
+    /// Packing and uploading.
+    Create,
+    /// Downloading and verifying beside the data folder.
+    Stage,
+    /// Swapping the staged folder in.
+    Swap,
+    /// Swapping back.
+    SwapBack,
+    /// Dropping the old folder.
+    Settle,
+    /// Downloading and comparing.
+    Verify,
+    /// Ending a task.
     Abort,
 }
 
@@ -123,7 +174,11 @@ pub struct BackupStatus {
     pub revision: u64,
     /// Which task.
     pub task: uuid::Uuid,
-    /// Where it stands.
+    /// Which backup.
+    pub backup: BackupId,
+    /// The latest work of the task: a restore's is first `stage`, then `swap`, then `settle`.
+    pub work: BackupWorkKind,
+    /// Where that work stands.
     pub state: BackupTaskState,
     /// For people, for example `uploading (1.2 GiB)`.
     pub detail: String,
@@ -131,8 +186,11 @@ pub struct BackupStatus {
     pub percent: u8,
     /// Parts uploaded so far: what the storage answered, in order. For `Create`.
     pub uploaded: Vec<UploadedPart>,
-    /// How many parts' addresses it has been given. The worker keeps it ahead of `uploaded`.
+    /// How many parts' addresses it has, counted from the first part. The worker keeps it ahead of `uploaded`; it
+    /// goes back when the storage says that addresses have expired.
     pub parts_known: u32,
+    /// It cannot go on without new addresses: of the parts after `parts_known`, and of the manifest.
+    pub needs_addresses: bool,
     /// What was made. For `Create`, once it succeeded.
     pub facts: Option<BackupFacts>,
     /// Why it failed.
@@ -146,4 +204,67 @@ pub struct UploadedPart {
     pub etag: String,
     /// Length in bytes.
     pub bytes: u64,
+}
+
+/// `format` of a [`BackupManifestHead`].
+pub const BACKUP_FORMAT: &str = "zlh-backup";
+
+/// The version of archives and manifests that is written.
+pub const BACKUP_VERSION: u32 = 1;
+
+/// What a manifest begins with. The manifest is one JSON object: these members, and then `entries`, an array in the
+/// archive's order. It is stored as two Zstandard frames, the first of which ends with `"entries":[`, so that the head
+/// can be read alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupManifestHead {
+    /// [`BACKUP_FORMAT`].
+    pub format: String,
+    /// [`BACKUP_VERSION`].
+    pub version: u32,
+    /// Which backup.
+    pub backup: BackupId,
+    /// When it was made, RFC 3339.
+    pub created_at: chrono::DateTime<chrono::Utc>,
+    /// How sure it is that the files belong together.
+    pub consistency: BackupConsistency,
+    /// Length of the archive in bytes.
+    pub archive_bytes: u64,
+    /// SHA-256 of the archive, hex.
+    pub archive_sha256: String,
+    /// Sum of the files' sizes, in bytes.
+    pub content_bytes: u64,
+    /// Regular files.
+    pub files: u64,
+    /// Files that changed while they were read.
+    pub changed_files: u64,
+    /// Things that are in the manifest and not in the archive: sockets, devices, files that could not be read.
+    pub skipped: u64,
+}
+
+impl BackupManifestHead {
+    /// The facts, given the hash of the manifest as stored.
+    pub fn facts(&self, manifest_sha256: String) -> BackupFacts {
+        BackupFacts {
+            archive_bytes: self.archive_bytes,
+            archive_sha256: self.archive_sha256.clone(),
+            manifest_sha256,
+            content_bytes: self.content_bytes,
+            files: self.files,
+            changed_files: self.changed_files,
+        }
+    }
+}
+
+/// How sure it is that a backup's files belong together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BackupConsistency {
+    /// The service was down.
+    Down,
+    /// The service ran, and said that its files are settled.
+    Settled,
+    /// The service ran and was asked, and did not say in time that its files are settled.
+    Unsettled,
+    /// The service ran, and there is nothing to ask it.
+    Running,
 }

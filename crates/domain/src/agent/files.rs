@@ -43,7 +43,7 @@ pub struct FileInfo {
 pub struct FileList {
     /// At most the query's `limit`.
     pub entries: Vec<FileInfo>,
-    /// The query's `after` for the next page; `None` at the end.
+    /// The query's `after` for the next page: a path; `None` at the end.
     pub next: Option<String>,
 }
 
@@ -109,7 +109,7 @@ pub enum FileJobSpec {
         /// The copy's path.
         to: String,
     },
-    /// Packs files and folders.
+    /// Packs files and folders, named from the folder that all of them lie in. Links are left out.
     Archive {
         /// What, at most 1,000 paths.
         paths: Vec<String>,
@@ -163,6 +163,9 @@ pub struct FileJob {
     pub done_bytes: u64,
     /// Entries handled.
     pub done_entries: u64,
+    /// Entries left out: FIFOs, sockets and devices; links as well where an archive is made.
+    #[serde(default)]
+    pub skipped_entries: u64,
     /// Why it failed.
     pub error: Option<super::AgentProblem>,
     /// What a search found, at most 1,000.

@@ -4,6 +4,7 @@
 mod backup;
 mod console;
 mod files;
+mod path;
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 
-pub use self::{backup::*, console::*, files::*};
+pub use self::{backup::*, console::*, files::*, path::*};
 use crate::ids::InstanceId;
 
 /// The names under which agents know the daemons: a token's `iss`, and its key's in a trust bundle.
@@ -25,6 +26,13 @@ pub const MAX_TOKEN_SECONDS: i64 = 60;
 
 /// The longest that `GET /v1/status` may be held open, in milliseconds.
 pub const MAX_STATUS_WAIT_MS: u64 = 20_000;
+
+/// A workspace's IDE listens on this Unix socket in its container's folder, beside `data`. It is all that
+/// `GET /v1/tunnel` reaches: other than a loopback port, no neighbour on the same machine can connect to it.
+pub const IDE_SOCKET: &str = "run/ide.sock";
+
+/// What `GET /v1/tunnel` is upgraded to (RFC 9110, 7.8): bytes to and from the IDE's socket.
+pub const TUNNEL_PROTOCOL: &str = "zlh-tunnel";
 
 /// What a token allows. One token carries exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -149,9 +157,6 @@ pub struct ServiceSpec {
     /// Bound on the data folder, in bytes; `None` is unbounded.
     #[serde(default)]
     pub disk_limit_bytes: Option<u64>,
-    /// The only loopback port that `GET /v1/tunnel` reaches: a workspace's IDE.
-    #[serde(default)]
-    pub tunnel_port: Option<u16>,
 }
 
 /// One installation step. Paths are relative to the customer's data folder and may not leave it.

@@ -37,11 +37,10 @@ pub struct Blueprint {
     /// Memory in MiB that is not the program's heap; `{{heap_mib}}` is the instance's memory less this.
     #[serde(default)]
     pub overhead_mib: u32,
-    /// Ports that the software listens on; the first is the one that players use.
-    pub ports: Vec<PortTemplate>,
-    /// For `kind = "dev"`: the port, by name, of the workspace's IDE. It is reached through the control plane only.
+    /// Ports that the software listens on; the first is the one that players use. A workspace needs none: its IDE
+    /// listens on a Unix socket, `{{ide_socket}}`, and is reached through the control plane only.
     #[serde(default)]
-    pub ide_port: Option<String>,
+    pub ports: Vec<PortTemplate>,
     /// Editions.
     pub variants: Vec<Variant>,
 }

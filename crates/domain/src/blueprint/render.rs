@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Blueprint, InstallTemplate, ProbeTemplate, Variant, template::expand};
 use crate::{
-    agent::{InstallStep, Probe, ReadySpec, RunSpec, ServiceSpec, StopSpec},
+    agent::{IDE_SOCKET, InstallStep, Probe, ReadySpec, RunSpec, ServiceSpec, StopSpec},
     instance::AllocatedPort,
 };
 
@@ -82,7 +82,6 @@ impl Blueprint {
                 deadline_seconds: variant.ready.deadline_seconds,
             },
             disk_limit_bytes: Some(u64::from(input.disk_mib) << 20),
-            tunnel_port: self.ide_port.as_deref().map(|name| number(name, input)).transpose()?,
         };
         let bytes = serde_json::to_vec(&spec).unwrap_or_default();
         spec.revision = hex::encode(ring::digest::digest(&ring::digest::SHA256, &bytes));
@@ -96,6 +95,8 @@ impl Blueprint {
             "name_json" => serde_json::to_string(input.name).ok(),
             "hostname" => Some(input.hostname.to_owned()),
             "bind_address" => Some(input.bind_address.to_owned()),
+            // Programs run in the data folder.
+            "ide_socket" => Some(format!("../{IDE_SOCKET}")),
             "memory_mib" => Some(input.memory_mib.to_string()),
             "heap_mib" => {
                 Some(input.memory_mib.saturating_sub(self.overhead_mib).max(MIN_HEAP_MIB).to_string())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Blueprint, InstallTemplate, ProbeTemplate, RenderInput, ResolvedArtifact, Variant};
-use crate::instance::{AGENT_PORT, AllocatedPort, InstanceKind, Protocol};
+use crate::instance::{AGENT_PORT, AllocatedPort, InstanceKind};
 
 /// Why a blueprint file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,6 @@ impl Blueprint {
             return invalid("min_memory_mib", "must be above zero");
         }
         self.check_ports()?;
-        self.check_ide()?;
         if self.variants.is_empty() {
             return invalid("variants", "a blueprint needs at least one");
         }
@@ -44,8 +43,8 @@ impl Blueprint {
     }
 
     fn check_ports(&self) -> Result<(), BlueprintError> {
-        if self.ports.is_empty() {
-            return invalid("ports", "a blueprint needs at least one, the one that players use");
+        if self.ports.is_empty() && self.kind == InstanceKind::Game {
+            return invalid("ports", "a game needs at least one, the one that players use");
         }
         for port in &self.ports {
             check_id("ports", &port.name)?;
@@ -56,16 +55,18 @@ impl Blueprint {
         check_unique("ports", self.ports.iter().map(|port| port.name.as_str()))
     }
 
-    fn check_ide(&self) -> Result<(), BlueprintError> {
-        match (&self.ide_port, self.kind) {
-            (None, InstanceKind::Game) => Ok(()),
-            (None, InstanceKind::Dev) => invalid("ide_port", "a workspace needs one"),
-            (Some(_), InstanceKind::Game) => invalid("ide_port", "only a workspace has one"),
-            (Some(name), InstanceKind::Dev) => match self.ports.iter().find(|port| port.name == *name) {
-                Some(port) if port.protocol == Protocol::Tcp => Ok(()),
-                Some(_) => invalid("ide_port", "must be a tcp port"),
-                None => invalid("ide_port", format!("there is no port {name:?}")),
-            },
+    /// A workspace without an IDE cannot be opened, and nobody would reach a game's.
+    fn check_ide(&self, place: &str, variant: &Variant) -> Result<(), BlueprintError> {
+        let run = &variant.run;
+        let has = run.argv.iter().chain(run.env.values()).any(|text| text.contains("{{ide_socket}}"));
+        match self.kind {
+            InstanceKind::Dev if !has => {
+                invalid(format!("{place}.run"), "a workspace's IDE listens on {{ide_socket}}")
+            }
+            InstanceKind::Game if has => {
+                invalid(format!("{place}.run"), "only a workspace has {{ide_socket}}")
+            }
+            _ => Ok(()),
         }
     }
 
@@ -85,6 +86,7 @@ impl Blueprint {
             check_step(&format!("{place}.install[{n}]"), step)?;
         }
         self.check_probe(&place, variant)?;
+        self.check_ide(&place, variant)?;
         check_hooks(&place, variant)?;
         self.check_placeholders(&place, variant)
     }

@@ -29,7 +29,9 @@ use crate::Clock;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// Connection pools kept; an evicted one is made again by the next session.
 const MAX_CLIENTS: usize = 256;
-const IDLE_CONNECTIONS_PER_AGENT: usize = 2;
+const IDLE_CONNECTIONS_PER_AGENT: usize = 4;
+/// Shorter than an agent keeps an idle connection, so that none is used in the moment in which it closes it.
+const IDLE_FOR: Duration = Duration::from_secs(20);
 
 type ClientKey = (InstanceId, Fingerprint);
 
@@ -114,6 +116,8 @@ fn http_client(config: ClientConfig) -> Result<Client, AgentError> {
         .https_only(true)
         .connect_timeout(CONNECT_DEADLINE)
         .pool_max_idle_per_host(IDLE_CONNECTIONS_PER_AGENT)
+        .pool_idle_timeout(IDLE_FOR)
+        .tcp_nodelay(true)
         .build()
         .map_err(|error| AgentError::Protocol(error.to_string()))
 }

@@ -9,6 +9,8 @@ pub enum AgentErrorKind {
     Refused,
     /// Not possible in its present state.
     Conflict,
+    /// What was asked for cannot be: no such file, a precondition that does not hold, no space.
+    Rejected,
     /// Somebody else answers at its address. Never talk to it.
     WrongCertificate,
     /// It speaks something else, or there is a fault of ours.
@@ -41,6 +43,16 @@ pub enum AgentError {
         /// For a log.
         detail: String,
     },
+    /// Another 4xx with the agent's reason, or 507.
+    #[error("the agent rejected the call ({status} {code}): {detail}")]
+    Rejected {
+        /// HTTP status.
+        status: u16,
+        /// The agent's stable code.
+        code: String,
+        /// What is wrong, without anything that only we may know.
+        detail: String,
+    },
     /// The certificate is not the pinned one, or its enrolment proof does not hold.
     #[error("another certificate than the agent's answers at its address: {0}")]
     WrongCertificate(String),
@@ -59,6 +71,7 @@ impl AgentError {
             Self::Unreachable(_) => AgentErrorKind::Unreachable,
             Self::Refused { .. } => AgentErrorKind::Refused,
             Self::Conflict { .. } => AgentErrorKind::Conflict,
+            Self::Rejected { .. } => AgentErrorKind::Rejected,
             Self::WrongCertificate(_) => AgentErrorKind::WrongCertificate,
             Self::Protocol(_) => AgentErrorKind::Protocol,
             Self::ReadOnly(_) => AgentErrorKind::ReadOnly,

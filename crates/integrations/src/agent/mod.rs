@@ -6,15 +6,20 @@ mod fake;
 mod fingerprint;
 mod read_only;
 mod session;
+mod stream;
 mod tls;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
-    agent::{AgentStatus, PowerAction, ServiceSpec},
+    agent::{
+        AgentStatus, BackupStatus, BackupTask, ConsolePage, ConsoleQuery, ConsoleSize, FileChange, FileInfo,
+        FileJob, FileJobSpec, FileList, FilesUsage, PowerAction, ServiceSpec, ServiceStats,
+    },
     ids::InstanceId,
 };
+use uuid::Uuid;
 
 pub use self::{
     client::AgentClient,
@@ -22,7 +27,11 @@ pub use self::{
     fake::FakeAgents,
     fingerprint::{Fingerprint, NotAFingerprint},
     read_only::ReadOnlyAgents,
+    stream::{ByteStream, FileContent, Tunnel, TunnelIo},
 };
+
+/// Headers of a file's content: ranges and preconditions one way, type, length and entity-tag the other.
+pub type Headers = reqwest::header::HeaderMap;
 
 /// Reaches the agents of all containers.
 #[async_trait]
@@ -60,4 +69,69 @@ pub trait AgentSession: Send + Sync + std::fmt::Debug {
 
     /// The last `lines` lines of output, oldest first.
     async fn console_tail(&self, lines: u32) -> Result<Vec<String>, AgentError>;
+
+    /// Output from a sequence number on; with a wait, held open until there is some.
+    async fn console_read(&self, query: ConsoleQuery) -> Result<ConsolePage, AgentError>;
+
+    /// Types something in.
+    async fn console_input(&self, text: &str) -> Result<(), AgentError>;
+
+    /// Tells a terminal its size.
+    async fn console_resize(&self, size: ConsoleSize) -> Result<(), AgentError>;
+
+    /// What the service uses at this moment.
+    async fn stats(&self) -> Result<ServiceStats, AgentError>;
+
+    /// A page of a folder: names after `after`, at most `limit`.
+    async fn file_list(
+        &self,
+        path: &str,
+        after: Option<&str>,
+        limit: Option<u32>,
+    ) -> Result<FileList, AgentError>;
+
+    /// One file or folder.
+    async fn file_stat(&self, path: &str) -> Result<FileInfo, AgentError>;
+
+    /// How full the data folder is.
+    async fn files_usage(&self) -> Result<FilesUsage, AgentError>;
+
+    /// Something small, done when it returns.
+    async fn file_change(&self, change: &FileChange) -> Result<(), AgentError>;
+
+    /// Begins a job.
+    async fn file_job_start(&self, spec: &FileJobSpec) -> Result<FileJob, AgentError>;
+
+    /// Where a job stands: at its end, or after `wait`.
+    async fn file_job(&self, id: Uuid, wait: Duration) -> Result<FileJob, AgentError>;
+
+    /// Ends a job.
+    async fn file_job_cancel(&self, id: Uuid) -> Result<FileJob, AgentError>;
+
+    /// A file's content as a stream, never held whole. `headers` carries range and preconditions; the answer is 200,
+    /// 206 or 304.
+    async fn file_get(&self, path: &str, headers: Headers) -> Result<FileContent, AgentError>;
+
+    /// Replaces or makes a file from a stream, atomically; with `parents` the folders above it as well. `headers`
+    /// carries preconditions and, if known, the length.
+    async fn file_put(
+        &self,
+        path: &str,
+        parents: bool,
+        headers: Headers,
+        body: ByteStream,
+    ) -> Result<FileInfo, AgentError>;
+
+    /// Begins a backup task, or goes on with it.
+    async fn backup_put(&self, task: &BackupTask) -> Result<BackupStatus, AgentError>;
+
+    /// The last task's status, `None` if there was none: as soon as its revision is above `since`, or after `wait`.
+    async fn backup_status(
+        &self,
+        since: Option<u64>,
+        wait: Duration,
+    ) -> Result<Option<BackupStatus>, AgentError>;
+
+    /// A connection to the workspace's own port.
+    async fn tunnel(&self) -> Result<Tunnel, AgentError>;
 }

@@ -94,17 +94,66 @@ async fn a_killed_agent_is_started_again() {
     assert_eq!(agents(&world.engine.root_of(id)), [third]);
 }
 
+/// What does not end by itself, nor when its input ends.
+const GAME: &str = "echo ready; exec sleep 1000";
+
 #[tokio::test(flavor = "multi_thread")]
-async fn when_only_the_outermost_process_is_killed_the_rest_is_replaced() {
-    let world = World::new(Isolation::Auto).await;
-    let id = world.started().await.instance_id;
-    let before = agents(&world.engine.root_of(id));
-    // As on a machine without cgroups: they must not be what finds the rest.
+async fn a_killed_agent_is_back_by_itself_and_its_game_never_went_away() {
+    for isolation in [Isolation::Auto, Isolation::None] {
+        let world = World::new(isolation).await;
+        let spec = world.started().await;
+        let (id, root) = (spec.instance_id, world.engine.root_of(spec.instance_id));
+        let session = world.play(&spec, GAME).await;
+        let before = session.status(None, Duration::ZERO).await.unwrap();
+        let outermost = world.pid(id).await;
+        for _ in 0..3 {
+            let former = agents(&root)[0];
+            kill_hard(former);
+            // Nobody supervises here.
+            let another = async || agents(&root).into_iter().find(|agent| *agent != former);
+            until("another agent", another).await;
+            let answer = async || session.status(None, Duration::ZERO).await.ok();
+            let after = until("its answer", answer).await;
+            assert_eq!((after.state, after.pid, after.ready_at), (before.state, before.pid, before.ready_at));
+        }
+        assert_eq!(world.pid(id).await, outermost);
+        world.engine.stop(id, Duration::from_secs(10)).await.unwrap();
+        assert_eq!(processes_naming(&root), []);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_isolation_holder_and_game_of_a_killed_container_are_found_and_ended() {
+    let world = World::new(Isolation::None).await;
+    let spec = world.started().await;
+    let (id, root) = (spec.instance_id, world.engine.root_of(spec.instance_id));
+    let session = world.play(&spec, GAME).await;
+    let game = session.status(None, Duration::ZERO).await.unwrap().pid.unwrap();
+    leave_cgroups(id);
+    kill_hard(agents(&root)[0]);
+    kill_hard(world.pid(id).await.unwrap());
+    until("its end", async || world.pid(id).await.is_none().then_some(())).await;
+    assert!(is_alive(game), "its holder is alive, and nobody's");
+    world.engine.stop(id, Duration::from_secs(10)).await.unwrap();
+    assert!(!is_alive(game));
+    assert_eq!(processes_naming(&root), []);
+}
+
+/// As on a machine without cgroups: they must not be what finds a container's processes.
+fn leave_cgroups(id: domain::ids::InstanceId) {
     for group in cgroups(id) {
         for pid in fs::read_to_string(group.join("cgroup.procs")).unwrap().lines() {
             fs::write(group.join("../../cgroup.procs"), pid).unwrap();
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_only_the_outermost_process_is_killed_the_rest_is_replaced() {
+    let world = World::new(Isolation::Auto).await;
+    let id = world.started().await.instance_id;
+    let before = agents(&world.engine.root_of(id));
+    leave_cgroups(id);
     kill_hard(world.pid(id).await.unwrap());
     until("its end", async || world.pid(id).await.is_none().then_some(())).await;
     world.engine.start(id).await.unwrap();

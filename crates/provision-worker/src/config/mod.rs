@@ -1,15 +1,17 @@
 //! Configuration of provision-worker.
 
+mod backups;
 mod engine;
 mod provisioning;
 mod trust;
 
 use runtime::config::{
-    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ProcessSection,
-    RedisSection, Section,
+    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ObjectsSection,
+    ProcessSection, RedisSection, Section,
 };
 use serde::{Deserialize, Serialize};
 
+pub use backups::BackupsSection;
 pub use engine::EngineSection;
 pub use provisioning::ProvisioningSection;
 pub use trust::TrustSection;
@@ -33,6 +35,10 @@ pub struct WorkerConfig {
     pub agent: AgentSection,
     /// Other daemons' keys that agents trust.
     pub trust: TrustSection,
+    /// Where backups lie.
+    pub objects: ObjectsSection,
+    /// How backups are made and looked after.
+    pub backups: BackupsSection,
     /// Where games' files come from.
     pub artifacts: ArtifactsSection,
     /// The log.
@@ -52,6 +58,8 @@ impl Default for WorkerConfig {
             engine: EngineSection::default(),
             agent: AgentSection::default(),
             trust: TrustSection::default(),
+            objects: ObjectsSection::default(),
+            backups: BackupsSection::default(),
             artifacts: ArtifactsSection::default(),
             logging: LoggingSection::default(),
             health: HealthSection::on(HEALTH_PORT),
@@ -69,6 +77,8 @@ impl Config for WorkerConfig {
             &self.engine,
             &self.agent,
             &self.trust,
+            &self.objects,
+            &self.backups,
             &self.artifacts,
             &self.logging,
             &self.health,
@@ -97,6 +107,7 @@ mod tests {
 
     #[test]
     fn every_section_is_described_as_it_is() {
+        assert_described::<BackupsSection>();
         assert_described::<ProvisioningSection>();
         assert_described::<EngineSection>();
         assert_described::<TrustSection>();

@@ -8,8 +8,7 @@ use runtime::config::{Invalid, Key, Kind, Section};
 use serde::{Deserialize, Serialize};
 
 /// What the API may ask of an agent: least, so that whoever takes over the API cannot install anything.
-const API_SCOPES: [Scope; 5] =
-    [Scope::Observe, Scope::Power, Scope::Console, Scope::Files, Scope::Tunnel];
+const API_SCOPES: [Scope; 5] = [Scope::Observe, Scope::Power, Scope::Console, Scope::Files, Scope::Tunnel];
 
 /// Whom agents trust besides this daemon. Scopes are fixed in the code.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -86,7 +86,7 @@ impl Drive<'_> {
     pub(super) async fn run(&self) -> Ended {
         let operation = &self.claim.operation;
         let journal = persist!(operations::steps(&self.work.db, operation));
-        let recovery = operation.kind.recovery();
+        let recovery = operation.kind.recovery(journal.last().map(|row| row.name));
         if operation.state == OperationState::Undoing {
             if operation.interruptions >= 2 * MAX_INTERRUPTIONS {
                 return self.stuck("interrupted_undo", "Cleaning up was interrupted again and again.").await;
@@ -95,14 +95,15 @@ impl Drive<'_> {
         }
         match recovery {
             Recovery::Backward if operation.interruptions >= MAX_INTERRUPTIONS => {
-                let message = "Setting up the server was interrupted repeatedly on our side. Everything was undone; \
-                               please try again.";
+                let (doing, undone) = (operation.kind.doing(), operation.kind.undone());
+                let message = format!("{doing} was interrupted repeatedly on our side. {undone}");
                 self.turn_round(Failure::new("interrupted", message)).await
             }
             Recovery::Forward
                 if operation.interruptions + self.claim.failed_attempts >= MAX_FORWARD_ATTEMPTS =>
             {
-                self.stuck("delete_failed", "Removing the server failed again and again.").await
+                let message = format!("{} failed again and again.", operation.kind.doing());
+                self.stuck(&format!("{}_failed", operation.kind), &message).await
             }
             _ => self.go_forward(&journal).await,
         }
@@ -150,7 +151,7 @@ impl Drive<'_> {
     async fn fail(&self, name: StepName, attempt: Attempt) -> Ended {
         let Attempt::Failed { failure, cause } = attempt else { return Ended::LeaseLost };
         tracing::warn!(step = %name, code = failure.code, message = failure.message, cause, "a step failed");
-        match self.claim.operation.kind.recovery() {
+        match self.claim.operation.kind.recovery(Some(name)) {
             Recovery::Backward => self.turn_round(failure).await,
             Recovery::Forward => {
                 let delay = forward_delay_seconds(self.claim.failed_attempts);
@@ -168,8 +169,9 @@ impl Drive<'_> {
     }
 
     async fn go_back(&self, journal: &[StepRow]) -> Ended {
-        let reason = self.claim.operation.failure.clone();
-        self.undo_all(journal, reason.unwrap_or_else(|| Failure::new("internal", "Setting up failed."))).await
+        let operation = &self.claim.operation;
+        let unknown = || Failure::new("internal", format!("{} failed.", operation.kind.doing()));
+        self.undo_all(journal, operation.failure.clone().unwrap_or_else(unknown)).await
     }
 
     /// Undoes what was begun, newest first. One that fails does not keep the others from being undone.
@@ -186,7 +188,7 @@ impl Drive<'_> {
             failed.extend(error.map(|error| format!("{}: {error}", row.name)));
         }
         if failed.is_empty() {
-            persist!(operations::create_failed(&work.db, &work.lease, &reason));
+            persist!(operations::undone(&work.db, &work.lease, self.claim.operation.kind, &reason));
             return Ended::Failed;
         }
         tracing::error!(failed = ?failed, "undoing failed");

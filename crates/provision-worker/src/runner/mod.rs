@@ -5,7 +5,7 @@ mod lease;
 
 use std::{sync::Arc, time::Duration};
 
-use domain::ids::OperationId;
+use domain::{ids::OperationId, operation::OperationKind};
 use store::{
     Db, StoreError,
     operations::{self, Claim},
@@ -32,6 +32,11 @@ impl Runner {
     /// `owner` names this process in leases and must be unique per start.
     pub fn new(db: Db, outside: Outside, steps: Steps, owner: &str) -> Self {
         Self { db, outside, steps, owner: owner.into() }
+    }
+
+    /// What the operation does.
+    pub async fn kind(&self, id: OperationId) -> Result<Option<OperationKind>, StoreError> {
+        operations::kind(&self.db, id).await
     }
 
     /// Claims the operation, if it is due and nobody's.
@@ -80,8 +85,13 @@ impl Runner {
                 Err(error) => drive::pause_after(&error).await,
             }
         };
-        let work =
-            Work { db: self.db.clone(), lease: claim.lease.clone(), instance, outside: self.outside.clone() };
+        let work = Work {
+            db: self.db.clone(),
+            lease: claim.lease.clone(),
+            instance,
+            backup: claim.operation.backup_id,
+            outside: self.outside.clone(),
+        };
         Drive { work: &work, claim, steps: &self.steps, shutdown }.run().await
     }
 }

@@ -9,6 +9,7 @@ use integrations::{
     artifacts::ArtifactError,
     edge::EdgeError,
     engine::{EngineError, EngineErrorKind},
+    objects::ObjectError,
 };
 use store::StoreError;
 
@@ -75,6 +76,17 @@ impl From<AgentError> for StepError {
                 "The server's container does not answer. Please try again.",
                 error,
             );
+        }
+        Self::internal(error)
+    }
+}
+
+impl From<ObjectError> for StepError {
+    fn from(error: ObjectError) -> Self {
+        if error.is_transient() {
+            let message = "The backup storage does not answer. Your server's files were not changed; please try \
+                           again later.";
+            return Self::because("storage_unreachable", message, error);
         }
         Self::internal(error)
     }

@@ -7,12 +7,13 @@ mod error;
 mod steps;
 mod wait;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use domain::{
     agent::{Scope, TrustBundle, TrustedKey},
-    ids::InstanceId,
+    backup::Backup,
+    ids::{BackupId, InstanceId},
     instance::{AGENT_PORT, AllocatedPort, Instance},
     operation::StepName,
     token::Signer,
@@ -22,11 +23,13 @@ use integrations::{
     artifacts::ArtifactSource,
     edge::Edge,
     engine::Engine,
+    objects::ObjectStore,
 };
 use store::{Db, operations::Lease};
 
 pub use error::StepError;
 pub use steps::standard;
+pub(crate) use wait::insist;
 
 /// One step of a saga.
 #[async_trait]
@@ -50,6 +53,10 @@ pub struct Outside {
     pub agents: Arc<dyn AgentApi>,
     /// Knows installable files.
     pub artifacts: Arc<dyn ArtifactSource>,
+    /// Where backups lie.
+    pub objects: Arc<dyn ObjectStore>,
+    /// How long what concerns them may take.
+    pub backups: BackupLimits,
     /// Makes servers reachable.
     pub edge: Arc<dyn Edge>,
     /// What servers listen on in their containers.
@@ -58,6 +65,15 @@ pub struct Outside {
     pub signer: Arc<Signer>,
     /// Other daemons' keys that agents are to trust.
     pub trusted: Vec<TrustedKey>,
+}
+
+/// Bounds on work with backups.
+#[derive(Clone, Copy, Debug)]
+pub struct BackupLimits {
+    /// How long a signed address of the storage is good. An agent that needs longer is given new ones.
+    pub address_life: Duration,
+    /// Longest time that making, staging or verifying one may take.
+    pub deadline: Duration,
 }
 
 /// What this daemon may ask of an agent.
@@ -71,6 +87,8 @@ pub struct Work {
     pub lease: Lease,
     /// The instance as it was when the operation was taken on.
     pub instance: Instance,
+    /// Which backup the operation is about.
+    pub backup: Option<BackupId>,
     /// Everything else.
     pub outside: Outside,
 }
@@ -82,10 +100,12 @@ impl Work {
     }
 
     /// The port that players use: the blueprint's first. Ports are stored by name, so it is looked up there.
-    async fn public_port(&self) -> Result<AllocatedPort, StepError> {
+    /// The port that players use; `None` if the blueprint has none.
+    async fn public_port(&self) -> Result<Option<AllocatedPort>, StepError> {
         let blueprint = self.blueprint().await?;
-        let name = blueprint.ports.first().map_or("", |port| port.name.as_str());
-        self.instance.port(name).cloned().ok_or_else(|| StepError::internal("the instance has no such port"))
+        let Some(first) = blueprint.ports.first() else { return Ok(None) };
+        let port = self.instance.port(&first.name).cloned();
+        port.map(Some).ok_or_else(|| StepError::internal("the instance has no such port"))
     }
 
     async fn blueprint(&self) -> Result<domain::blueprint::Blueprint, StepError> {
@@ -100,20 +120,18 @@ impl Work {
     }
 
     async fn agent_addr(&self) -> Result<std::net::SocketAddr, StepError> {
-        let container = self.outside.engine.inspect(self.id()).await?;
-        container
-            .map(|container| container.agent_addr)
-            .ok_or_else(|| StepError::internal("there is no container"))
+        agent_addr(&self.outside, self.id()).await
     }
 
-    /// A session pinned to the certificate found at enrolment. Read anew: enrolment may be this operation's own.
     async fn agent(&self) -> Result<Arc<dyn AgentSession>, StepError> {
-        let instance = store::instances::get_for_work(&self.db, self.id()).await?;
-        let fingerprint = instance
-            .and_then(|instance| instance.agent_fingerprint)
-            .ok_or_else(|| StepError::internal("the agent is not enrolled"))?;
-        let fingerprint = fingerprint.parse().map_err(StepError::internal)?;
-        Ok(self.outside.agents.connect(self.agent_addr().await?, self.id(), &fingerprint)?)
+        agent_of(&self.db, &self.outside, self.id()).await
+    }
+
+    /// The backup as it is now.
+    async fn backup(&self) -> Result<Backup, StepError> {
+        let id = self.backup.ok_or_else(|| StepError::internal("the operation names no backup"))?;
+        let backup = store::backups::get_for_work(&self.db, id).await?;
+        backup.ok_or_else(|| StepError::internal("the operation's backup is not there"))
     }
 
     fn trust(&self) -> TrustBundle {
@@ -129,4 +147,25 @@ impl Work {
     async fn report(&self, detail: &str) -> Result<(), StepError> {
         Ok(store::operations::report(&self.db, &self.lease, detail).await?)
     }
+}
+
+async fn agent_addr(outside: &Outside, id: InstanceId) -> Result<std::net::SocketAddr, StepError> {
+    let container = outside.engine.inspect(id).await?;
+    container
+        .map(|container| container.agent_addr)
+        .ok_or_else(|| StepError::internal("there is no container"))
+}
+
+/// A session pinned to the certificate found at enrolment. Read anew: enrolment may be this operation's own.
+pub(crate) async fn agent_of(
+    db: &Db,
+    outside: &Outside,
+    id: InstanceId,
+) -> Result<Arc<dyn AgentSession>, StepError> {
+    let instance = store::instances::get_for_work(db, id).await?;
+    let fingerprint = instance
+        .and_then(|instance| instance.agent_fingerprint)
+        .ok_or_else(|| StepError::internal("the agent is not enrolled"))?;
+    let fingerprint = fingerprint.parse().map_err(StepError::internal)?;
+    Ok(outside.agents.connect(agent_addr(outside, id).await?, id, &fingerprint)?)
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::agent::{AgentState, AgentStatus};
-use integrations::agent::{AgentError, AgentSession};
+use integrations::{
+    agent::{AgentError, AgentSession},
+    objects::ObjectError,
+};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{StepError, Work};
@@ -67,16 +70,35 @@ async fn next_status(agent: &Arc<dyn AgentSession>, since: Option<u64>) -> Resul
     }
 }
 
+/// An error that may pass by itself.
+pub(crate) trait Passing {
+    /// Whether trying again can help.
+    fn may_pass(&self) -> bool;
+}
+
+impl Passing for AgentError {
+    fn may_pass(&self) -> bool {
+        self.is_transient()
+    }
+}
+
+impl Passing for ObjectError {
+    fn may_pass(&self) -> bool {
+        self.is_transient()
+    }
+}
+
 /// Calls until it succeeds or fails for good, at most `deadline` long; then the last error counts.
-pub(super) async fn insist<T, Fut>(deadline: Duration, mut call: impl FnMut() -> Fut) -> Result<T, AgentError>
+pub(crate) async fn insist<T, E, Fut>(deadline: Duration, mut call: impl FnMut() -> Fut) -> Result<T, E>
 where
-    Fut: Future<Output = Result<T, AgentError>>,
+    E: Passing,
+    Fut: Future<Output = Result<T, E>>,
 {
     let end = Instant::now() + deadline;
     let mut pause = PAUSES.0;
     loop {
         match call().await {
-            Err(error) if error.is_transient() && Instant::now() + pause < end => {
+            Err(error) if error.may_pass() && Instant::now() + pause < end => {
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSES.1);
             }

@@ -96,10 +96,11 @@ pub async fn request_delete(
     if let Some((operation, kind)) = active_operation(&mut tx, request.instance).await? {
         return Ok(match kind {
             OperationKind::Delete => DeleteOutcome::Already(operation),
-            OperationKind::Create => DeleteOutcome::Busy(operation),
+            _ => DeleteOutcome::Busy(operation),
         });
     }
     insert_delete(&mut tx, request, lifecycle, now).await?;
+    crate::schedules::disable_all(&mut tx, request.instance).await?;
     tx.commit().await?;
     Ok(DeleteOutcome::New(request.operation))
 }

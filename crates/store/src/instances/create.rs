@@ -3,15 +3,18 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    ids::{CustomerId, InstanceId, NodeId, OperationId},
+    ids::{CustomerId, InstanceId, OperationId},
     instance::{InstanceKind, Protocol, Resources},
 };
-use sqlx::PgConnection;
+use sqlx::{error::DatabaseError, postgres::types::PgInterval, types::Json};
 
 use crate::{Db, StoreError};
 
 /// How long a key names its operation, in hours.
 const KEY_HOURS: i64 = 24;
+
+/// What `create_instance` raises when room or ports that it saw are gone at the write.
+const NO_ROOM_ANY_MORE: &str = "ZL001";
 
 /// How often a node is chosen: the room seen may be gone when it is taken, and another node may have some.
 const PLACEMENT_TRIES: usize = 3;
@@ -107,6 +110,13 @@ pub enum CreateError {
 
 impl From<sqlx::Error> for CreateError {
     fn from(error: sqlx::Error) -> Self {
+        if error
+            .as_database_error()
+            .and_then(DatabaseError::code)
+            .is_some_and(|code| code == NO_ROOM_ANY_MORE)
+        {
+            return Self::NoCapacity;
+        }
         let error = StoreError::from(error);
         match error.constraint() {
             Some("instances_live_name") => Self::NameTaken,
@@ -119,9 +129,6 @@ impl From<sqlx::Error> for CreateError {
 }
 
 /// Creates the rows of an instance and its operation, or says why not and leaves nothing.
-///
-/// The row locks of the account and the node are taken as late as they can be, so that they are held for little
-/// more than the commit.
 pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Created, CreateError> {
     for _ in 1..PLACEMENT_TRIES {
         match try_create(db, new, now).await {
@@ -132,35 +139,58 @@ pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
     try_create(db, new, now).await
 }
 
+/// One call of `create_instance` (migration 0005), which is one transaction. Statement by statement it was 13 round
+/// trips.
 async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Created, CreateError> {
-    let mut tx = db.pool().begin().await?;
-    match write(&mut tx, new, now).await {
-        Ok(Created::New) => {
-            tx.commit().await?;
-            Ok(Created::New)
-        }
-        outcome => {
-            // Not left to the drop, which rolls back some time later: the key's lock must be free for the next try.
-            tx.rollback().await?;
-            outcome
-        }
+    let names: Vec<String> = new.ports.iter().map(|port| port.name.to_owned()).collect();
+    let protocols: Vec<String> = new.ports.iter().map(|port| port.protocol.to_string()).collect();
+    let key_life = PgInterval { months: 0, days: 0, microseconds: KEY_HOURS * 3_600_000_000 };
+    let row = sqlx::query!(
+        r#"SELECT outcome AS "outcome!", earlier_operation, instance_limit
+           FROM create_instance($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
+        Json(columns(new)) as _,
+        &names,
+        &protocols,
+        new.key,
+        &new.body_hash,
+        new.actor,
+        new.request_id,
+        now,
+        key_life,
+    )
+    .fetch_one(db.pool())
+    .await?;
+    match (row.outcome.as_str(), row.earlier_operation, row.instance_limit) {
+        ("new", ..) => Ok(Created::New),
+        ("replayed", Some(operation), _) => Ok(Created::Replayed(OperationId(operation))),
+        ("key_reused", ..) => Err(CreateError::KeyReused),
+        ("in_progress", ..) => Err(CreateError::KeyInProgress),
+        ("no_account", ..) => Err(CreateError::NoAccount),
+        ("limit_reached", _, Some(limit)) => Err(CreateError::LimitReached(limit)),
+        ("no_capacity", ..) => Err(CreateError::NoCapacity),
+        (other, ..) => Err(StoreError::corrupt("create_instance", other).into()),
     }
 }
 
-async fn write(
-    tx: &mut PgConnection,
-    new: &NewInstance<'_>,
-    now: DateTime<Utc>,
-) -> Result<Created, CreateError> {
-    if let Some(operation) = claim_key(tx, new, now).await? {
-        return Ok(Created::Replayed(operation));
-    }
-    check_entitlement(tx, new.customer_id).await?;
-    let node = choose_node(tx, new.resources).await?.ok_or(CreateError::NoCapacity)?;
-    insert_rows(tx, new, node, now).await?;
-    allocate_ports(tx, new, node).await?;
-    take_capacity(tx, new.resources, node).await?;
-    Ok(Created::New)
+/// The row, by its columns' names.
+fn columns(new: &NewInstance<'_>) -> serde_json::Value {
+    serde_json::json!({
+        "id": new.instance_id,
+        "operation_id": new.operation_id,
+        "customer_id": new.customer_id,
+        "name": new.name,
+        "hostname": new.hostname,
+        "kind": new.kind.as_str(),
+        "blueprint": new.blueprint,
+        "blueprint_version": new.blueprint_version,
+        "variant": new.variant,
+        "version": new.version,
+        "plan": new.plan,
+        "memory_mib": new.resources.memory_mib,
+        "cpu_percent": new.resources.cpu_percent,
+        "disk_mib": new.resources.disk_mib,
+        "eula_accepted_at": new.eula_accepted_at,
+    })
 }
 
 /// Drops keys past their time. Returns how many.
@@ -169,171 +199,4 @@ pub async fn forget_old_keys(db: &Db, now: DateTime<Utc>) -> Result<u64, StoreEr
     let done =
         sqlx::query!("DELETE FROM idempotency_keys WHERE created_at < $1", before).execute(db.pool()).await?;
     Ok(done.rows_affected())
-}
-
-/// Takes the key for this transaction. `Some` is the operation that it named before.
-async fn claim_key(
-    tx: &mut PgConnection,
-    new: &NewInstance<'_>,
-    now: DateTime<Utc>,
-) -> Result<Option<OperationId>, CreateError> {
-    let lock_name = format!("idempotency:{}:{}", new.customer_id, new.key);
-    let row = sqlx::query!(
-        r#"SELECT pg_try_advisory_xact_lock(hashtextextended($1, 0)) AS "got!",
-                  k.operation_id AS "operation_id?", k.body_hash AS "body_hash?", k.created_at AS "created_at?"
-           FROM (SELECT 1) one LEFT JOIN idempotency_keys k ON k.customer_id = $2 AND k.key = $3"#,
-        lock_name,
-        new.customer_id.0,
-        new.key,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    let (Some(operation), Some(hash), Some(created_at)) = (row.operation_id, row.body_hash, row.created_at)
-    else {
-        return if row.got { Ok(None) } else { Err(CreateError::KeyInProgress) };
-    };
-    if created_at >= now - TimeDelta::hours(KEY_HOURS) {
-        let same = hash == new.body_hash;
-        return if same { Ok(Some(OperationId(operation))) } else { Err(CreateError::KeyReused) };
-    }
-    if !row.got {
-        return Err(CreateError::KeyInProgress);
-    }
-    sqlx::query!(
-        "DELETE FROM idempotency_keys WHERE customer_id = $1 AND key = $2",
-        new.customer_id.0,
-        new.key
-    )
-    .execute(tx)
-    .await?;
-    Ok(None)
-}
-
-/// Locks the account, so that two requests cannot both be the last one allowed, then counts.
-async fn check_entitlement(tx: &mut PgConnection, customer: CustomerId) -> Result<(), CreateError> {
-    let limit = sqlx::query_scalar!(
-        "SELECT instance_limit FROM customers WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE",
-        customer.0,
-    )
-    .fetch_optional(&mut *tx)
-    .await?
-    .ok_or(CreateError::NoAccount)?;
-    let live = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM instances
-           WHERE customer_id = $1 AND lifecycle IN ('provisioning', 'active', 'deleting')"#,
-        customer.0,
-    )
-    .fetch_one(tx)
-    .await?;
-    if live < i64::from(limit) { Ok(()) } else { Err(CreateError::LimitReached(limit)) }
-}
-
-/// Best fit: the fullest node that still has room, so that large instances find room later.
-async fn choose_node(tx: &mut PgConnection, want: Resources) -> Result<Option<NodeId>, CreateError> {
-    let node = sqlx::query_scalar!(
-        "SELECT id FROM nodes
-         WHERE NOT cordoned AND memory_mib - used_memory_mib >= $1 AND cpu_percent - used_cpu_percent >= $2
-           AND disk_mib - used_disk_mib >= $3
-         ORDER BY memory_mib - used_memory_mib, id LIMIT 1",
-        i64::from(want.memory_mib),
-        i64::from(want.cpu_percent),
-        i64::from(want.disk_mib),
-    )
-    .fetch_optional(tx)
-    .await?;
-    Ok(node.map(NodeId))
-}
-
-/// Instance, operation, key and audit row in one statement: one round trip on the hot path.
-async fn insert_rows(
-    tx: &mut PgConnection,
-    new: &NewInstance<'_>,
-    node: NodeId,
-    now: DateTime<Utc>,
-) -> Result<(), CreateError> {
-    let size = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
-    sqlx::query!(
-        r#"WITH instance AS (
-               INSERT INTO instances (id, customer_id, name, hostname, kind, blueprint, blueprint_version, variant,
-                   version, plan, memory_mib, cpu_percent, disk_mib, node_id, eula_accepted_at, created_at, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16)
-           ), operation AS (
-               INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
-               VALUES ($17, $1, $2, 'create', $16)
-           ), key AS (
-               INSERT INTO idempotency_keys (customer_id, key, body_hash, operation_id, created_at)
-               VALUES ($2, $18, $19, $17, $16)
-           )
-           INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
-           VALUES ($20, 'instance.create', $2, $1, $21, jsonb_build_object('operation', $17::uuid, 'plan', $10::text))"#,
-        new.instance_id.0,
-        new.customer_id.0,
-        new.name,
-        new.hostname,
-        new.kind.as_str(),
-        new.blueprint,
-        new.blueprint_version,
-        new.variant,
-        new.version,
-        new.plan,
-        size(new.resources.memory_mib),
-        size(new.resources.cpu_percent),
-        size(new.resources.disk_mib),
-        node.0,
-        new.eula_accepted_at,
-        now,
-        new.operation_id.0,
-        new.key,
-        &new.body_hash,
-        new.actor,
-        new.request_id,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Takes free ports. Ports that another transaction is taking are passed over, not waited for.
-async fn allocate_ports(
-    tx: &mut PgConnection,
-    new: &NewInstance<'_>,
-    node: NodeId,
-) -> Result<(), CreateError> {
-    let names: Vec<String> = new.ports.iter().map(|port| port.name.to_owned()).collect();
-    let protocols: Vec<String> = new.ports.iter().map(|port| port.protocol.to_string()).collect();
-    let done = sqlx::query!(
-        r#"WITH free AS (
-               SELECT port FROM port_allocations WHERE node_id = $1 AND instance_id IS NULL
-               ORDER BY released_at NULLS FIRST, port LIMIT cardinality($3::text[]) FOR UPDATE SKIP LOCKED
-           ), numbered AS (
-               SELECT port, row_number() OVER (ORDER BY port) AS n FROM free
-           )
-           UPDATE port_allocations p SET instance_id = $2, name = wish.name, protocol = wish.protocol
-           FROM numbered JOIN unnest($3::text[], $4::text[]) WITH ORDINALITY AS wish (name, protocol, n) USING (n)
-           WHERE p.node_id = $1 AND p.port = numbered.port"#,
-        node.0,
-        new.instance_id.0,
-        &names,
-        &protocols,
-    )
-    .execute(tx)
-    .await?;
-    if done.rows_affected() == new.ports.len() as u64 { Ok(()) } else { Err(CreateError::NoCapacity) }
-}
-
-/// Counts the instance into its node, under the node's row lock. Somebody may have taken the room since the look.
-async fn take_capacity(tx: &mut PgConnection, want: Resources, node: NodeId) -> Result<(), CreateError> {
-    let done = sqlx::query!(
-        "UPDATE nodes SET used_memory_mib = used_memory_mib + $2, used_cpu_percent = used_cpu_percent + $3,
-                used_disk_mib = used_disk_mib + $4
-         WHERE id = $1 AND NOT cordoned AND used_memory_mib + $2 <= memory_mib
-           AND used_cpu_percent + $3 <= cpu_percent AND used_disk_mib + $4 <= disk_mib",
-        node.0,
-        i64::from(want.memory_mib),
-        i64::from(want.cpu_percent),
-        i64::from(want.disk_mib),
-    )
-    .execute(tx)
-    .await?;
-    if done.rows_affected() == 1 { Ok(()) } else { Err(CreateError::NoCapacity) }
 }

@@ -40,7 +40,7 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
              started_at = COALESCE(started_at, clock_timestamp())
          WHERE id = $1 AND state IN ('queued', 'running', 'undoing') AND run_after <= clock_timestamp()
            AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-         RETURNING id, instance_id, customer_id, kind, state, step, step_detail, progress, failure_code,
+         RETURNING id, instance_id, customer_id, kind, backup_id, state, step, step_detail, progress, failure_code,
              failure_message, interruptions, created_at, started_at, finished_at, lease_term, failed_attempts",
         id.0,
         owner,
@@ -55,6 +55,7 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
         instance_id: row.instance_id,
         customer_id: row.customer_id,
         kind: row.kind,
+        backup_id: row.backup_id,
         state: row.state,
         step: row.step,
         step_detail: row.step_detail,
@@ -98,6 +99,6 @@ pub async fn release(db: &Db, lease: &Lease) -> Result<(), StoreError> {
 }
 
 /// One row was written under the lease, or it is another's.
-pub(super) fn held(rows: u64) -> Result<(), StoreError> {
+pub(crate) fn held(rows: u64) -> Result<(), StoreError> {
     if rows == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
 }

@@ -1,10 +1,13 @@
 //! How an operation ends. Each function is one transaction: operation, instance, capacity and audit row together.
 
-use domain::{ids::InstanceId, ids::OperationId, operation::Failure};
+use domain::{
+    ids::{InstanceId, OperationId},
+    operation::{Failure, OperationKind},
+};
 use sqlx::PgConnection;
 
 use super::lease::{Lease, held};
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, backups};
 
 /// The server is handed over: the instance is active at its address, the operation succeeded.
 pub async fn create_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
@@ -33,11 +36,29 @@ pub async fn create_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<
     Ok(())
 }
 
-/// Nothing of the instance is left: it is history, what it held is given back.
+/// Everything that the operation began is undone. What that means for the instance is its kind's matter: only a create
+/// touches the instance's lifecycle.
+pub async fn undone(
+    db: &Db,
+    lease: &Lease,
+    kind: OperationKind,
+    failure: &Failure,
+) -> Result<(), StoreError> {
+    match kind {
+        OperationKind::Create => create_failed(db, lease, failure).await,
+        OperationKind::Backup => backups::backup_failed(db, lease, failure).await,
+        OperationKind::Restore | OperationKind::Verify => backups::use_failed(db, lease, failure).await,
+        // It only goes forward: there is nothing that could be called undone.
+        OperationKind::Delete => park_stuck(db, lease, failure).await,
+    }
+}
+
+/// Nothing of the instance is left: it is history, what it held is given back, its backups are to be removed.
 pub async fn delete_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
     let instance = finish(&mut tx, lease, "succeeded", None).await?;
     give_back(&mut tx, instance, "deleted").await?;
+    backups::remove_all(&mut tx, instance).await?;
     audit(&mut tx, lease, "instance.deleted").await?;
     tx.commit().await?;
     Ok(())
@@ -90,7 +111,8 @@ pub async fn retry_later(
 pub async fn resume_stuck(db: &Db, id: OperationId, actor: &str) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "WITH resumed AS (
-             UPDATE operations SET state = CASE kind WHEN 'create' THEN 'undoing' ELSE 'running' END,
+             UPDATE operations SET state = CASE WHEN kind = 'delete' OR step = 'mark_restored' THEN 'running'
+                                               ELSE 'undoing' END,
                     interruptions = 0, failed_attempts = 0, rung_at = NULL, run_after = clock_timestamp()
              WHERE id = $1 AND state = 'stuck' RETURNING id, instance_id, customer_id
          )
@@ -104,7 +126,8 @@ pub async fn resume_stuck(db: &Db, id: OperationId, actor: &str) -> Result<bool,
     Ok(done.rows_affected() == 1)
 }
 
-async fn finish(
+/// Ends the operation under its lease; the instance it worked on.
+pub(crate) async fn finish(
     tx: &mut PgConnection,
     lease: &Lease,
     state: &str,
@@ -165,7 +188,8 @@ async fn give_back(tx: &mut PgConnection, instance: InstanceId, lifecycle: &str)
     held(done.rows_affected())
 }
 
-async fn audit(tx: &mut PgConnection, lease: &Lease, action: &str) -> Result<(), StoreError> {
+/// The audit row of an operation's end.
+pub(crate) async fn audit(tx: &mut PgConnection, lease: &Lease, action: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
          SELECT 'provision-worker', $2, customer_id, instance_id,

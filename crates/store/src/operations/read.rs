@@ -2,8 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ids::{CustomerId, InstanceId, OperationId},
-    operation::{Failure, Operation, StepName, StepState},
+    ids::{BackupId, CustomerId, InstanceId, OperationId},
+    operation::{Failure, Operation, OperationKind, StepName, StepState},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ pub(super) struct OperationRow {
     pub(super) instance_id: Uuid,
     pub(super) customer_id: Uuid,
     pub(super) kind: String,
+    pub(super) backup_id: Option<Uuid>,
     pub(super) state: String,
     pub(super) step: Option<String>,
     pub(super) step_detail: Option<String>,
@@ -37,6 +38,7 @@ impl TryFrom<OperationRow> for Operation {
             instance_id: InstanceId(row.instance_id),
             customer_id: CustomerId(row.customer_id),
             kind: row.kind.parse().map_err(corrupt)?,
+            backup_id: row.backup_id.map(BackupId),
             state: row.state.parse().map_err(corrupt)?,
             step: row.step.map(|step| step.parse()).transpose().map_err(corrupt)?,
             step_detail: row.step_detail,
@@ -58,7 +60,7 @@ macro_rules! operations {
     ($condition:literal, $($argument:expr),+) => {
         sqlx::query_as!(
             OperationRow,
-            "SELECT id, instance_id, customer_id, kind, state, step, step_detail, progress, failure_code,
+            "SELECT id, instance_id, customer_id, kind, backup_id, state, step, step_detail, progress, failure_code,
                     failure_message, interruptions, created_at, started_at, finished_at
              FROM operations WHERE " + $condition,
             $($argument),+
@@ -70,6 +72,14 @@ macro_rules! operations {
 pub async fn get(db: &Db, customer: CustomerId, id: OperationId) -> Result<Option<Operation>, StoreError> {
     let row = operations!("customer_id = $1 AND id = $2", customer.0, id.0).fetch_optional(db.pool()).await?;
     row.map(Operation::try_from).transpose()
+}
+
+/// What an operation does, whoever owns it. For the worker.
+pub async fn kind(db: &Db, id: OperationId) -> Result<Option<OperationKind>, StoreError> {
+    let kind = sqlx::query_scalar!("SELECT kind FROM operations WHERE id = $1", id.0)
+        .fetch_optional(db.pool())
+        .await?;
+    kind.map(|kind| kind.parse().map_err(|e| StoreError::corrupt("operations", e))).transpose()
 }
 
 /// The customer's operations, newest first, of one instance or of all, and where the next page begins.

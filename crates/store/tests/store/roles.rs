@@ -30,7 +30,16 @@ async fn roles_have_no_right_that_could_destroy_what_a_customer_has() {
             "INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
                            VALUES (gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'delete', now())",
         ),
+        ("zlh_provision", "SELECT * FROM schedules"),
+        ("zlh_provision", "DELETE FROM schedule_runs"),
+        ("zlh_api", "TRUNCATE schedules CASCADE"),
         ("zlh_provision", "DELETE FROM audit_log"),
+        ("zlh_provision", "DELETE FROM backups"),
+        ("zlh_provision", "INSERT INTO backups SELECT * FROM backups"),
+        ("zlh_api", "DELETE FROM backups"),
+        ("zlh_api", "UPDATE backups SET archive_sha256 = ''"),
+        ("zlh_api", "UPDATE backups SET upload_id = ''"),
+        ("zlh_api", "SELECT request_verification(gen_random_uuid(), gen_random_uuid(), now())"),
     ];
     for (role, sql) in statements {
         let refused = database.try_execute_as(role, sql).await;

@@ -12,5 +12,8 @@ mod secret;
 
 pub use caller::{Caller, Credential, SignedIn};
 pub use owned::{Ownable, Owned};
-pub use permission::{May, Operator, Permission, PowerInstances, ReadAccount, ReadInstances, WriteInstances};
+pub use permission::{
+    ManageBackups, May, Operator, Permission, PowerInstances, ReadAccount, ReadFiles, ReadInstances,
+    Schedules, UseConsole, WriteFiles, WriteInstances,
+};
 pub use secret::{API_KEY_PREFIX, Secret};

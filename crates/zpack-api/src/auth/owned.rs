@@ -5,9 +5,11 @@ use axum::{
     http::request::Parts,
 };
 use domain::{
-    ids::{CustomerId, InstanceId, OperationId},
+    backup::Backup,
+    ids::{BackupId, CustomerId, InstanceId, OperationId, ScheduleId},
     instance::Instance,
     operation::Operation,
+    schedule::Schedule,
 };
 use serde::de::DeserializeOwned;
 use store::{Db, StoreError};
@@ -28,7 +30,8 @@ pub trait Ownable: Sized + Send {
     ) -> impl Future<Output = Result<Option<Self>, StoreError>> + Send;
 }
 
-/// A thing of the caller's, who may do P. The path must have exactly one parameter: its id.
+/// A thing of the caller's, who may do P. The path must have exactly the parameters of its id: one, or for a thing of
+/// an instance's the instance's and its own.
 pub struct Owned<T, P> {
     /// The thing as it was when the request came in.
     pub it: T,
@@ -62,5 +65,29 @@ impl Ownable for Operation {
 
     async fn load(db: &Db, owner: CustomerId, id: OperationId) -> Result<Option<Self>, StoreError> {
         store::operations::get(db, owner, id).await
+    }
+}
+
+impl Ownable for Backup {
+    type Id = (InstanceId, BackupId);
+
+    async fn load(
+        db: &Db,
+        owner: CustomerId,
+        (instance, id): (InstanceId, BackupId),
+    ) -> Result<Option<Self>, StoreError> {
+        store::backups::get(db, owner, instance, id).await
+    }
+}
+
+impl Ownable for Schedule {
+    type Id = (InstanceId, ScheduleId);
+
+    async fn load(
+        db: &Db,
+        owner: CustomerId,
+        (instance, id): (InstanceId, ScheduleId),
+    ) -> Result<Option<Self>, StoreError> {
+        store::schedules::get(db, owner, instance, id).await
     }
 }

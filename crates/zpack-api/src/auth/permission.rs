@@ -31,6 +31,16 @@ permissions! {
     WriteInstances = InstancesWrite,
     /// To switch instances.
     PowerInstances = InstancesPower,
+    /// To see and change schedules. What a schedule does needs a permission of its own.
+    Schedules = Schedules,
+    /// To see, make, restore and delete backups.
+    ManageBackups = Backups,
+    /// To watch consoles and to type in them.
+    UseConsole = InstancesConsole,
+    /// To see and download files.
+    ReadFiles = FilesRead,
+    /// To change files.
+    WriteFiles = FilesWrite,
     /// To see the account.
     ReadAccount = AccountRead,
 }

@@ -2,21 +2,29 @@
 
 mod api;
 mod catalogue;
+mod console;
+mod files;
+mod ide;
 mod network;
 mod public_url;
 mod rate_limits;
+mod schedules;
 
 use runtime::config::{
-    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ProcessSection,
-    RedisSection, Section,
+    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ObjectsSection,
+    ProcessSection, RedisSection, Section,
 };
 use serde::{Deserialize, Serialize};
 
 pub use api::ApiSection;
 pub use catalogue::CatalogueSection;
+pub use console::ConsoleSection;
+pub use files::FilesSection;
+pub use ide::IdeSection;
 pub use network::Network;
 pub use public_url::PublicUrl;
 pub use rate_limits::RateLimitsSection;
+pub use schedules::SchedulesSection;
 
 /// All of it. Default ports: 8080 for the API, 9180 for health.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,12 +34,22 @@ pub struct ApiConfig {
     pub api: ApiSection,
     /// `[rate_limits]`
     pub rate_limits: RateLimitsSection,
+    /// `[schedules]`
+    pub schedules: SchedulesSection,
     /// `[catalogue]`
     pub catalogue: CatalogueSection,
+    /// `[console]`
+    pub console: ConsoleSection,
+    /// `[files]`
+    pub files: FilesSection,
+    /// `[ide]`
+    pub ide: IdeSection,
     /// `[artifacts]`
     pub artifacts: ArtifactsSection,
     /// `[agent]`
     pub agent: AgentSection,
+    /// `[objects]`
+    pub objects: ObjectsSection,
     /// `[database]`
     pub database: DatabaseSection,
     /// `[redis]`
@@ -49,9 +67,14 @@ impl Default for ApiConfig {
         Self {
             api: ApiSection::default(),
             rate_limits: RateLimitsSection::default(),
+            schedules: SchedulesSection::default(),
             catalogue: CatalogueSection::default(),
+            console: ConsoleSection::default(),
+            files: FilesSection::default(),
+            ide: IdeSection::default(),
             artifacts: ArtifactsSection::default(),
             agent: AgentSection::default(),
+            objects: ObjectsSection::default(),
             // A client is told after two seconds that the database is away, rather than left to wait.
             database: DatabaseSection { acquire_timeout_ms: 2_000, ..DatabaseSection::default() },
             redis: RedisSection::default(),
@@ -67,9 +90,14 @@ impl Config for ApiConfig {
         vec![
             &self.api,
             &self.rate_limits,
+            &self.schedules,
             &self.catalogue,
+            &self.console,
+            &self.files,
+            &self.ide,
             &self.artifacts,
             &self.agent,
+            &self.objects,
             &self.database,
             &self.redis,
             &self.logging,
@@ -101,6 +129,10 @@ mod tests {
     fn every_section_is_described_as_it_is() {
         assert_described::<ApiSection>();
         assert_described::<RateLimitsSection>();
+        assert_described::<SchedulesSection>();
         assert_described::<CatalogueSection>();
+        assert_described::<IdeSection>();
+        assert_described::<ConsoleSection>();
+        assert_described::<FilesSection>();
     }
 }

@@ -93,7 +93,8 @@ pub async fn check_credentials(app: App) {
     }
 }
 
-async fn still_valid(app: &App, open: &[CredentialId]) -> Result<HashSet<CredentialId>, StoreError> {
+/// Those of these sessions and keys that have not ended.
+pub async fn still_valid(app: &App, open: &[CredentialId]) -> Result<HashSet<CredentialId>, StoreError> {
     let (mut session_ids, mut key_ids) = (Vec::new(), Vec::new());
     for id in open {
         match id {

@@ -60,6 +60,15 @@ pub enum CredentialId {
     Key(ApiKeyId),
 }
 
+impl From<&Credential> for CredentialId {
+    fn from(credential: &Credential) -> Self {
+        match credential {
+            Credential::Session(session) => Self::Session(session.id),
+            Credential::Key(key) => Self::Key(key.id),
+        }
+    }
+}
+
 /// The account has as many streams open as it may.
 #[derive(Debug)]
 pub struct TooManyStreams(pub usize);
@@ -102,10 +111,7 @@ impl Hub {
         }
         let stream = self.0.next.fetch_add(1, Ordering::Relaxed);
         let ended = self.0.closing.child_token();
-        let opened_with = match &caller.credential {
-            Credential::Session(session) => CredentialId::Session(session.id),
-            Credential::Key(key) => CredentialId::Key(key.id),
-        };
+        let opened_with = CredentialId::from(&caller.credential);
         metrics::gauge!("zlh_event_streams").increment(1);
         customer.streams.insert(stream, Stream { opened_with, ended: ended.clone() });
         let leave = Leave {

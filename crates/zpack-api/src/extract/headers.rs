@@ -1,7 +1,7 @@
 //! Headers that carry meaning: `Idempotency-Key`, `If-Match`, `ETag`.
 
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OptionalFromRequestParts},
     http::{HeaderName, HeaderValue, header, request::Parts},
     response::{IntoResponseParts, ResponseParts},
 };
@@ -27,6 +27,18 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
         let refused =
             || Problem::new(Code::IdempotencyKeyInvalid, "It has 1 to 255 printable ASCII characters.");
         Ok(Self(key.ok_or_else(refused)?.to_owned()))
+    }
+}
+
+/// Where it may be missing.
+impl<S: Send + Sync> OptionalFromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Option<Self>, Problem> {
+        if !parts.headers.contains_key(HeaderName::from_static("idempotency-key")) {
+            return Ok(None);
+        }
+        <Self as FromRequestParts<S>>::from_request_parts(parts, state).await.map(Some)
     }
 }
 

@@ -1,9 +1,13 @@
 //! The API's verbs: a file for each, or for a few that belong together.
 
 pub mod account;
+pub mod backups;
 pub mod catalogue;
+pub mod console;
 pub mod events;
+pub mod files;
 pub mod home;
 pub mod instances;
 pub mod operations;
 pub mod operator;
+pub mod schedules;

@@ -6,6 +6,7 @@ mod headers;
 mod load;
 mod request;
 mod server;
+mod transfer;
 
 pub use address::ClientAddress;
 pub use csrf::guard as guard_against_csrf;
@@ -13,3 +14,4 @@ pub use headers::{DOCS_POLICY, PAGE_POLICY, security_headers, with_policy};
 pub use load::{Load, bound_load};
 pub use request::{RequestId, observe};
 pub use server::Server;
+pub use transfer::{Cut, Incoming, Transfers, incoming, outgoing};

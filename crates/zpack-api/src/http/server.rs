@@ -17,10 +17,15 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
 };
 
 /// Longest time for a request's headers; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing while there is something for it. Whatever is sent to it (an answer, events, a
+/// file) waits for it meanwhile.
+const STALLED: Duration = Duration::from_mins(1);
 
 /// A socket that listens already.
 pub struct Server {
@@ -72,15 +77,33 @@ impl<S> Accept<TcpStream, S> for Bounded {
         ready(permit.map_err(|_| io::Error::other("too many connections")).and_then(|permit| {
             // Small answers and events are to leave at once.
             stream.set_nodelay(true)?;
-            Ok((Permitted { stream, _permit: permit }, service))
+            Ok((Permitted { stream, stalled: None, _permit: permit }, service))
         }))
     }
 }
 
-/// A connection that gives its permit back when it ends.
+/// A connection that gives its permit back when it ends, and ends when the other side takes nothing for too long.
 struct Permitted {
     stream: TcpStream,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Permitted {
+    /// The outcome of a write, or an error when it has waited for too long.
+    fn unless_stalled<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.stalled = None;
+            return outcome;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALLED)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Permitted {
@@ -95,7 +118,8 @@ impl AsyncRead for Permitted {
 
 impl AsyncWrite for Permitted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.unless_stalled(cx, outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -115,6 +139,7 @@ impl AsyncWrite for Permitted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.unless_stalled(cx, outcome)
     }
 }

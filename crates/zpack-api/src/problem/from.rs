@@ -1,10 +1,12 @@
 //! How the errors of the layers below are told to a client.
 
-use domain::instance::PowerRefusal;
+use domain::{backup::BackupRefusal, instance::PowerRefusal};
 use store::{
     StoreError,
     accounts::{api_keys::CreateApiKeyError, customers::CreateCustomerError},
+    backups::RequestError,
     instances::CreateError,
+    schedules::CreateScheduleError,
 };
 
 use super::{Code, Problem};
@@ -74,6 +76,22 @@ impl From<CreateApiKeyError> for Problem {
     }
 }
 
+impl From<CreateScheduleError> for Problem {
+    fn from(error: CreateScheduleError) -> Self {
+        match error {
+            CreateScheduleError::TooMany(most) => {
+                let detail =
+                    format!("Nothing was made: a server has at most {most}. Remove or change another.");
+                Self::new(Code::TooManySchedules, detail)
+            }
+            CreateScheduleError::NoInstance => {
+                Self::new(Code::InstanceNotActive, "Nothing was made: the server is being deleted.")
+            }
+            CreateScheduleError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<OrderError> for Problem {
     fn from(error: OrderError) -> Self {
         let (code, field) = match &error {
@@ -115,6 +133,37 @@ impl From<CreateError> for Problem {
             CreateError::Store(error) => return error.into(),
         };
         Self::new(code, format!("Nothing was created: {error}."))
+    }
+}
+
+impl From<BackupRefusal> for Problem {
+    fn from(refusal: BackupRefusal) -> Self {
+        let (code, what_to_do) = match refusal {
+            BackupRefusal::NotActive(_) => (Code::InstanceNotActive, ""),
+            BackupRefusal::OnHold(_) => (Code::InstanceOnHold, ""),
+            BackupRefusal::Busy(_) => (Code::InstanceBusy, " Try again when it has ended."),
+            BackupRefusal::LimitReached(_) => (Code::BackupLimit, " Unlock or delete one."),
+            BackupRefusal::NotAvailable(_) => (Code::BackupNotAvailable, ""),
+            BackupRefusal::Locked => (Code::BackupLocked, " Unlock it first."),
+        };
+        Self::new(code, format!("Nothing was changed: {refusal}.{what_to_do}"))
+    }
+}
+
+impl From<RequestError> for Problem {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Refused(refusal) => refusal.into(),
+            RequestError::Absent => Self::not_found(),
+            RequestError::KeyReused => {
+                Self::new(Code::IdempotencyKeyReused, format!("Nothing was changed: {error}."))
+            }
+            RequestError::KeyInProgress => {
+                let detail = "Another request with this key is being written. Try again with the same key.";
+                Self::new(Code::IdempotencyInProgress, detail).retry_after(1)
+            }
+            RequestError::Store(error) => error.into(),
+        }
     }
 }
 

@@ -105,6 +105,11 @@ impl Problem {
         self.code
     }
 
+    /// What happened this time.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn body(self, request_id: &str) -> Body {
         Body {
             kind: format!("/problems/{}", self.code.as_str()),

@@ -3,10 +3,14 @@
 //! Nothing here has a node, an agent's port or address, or a fingerprint: the browser never learns them.
 
 mod account;
+mod backup;
 mod catalogue;
+mod console;
+mod file;
 mod instance;
 mod operation;
 mod operator;
+mod schedule;
 mod schema;
 mod status;
 
@@ -15,11 +19,15 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use account::{ApiKeyView, MeView, NewApiKeyView};
+pub use backup::{BackupAcceptedView, BackupView};
 pub use catalogue::{BlueprintView, PlanView, VariantView};
+pub use console::{ConsoleEntryView, ConsoleHistoryView, GapView};
+pub use file::{FileJobView, FileView, FilesUsageView, FolderView};
 pub use instance::{InstanceView, ResourcesView};
 pub use operation::{OperationDetailView, OperationView};
 pub use operator::NodeView;
-pub use schema::api_scopes;
+pub use schedule::{ScheduleRunView, ScheduleView};
+pub use schema::{api_scopes, schedule_action};
 pub use status::StatusView;
 
 /// A page of a list that begins with the newest.

@@ -20,6 +20,9 @@ pub struct OperationView {
     /// What.
     #[schema(schema_with = schema::operation_kind)]
     pub kind: OperationKind,
+    /// Which backup it makes, restores or verifies.
+    #[schema(required)]
+    pub backup_id: Option<Uuid>,
     /// Where it stands. It has ended with `succeeded` and `failed`; `stuck` waits for an operator.
     #[schema(schema_with = schema::operation_state)]
     pub state: OperationState,
@@ -51,6 +54,7 @@ impl From<Operation> for OperationView {
             id: it.id.0,
             instance_id: it.instance_id.0,
             kind: it.kind,
+            backup_id: it.backup_id.map(|id| id.0),
             state: it.state,
             step: it.step,
             step_detail: it.step_detail,

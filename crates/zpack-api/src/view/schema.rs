@@ -2,8 +2,10 @@
 
 use domain::{
     account::{ApiScope, Role},
+    backup::{BackupOrigin, BackupState},
     instance::{DesiredPower, HoldReason, InstanceKind, Lifecycle, ObservedPower, Protocol},
     operation::{OperationKind, OperationState, StepName, StepState},
+    schedule::{RunOrigin, RunReason, RunState, ScheduleAction},
 };
 use utoipa::openapi::{Object, ObjectBuilder, schema::Type};
 
@@ -30,6 +32,12 @@ one_of! {
     operation_state = OperationState,
     step_name = StepName,
     step_state = StepState,
+    backup_origin = BackupOrigin,
+    backup_state = BackupState,
+    schedule_action = ScheduleAction,
+    run_origin = RunOrigin,
+    run_state = RunState,
+    run_reason = RunReason,
 }
 
 /// A list of scopes.

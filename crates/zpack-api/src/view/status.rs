@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// The live state of a server's process.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = InstanceStatus)]
 pub struct StatusView {
     /// Where it stands.
@@ -42,7 +42,7 @@ impl From<AgentStatus> for StatusView {
 }
 
 /// Why an installation or a start failed.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = Fault)]
 pub struct FaultView {
     /// Stable, for programs.

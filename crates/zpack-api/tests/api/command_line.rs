@@ -36,11 +36,13 @@ fn installation(database: &TestDatabase) -> TempDir {
     std::fs::create_dir_all(catalogue.join("blueprints")).unwrap();
     std::fs::write(catalogue.join("plans.toml"), "plan = []").unwrap();
     std::fs::write(folder.path().join("agent.key"), domain::token::generate_key().unwrap()).unwrap();
+    std::fs::write(folder.path().join("objects.key"), "k".repeat(32)).unwrap();
     std::fs::write(folder.path().join("password"), format!("{PASSWORD}\n")).unwrap();
     std::fs::write(folder.path().join("owner-url"), database.url("zlh").expose_secret()).unwrap();
     let config = format!(
         "[api]\nlisten = \"127.0.0.1:0\"\n[health]\nlisten = \"127.0.0.1:0\"\n[catalogue]\ndir = \"catalogue\"\n\
          [database]\nurl = \"{}\"\n[redis]\nurl = \"{}\"\n[agent]\nkey_file = \"agent.key\"\n\
+         [objects]\nfolder = \"backups\"\nlisten = \"127.0.0.1:0\"\nkey_file = \"objects.key\"\n\
          [logging]\nformat = \"json\"\n",
         database.url("zlh_api").expose_secret(),
         required(REDIS_ENV),

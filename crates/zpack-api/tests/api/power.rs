@@ -16,7 +16,7 @@ use zpack_api::watch;
 use crate::support::{World, order};
 
 /// Installs something on the instance's agent, as the worker did.
-async fn install(world: &World, id: &str) {
+pub(crate) async fn install(world: &World, id: &str) {
     let instance: InstanceId = id.parse().unwrap();
     let spec = ServiceSpec {
         revision: "1".into(),
@@ -30,7 +30,6 @@ async fn install(world: &World, id: &str) {
         },
         ready: ReadySpec { probe: Probe::Tcp { port: 1 }, deadline_seconds: 1 },
         disk_limit_bytes: None,
-        tunnel_port: None,
     };
     let address = ([127, 0, 0, 1], 1).into();
     let session = world.agents.connect(address, instance, &Fingerprint::of(id.as_bytes())).unwrap();

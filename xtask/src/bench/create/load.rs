@@ -8,15 +8,15 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::json;
 
-use super::{
-    client::Connection,
-    customers::{self, Customer},
-    pgbench,
-    samples::{Samples, count, rate},
-    stage,
-};
+use super::pgbench;
 use crate::{
-    bench::{Aim, Measurement},
+    bench::{
+        Aim, Measurement,
+        client::Connection,
+        customers::{self, Customer},
+        samples::{Samples, count, rate},
+        stage, visitor,
+    },
     interrupt,
     stack::{DATABASE, Stack},
     ui,
@@ -163,7 +163,7 @@ fn create_until<'c>(
 fn body() -> String {
     let resources = json!({ "memory_mib": MEMORY_MIB, "cpu_percent": 10, "disk_mib": 1_024 });
     json!({
-        "name": super::server_name(), "blueprint": "minecraft-js", "variant": "flying-squid", "plan": "small",
+        "name": visitor::server_name(), "blueprint": "minecraft-js", "variant": "flying-squid", "plan": "small",
         "resources": resources,
     })
     .to_string()

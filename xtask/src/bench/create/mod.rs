@@ -4,41 +4,34 @@
 //! that can be joined, how soon a job is picked up, and what the daemons cost while they idle.
 
 mod boot;
-mod client;
-mod customers;
-mod events;
 mod idle;
 mod load;
 mod pgbench;
 mod pickup;
 mod ready;
-mod samples;
-mod stage;
-
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
 
-use super::Measurement;
 use crate::{
+    bench::{Build, Measurement, stage, visitor::Visitor},
     interrupt,
     stack::{Daemon, Stack},
     workspace::Workspace,
 };
 
 /// Builds, measures, and leaves nothing behind.
-pub(super) fn run(workspace: &Workspace) -> Result<Vec<Measurement>> {
+pub(super) fn run(workspace: &Workspace, build: Build) -> Result<Vec<Measurement>> {
     interrupt::listen()?;
-    stage::build(workspace)?;
-    stage::with(workspace, measure)
+    stage::build(workspace, build)?;
+    stage::with(workspace, build, measure)
 }
 
 /// The load comes last: what it creates would keep a worker busy for hours, so the worker is stopped before it.
 fn measure(stack: &mut Stack) -> Result<Vec<Measurement>> {
-    let visitor = ready::Visitor::open(stack)?;
+    let visitor = Visitor::open(stack)?;
     let mut ready = ready::measure(stack, &visitor)?;
     ready.extend(pickup::measure(stack, &visitor)?);
-    let running = visitor.create()?.instance;
+    let running = visitor.create("minecraft-js", "flying-squid", ready::PLAN)?.instance;
     let mut idle = idle::measure(stack, &stack.containers().join(&running))?;
     visitor.delete(&running)?;
     stack.stop(Daemon::Worker)?;
@@ -47,10 +40,4 @@ fn measure(stack: &mut Stack) -> Result<Vec<Measurement>> {
     measured.extend(ready);
     measured.extend(idle);
     Ok(measured)
-}
-
-/// A name that no other server of this run has.
-fn server_name() -> String {
-    static NAMES: AtomicU32 = AtomicU32::new(0);
-    format!("bench {}", NAMES.fetch_add(1, Ordering::Relaxed))
 }

@@ -2,9 +2,8 @@
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{ready::Visitor, samples::Samples};
 use crate::{
-    bench::Measurement,
+    bench::{Measurement, samples::Samples, visitor::Visitor},
     stack::{DATABASE, Stack},
     ui,
 };

@@ -1,91 +1,33 @@
 //! From a create to a server that can be joined: the whole, the game's own part of it, and each step.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use serde_json::{Value, json};
+use anyhow::Result;
 
-use super::{
-    boot::Game,
-    client::Connection,
-    customers::{self, Customer},
-    events::Events,
-    samples::{Samples, milliseconds},
-};
+use super::boot::Game;
 use crate::{
-    bench::{Aim, Measurement},
+    bench::{
+        Aim, Measurement,
+        samples::{Samples, milliseconds},
+        visitor::{Created, Visitor},
+    },
     stack::{DATABASE, Stack},
     ui,
 };
 
 /// Servers created, one after the other.
 const SERVERS: u32 = 15;
-const OVER_WITHIN: Duration = Duration::from_mins(2);
 
 /// With the most CPU, so that a plan's limit does not slow a boot that is compared with one without limits.
-const PLAN: &str = "large";
+pub(super) const PLAN: &str = "large";
 
-/// A customer with an open page.
-pub(super) struct Visitor {
-    customer: Customer,
-    origin: String,
-    events: Events,
-}
-
-impl Visitor {
-    /// Opens the page.
-    pub(super) fn open(stack: &Stack) -> Result<Self> {
-        let origin = stack.api_url();
-        let customer = customers::make(&stack.cluster, 1)?.pop().context("no customer")?;
-        let events = Events::open(&origin, &customer)?;
-        Ok(Self { customer, origin, events })
-    }
-
-    /// Their id.
-    pub(super) fn id(&self) -> &str {
-        &self.customer.id
-    }
-
-    /// Asks for an operation and waits until it has succeeded. Returns the answer, and how long all of it took.
-    /// The connection is new: the API closes one that was idle for a while.
-    pub(super) fn run(&self, method: &str, path: &str, body: &str) -> Result<(Value, Duration)> {
-        let mut connection = Connection::open(&self.origin)?;
-        let begun = Instant::now();
-        let accepted = connection.ask(&self.customer, method, path, body)?.expect(path)?;
-        let operation = accepted["operation"]["id"].as_str().context("no operation")?;
-        let ended = self.events.until_succeeded(&mut connection, &self.customer, operation, OVER_WITHIN)?;
-        Ok((accepted, ended.duration_since(begun)))
-    }
-
-    /// Creates the demo's server.
-    pub(super) fn create(&self) -> Result<Created> {
-        let name = super::server_name();
-        let body = json!({
-            "name": name, "blueprint": "minecraft-js", "variant": "flying-squid", "plan": PLAN,
-        });
-        let (accepted, time) = self.run("POST", "/api/instances", &body.to_string())?;
-        let text = |key: &str| accepted[key]["id"].as_str().unwrap_or_default().to_owned();
-        Ok(Created { instance: text("instance"), operation: text("operation"), time })
-    }
-
-    /// Deletes a server.
-    pub(super) fn delete(&self, instance: &str) -> Result<()> {
-        self.run("DELETE", &format!("/api/instances/{instance}"), "").map(drop)
-    }
-}
-
-/// A server that can be joined.
-pub(super) struct Created {
-    /// Its id.
-    pub(super) instance: String,
-    operation: String,
-    /// From the request until the customer heard that it is there.
-    time: Duration,
+fn create(visitor: &Visitor) -> Result<Created> {
+    visitor.create("minecraft-js", "flying-squid", PLAN)
 }
 
 /// Measures. One server after the other, each deleted again, and each beside a boot of the game without us.
 pub(super) fn measure(stack: &Stack, visitor: &Visitor) -> Result<Vec<Measurement>> {
-    let first = visitor.create()?;
+    let first = create(visitor)?;
     let game = Game::copy_of(&stack.containers().join(&first.instance), &stack.home().join("boot"))?;
     visitor.delete(&first.instance)?;
     game.boot()?;
@@ -94,7 +36,7 @@ pub(super) fn measure(stack: &Stack, visitor: &Visitor) -> Result<Vec<Measuremen
     for server in 0..SERVERS {
         step.at(u64::from(server));
         boots.push(game.boot()?);
-        let one = visitor.create()?;
+        let one = create(visitor)?;
         visitor.delete(&one.instance)?;
         created.push(one);
     }

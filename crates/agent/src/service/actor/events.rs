@@ -2,7 +2,7 @@
 
 use domain::agent::{AgentFault, FaultCode};
 use rustix::process::Signal;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::Actor;
 use crate::{
@@ -59,7 +59,7 @@ impl Actor {
         let Some(spec) = self.saved.spec.clone() else { return };
         match result {
             Ok(launch) => {
-                if let Err(error) = self.launch(&launch, &spec) {
+                if let Err(error) = self.launch(&launch, &spec).await {
                     self.give_up(
                         FaultCode::CrashedAtStart,
                         format!("The server could not be started: {error}."),
@@ -72,20 +72,37 @@ impl Actor {
     }
 
     async fn ready(&mut self) {
+        let now = clock::now();
         if let Phase::Up(up) = &mut self.phase {
             up.stage = Stage::Running;
-            up.ready_at = Some(clock::now());
+            up.ready_at = Some(now);
             up.task = None;
         }
-        self.record(|saved| saved.was_ready = true).await;
+        self.record(|saved| {
+            saved.was_ready = true;
+            saved.ready_at = Some(now);
+        })
+        .await;
     }
 
     async fn exited(&mut self, exit: Exit) {
         info!(end = exit.describe(), "the process ended");
         let Phase::Up(Up { stage, .. }) = std::mem::replace(&mut self.phase, Phase::Down) else { return };
-        if self.closing.is_some() {
-            return;
+        self.ended(stage, exit).await;
+    }
+
+    /// Decides what follows the end of a process that was at `stage`, and takes note of it.
+    pub(super) async fn ended(&mut self, stage: Stage, exit: Exit) {
+        if self.closing.is_none() {
+            self.follow_up(stage, exit).await;
         }
+        // Only now: an agent that is killed before this finds the run, and decides again.
+        if let Err(error) = self.host.forget() {
+            warn!(%error, "the end of a run will be noted once more");
+        }
+    }
+
+    async fn follow_up(&mut self, stage: Stage, exit: Exit) {
         match stage {
             Stage::Stopping { then_start } => {
                 self.record(super::Saved::forget_crashes).await;

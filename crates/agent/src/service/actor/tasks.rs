@@ -1,9 +1,8 @@
 //! The tasks that the actor starts; each tells its end as an event of the run it belongs to.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use domain::agent::{AgentFault, FaultCode, Probe, ServiceSpec};
-use rustix::process::Signal;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout},
@@ -13,17 +12,22 @@ use tracing::info;
 
 use super::Actor;
 use crate::{
+    clock,
+    hold::order::{Purpose, Run},
     install::progress::Progress,
-    probe,
-    process::{exit::Exit, launch::Launch, runtime, spawn::Process},
+    probe::{self, Watch},
+    process::{exit::Exit, host::exit_of_found, launch::Launch, link::Connection, runtime},
     service::{
         install,
         phase::{Event, Phase, Stage, Task, Up, What},
+        saved::Wanted,
     },
 };
 
 /// How long a port of the server before may take to become free.
 const PORT_TIMEOUT: Duration = Duration::from_secs(3);
+/// An agent that finds a starting server looks at it for this long at least.
+const SHORTEST_PROBE: Duration = Duration::from_secs(2);
 /// Pause between looks at it.
 const PORT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -31,11 +35,7 @@ impl Actor {
     pub(super) fn begin_install(&mut self) {
         let Some(spec) = self.saved.spec.clone() else { return };
         self.next_run();
-        let place = install::Place {
-            data: self.root.data(),
-            instance: self.instance.clone(),
-            console: Arc::clone(&self.console),
-        };
+        let place = install::Place { data: self.root.data(), host: Arc::clone(&self.host) };
         let task = self.task(|run, tell| install::run(spec, place, run, tell));
         self.phase = Phase::Installing { view: Progress::default(), _task: task };
     }
@@ -55,15 +55,44 @@ impl Actor {
     }
 
     /// Starts the process and asks it until it is ready or out of time.
-    pub(super) fn launch(&mut self, launch: &Launch, spec: &ServiceSpec) -> std::io::Result<()> {
-        let data: PathBuf = self.root.data();
-        let (process, exited) = Process::spawn(launch, &data, &self.instance, &self.console)?;
+    pub(super) async fn launch(&mut self, launch: &Launch, spec: &ServiceSpec) -> std::io::Result<()> {
+        let watch = self.watch(spec);
+        let (process, exited) = self.host.start(launch, Purpose::Game).await?;
         info!(pid = process.pid(), program = %launch.argv[0], "started");
-        // Not tied to the phase: a process that is given up still has to be seen out.
-        tokio::spawn(see_out(exited, self.run, self.tell.clone()));
-        let probe = self.probe(spec.ready.probe.clone(), Duration::from_secs(spec.ready.deadline_seconds));
+        self.follow(exited);
+        let probe = self.probe(watch, Duration::from_secs(spec.ready.deadline_seconds));
         self.phase = Phase::Up(Up { process, stage: Stage::Starting, ready_at: None, task: Some(probe) });
         Ok(())
+    }
+
+    /// Goes on with a process that an agent before started: as running, as starting, or as stopping.
+    pub(super) fn attach(&mut self, connection: Connection) {
+        let Some(spec) = self.saved.spec.clone() else { return };
+        let run = connection.run.clone();
+        let ready_at = self.saved.ready_at_of(&run);
+        let left = Duration::from_secs(spec.ready.deadline_seconds).saturating_sub(age(&run));
+        let (stage, task) = match ready_at {
+            Some(_) => (Stage::Running, None),
+            None => (Stage::Starting, Some(self.probe(self.watch(&spec), left.max(SHORTEST_PROBE)))),
+        };
+        let (process, exited) = self.host.attach(connection);
+        self.follow(exited);
+        self.phase = Phase::Up(Up { process, stage, ready_at, task });
+        if run.asked || self.saved.wanted == Wanted::Stopped {
+            self.ask_to_stop(self.saved.wanted == Wanted::Running);
+        }
+    }
+
+    /// Makes up for the end of a process that no agent saw.
+    pub(super) async fn ended_meanwhile(&mut self, run: &Run) {
+        let then_start = self.saved.wanted == Wanted::Running;
+        let stage = match self.saved.ready_at_of(run) {
+            _ if run.asked || !then_start => Stage::Stopping { then_start },
+            Some(_) => Stage::Running,
+            None => Stage::Starting,
+        };
+        self.output_of(run).await;
+        self.ended(stage, exit_of_found(run)).await;
     }
 
     /// Asks a running process to stop, and kills it after its grace.
@@ -71,18 +100,28 @@ impl Actor {
         let Some(stop) = self.saved.spec.as_ref().map(|spec| spec.run.stop.clone()) else { return };
         let timer = self.timer(Duration::from_secs(stop.grace_seconds), What::GraceOver);
         let Phase::Up(up) = &mut self.phase else { return };
-        let told = stop.line.as_ref().is_some_and(|line| up.process.write_line(line));
-        if !told {
-            up.process.signal(Signal::TERM);
-        }
+        up.process.stop(stop.line);
         up.stage = Stage::Stopping { then_start };
         up.task = Some(timer);
     }
 
-    fn probe(&self, probe: Probe, deadline: Duration) -> Task {
-        let console = Arc::clone(&self.console);
+    async fn output_of(&self, run: &Run) {
+        self.host.output.end_run(run.end.map(|end| end.next)).await;
+    }
+
+    /// Not tied to the phase: a process that is given up still has to be seen out.
+    fn follow(&self, exited: oneshot::Receiver<Exit>) {
+        tokio::spawn(see_out(exited, self.run, self.tell.clone()));
+    }
+
+    /// Made before there is output, so that it sees all of it.
+    fn watch(&self, spec: &ServiceSpec) -> Watch {
+        Watch::new(&spec.ready.probe, &self.host.output.console)
+    }
+
+    fn probe(&self, watch: Watch, deadline: Duration) -> Task {
         self.task(move |run, tell| async move {
-            let ready = timeout(deadline, probe::until_ready(&probe, &console)).await;
+            let ready = timeout(deadline, watch.until_ready()).await;
             let what = if ready.is_ok() { What::Ready } else { What::NotReadyInTime };
             send(&tell, run, what).await;
         })
@@ -104,8 +143,14 @@ impl Actor {
 
     fn next_run(&mut self) {
         self.run += 1;
-        self.console.begin_run();
+        self.host.output.console.begin_run();
     }
+}
+
+/// How long it has been running.
+fn age(run: &Run) -> Duration {
+    let age = clock::now().timestamp_millis() - run.started_ms;
+    Duration::from_millis(u64::try_from(age).unwrap_or_default())
 }
 
 /// Tells the actor; it is gone only when the agent ends.
@@ -129,7 +174,7 @@ async fn prepare(spec: ServiceSpec) -> Result<Launch, AgentFault> {
         let message = format!("Port {port}, which the server needs, is used by another program.");
         return Err(fault(FaultCode::CrashedAtStart, message));
     }
-    Ok(Launch { argv, env: spec.run.env })
+    Ok(Launch { argv, env: spec.run.env, mode: spec.run.console })
 }
 
 async fn still_taken(probe: &Probe) -> Option<u16> {

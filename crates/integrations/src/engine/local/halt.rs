@@ -64,7 +64,7 @@ impl Inner {
     }
 }
 
-/// SIGTERM to the agent, which stops the game and ends; not to bubblewrap around it, which would end at once and take
+/// SIGTERM to the agent's init, and so to the agent, which stops the game and ends; not to bubblewrap around it, which would end at once and take
 /// everything with it. Comes back when the outermost process has ended, or `grace` is over.
 async fn ask(paths: &Paths, outermost: ProcessMark, grace: Duration) {
     let deadline = Instant::now() + grace;
@@ -72,8 +72,8 @@ async fn ask(paths: &Paths, outermost: ProcessMark, grace: Duration) {
     let table = process::table();
     let family = process::with_descendants(&table, &[outermost]);
     // Nearest first: a game further down may call itself what it likes.
-    let agent = family.into_iter().find(|mark| process::is_agent_of(mark.pid, &root));
-    if agent.is_some_and(|agent| agent.signal(Signal::TERM)) {
+    let init = family.into_iter().find(|mark| process::is_init_of(mark.pid, &root));
+    if init.is_some_and(|init| init.signal(Signal::TERM)) {
         outermost.ends_within(deadline.saturating_duration_since(Instant::now())).await;
     }
 }

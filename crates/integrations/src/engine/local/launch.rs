@@ -113,9 +113,9 @@ impl Inner {
     fn argv(&self, paths: &Paths, record: &Record) -> Vec<OsString> {
         let root = paths.root();
         let listen = agent_addr(&record.spec).to_string();
-        // Begins with what `process::run_arguments` looks for.
-        let arguments =
-            ["run".into(), "--root".into(), root.clone().into(), "--listen".into(), listen.into()];
+        // Begins with what `process::is_init_of` looks for.
+        let arguments = ["init".into(), "--".into(), "run".into(), "--root".into(), root.clone().into()];
+        let arguments = arguments.into_iter().chain(["--listen".into(), listen.into()]).collect::<Vec<_>>();
         match &self.sandbox {
             Some(sandbox) => sandbox.wrap(&root, &record.spec.name, &arguments),
             None => std::iter::once(self.agent_program.clone().into()).chain(arguments).collect(),

@@ -101,10 +101,13 @@ pub(super) fn with_descendants(table: &[Process], of: &[ProcessMark]) -> Vec<Pro
     found
 }
 
-/// Whether it was started to run the agent of the container with this root: `enter`, bubblewrap, or the agent itself.
+/// Whether it was started to run the agent of the container with this root: `enter`, bubblewrap, the agent's init, the
+/// agent itself, or the holder of its game, which outlives it.
 pub(super) fn runs_agent_of(pid: u32, root: &Path) -> bool {
-    let wanted = run_arguments(root);
-    arguments(pid).windows(wanted.len()).any(|part| part == wanted) && is_ours_to_name(pid)
+    let wanted = ["run", "hold"].map(|word| words(&[word.as_ref(), "--root".as_ref(), root.as_os_str()]));
+    let arguments = arguments(pid);
+    wanted.iter().any(|wanted| arguments.windows(wanted.len()).any(|part| part == wanted))
+        && is_ours_to_name(pid)
 }
 
 /// A process inside a container chooses its own arguments, and so could pass itself off as another container's. Only
@@ -116,15 +119,19 @@ fn is_ours_to_name(pid: u32) -> bool {
     matches!(line.split_ascii_whitespace().collect::<Vec<_>>()[..], [_] | [_, "1"])
 }
 
-/// Whether it is that agent itself, rather than what started it.
-pub(super) fn is_agent_of(pid: u32, root: &Path) -> bool {
-    arguments(pid).get(1..).is_some_and(|rest| rest.starts_with(&run_arguments(root)))
+/// Whether it is what SIGTERM goes to: the agent's init, which passes it on, whether or not the agent lives just now. A
+/// container that an engine before this one started has the agent only.
+pub(super) fn is_init_of(pid: u32, root: &Path) -> bool {
+    let run: [&OsStr; 3] = ["run".as_ref(), "--root".as_ref(), root.as_os_str()];
+    let init = [&["init".as_ref(), "--".as_ref()], &run[..]].concat();
+    let arguments = arguments(pid);
+    let own = arguments.get(1..).unwrap_or_default();
+    own.starts_with(&words(&init)) || own.starts_with(&words(&run))
 }
 
 /// The arguments by which our processes are recognised. The root is the container's own, so no other has them.
-pub(super) fn run_arguments(root: &Path) -> [Vec<u8>; 3] {
-    let bytes = |text: &OsStr| text.as_bytes().to_vec();
-    [bytes("run".as_ref()), bytes("--root".as_ref()), bytes(root.as_os_str())]
+fn words(words: &[&OsStr]) -> Vec<Vec<u8>> {
+    words.iter().map(|word| word.as_bytes().to_vec()).collect()
 }
 
 fn arguments(pid: u32) -> Vec<Vec<u8>> {

@@ -12,12 +12,13 @@ pub(super) struct Publish;
 #[async_trait]
 impl Step for Publish {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        let address = work.outside.edge.publish(&publication(work).await?).await?;
+        let Some(publication) = publication(work).await? else { return Ok(()) };
+        let address = work.outside.edge.publish(&publication).await?;
         Ok(operations::save_address(&work.db, &work.lease, &address.to_string()).await?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.outside.edge.withdraw(&publication(work).await?).await?)
+        withdraw(work).await
     }
 }
 
@@ -31,7 +32,7 @@ impl Step for Withdraw {
             // A create that failed has been undone: nothing is published, and its ports are others' by now.
             return Ok(());
         }
-        Ok(work.outside.edge.withdraw(&publication(work).await?).await?)
+        withdraw(work).await
     }
 
     /// A delete does not turn round.
@@ -40,10 +41,17 @@ impl Step for Withdraw {
     }
 }
 
-async fn publication(work: &Work) -> Result<Publication, StepError> {
-    Ok(Publication {
+async fn withdraw(work: &Work) -> Result<(), StepError> {
+    let Some(publication) = publication(work).await? else { return Ok(()) };
+    Ok(work.outside.edge.withdraw(&publication).await?)
+}
+
+/// What players reach; `None` for a workspace, which is opened through the control plane.
+async fn publication(work: &Work) -> Result<Option<Publication>, StepError> {
+    let port = work.public_port().await?;
+    Ok(port.map(|port| Publication {
         instance_id: work.id(),
         hostname: work.instance.hostname.clone(),
-        port: work.public_port().await?,
-    })
+        port,
+    }))
 }

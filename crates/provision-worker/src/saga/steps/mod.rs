@@ -1,10 +1,14 @@
-//! The steps in the order in which the sagas use them: `create` first, then its mirror image.
+//! The steps in the order in which the sagas use them: `create` first, then its mirror image, then backups.
 
 mod agent;
+mod backup;
 mod container;
 mod edge;
 mod outcome;
+mod restore;
 mod service;
+mod task;
+mod verify;
 
 use std::sync::Arc;
 
@@ -29,6 +33,15 @@ pub fn standard() -> Steps {
             StepName::StopContainer => Arc::new(container::Stop),
             StepName::DeleteContainer => Arc::new(container::Delete),
             StepName::MarkDeleted => Arc::new(outcome::MarkDeleted),
+            StepName::StoreArchive => Arc::new(backup::StoreArchive),
+            StepName::MarkBackedUp => Arc::new(backup::MarkBackedUp),
+            StepName::StageBackup => Arc::new(restore::Stage),
+            StepName::PauseService => Arc::new(restore::Pause),
+            StepName::SwapFiles => Arc::new(restore::Swap),
+            StepName::ResumeService => Arc::new(restore::Resume),
+            StepName::MarkRestored => Arc::new(restore::MarkRestored),
+            StepName::CheckBackup => Arc::new(verify::Check),
+            StepName::MarkVerified => Arc::new(verify::MarkVerified),
         }
     })
 }

@@ -14,7 +14,7 @@ use crate::saga::{
 };
 
 /// How long an agent that was reachable a moment ago may take to take an order.
-const CALL_DEADLINE: Duration = Duration::from_secs(15);
+pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Added to a blueprint's deadlines, so that the agent, which knows more, is the first to give up.
 const SLACK: Duration = Duration::from_secs(10);
@@ -70,20 +70,7 @@ pub(super) struct AwaitReady;
 #[async_trait]
 impl Step for AwaitReady {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        let blueprint = work.blueprint().await?;
-        let seconds = variant(&blueprint, work)?.ready.deadline_seconds;
-        let deadline = Duration::from_secs(seconds) + SLACK;
-        let late = || {
-            let message = format!("The server was not ready within {seconds} seconds.");
-            StepError::failed("not_ready_in_time", message)
-        };
-        let agent = work.agent().await?;
-        watch(work, &agent, deadline, late, |status| match status.state {
-            AgentState::Running => Seen::Done,
-            AgentState::Starting | AgentState::Stopping => Seen::Going(None),
-            _ => Seen::Failed(fault(status)),
-        })
-        .await
+        await_ready(work).await
     }
 
     /// Waiting has no effect.
@@ -118,7 +105,26 @@ impl Step for Stop {
     }
 }
 
-async fn stop(work: &Work) -> Result<(), StepError> {
+/// Waits until a service that was started answers as its blueprint says.
+pub(super) async fn await_ready(work: &Work) -> Result<(), StepError> {
+    let blueprint = work.blueprint().await?;
+    let seconds = variant(&blueprint, work)?.ready.deadline_seconds;
+    let deadline = Duration::from_secs(seconds) + SLACK;
+    let late = || {
+        let message = format!("The server was not ready within {seconds} seconds.");
+        StepError::failed("not_ready_in_time", message)
+    };
+    let agent = work.agent().await?;
+    watch(work, &agent, deadline, late, |status| match status.state {
+        AgentState::Running => Seen::Done,
+        AgentState::Starting | AgentState::Stopping => Seen::Going(None),
+        _ => Seen::Failed(fault(status)),
+    })
+    .await
+}
+
+/// Asks the service to stop, and waits until its process is gone.
+pub(super) async fn stop(work: &Work) -> Result<(), StepError> {
     let blueprint = work.blueprint().await?;
     let grace = Duration::from_secs(variant(&blueprint, work)?.run.stop_grace_seconds) + SLACK;
     let agent = work.agent().await?;
@@ -128,7 +134,7 @@ async fn stop(work: &Work) -> Result<(), StepError> {
     watch(work, &agent, grace, late, judge).await
 }
 
-fn variant<'b>(blueprint: &'b Blueprint, work: &Work) -> Result<&'b Variant, StepError> {
+pub(super) fn variant<'b>(blueprint: &'b Blueprint, work: &Work) -> Result<&'b Variant, StepError> {
     let variant = blueprint.variant(&work.instance.variant);
     variant.ok_or_else(|| StepError::internal("the blueprint has no such variant"))
 }

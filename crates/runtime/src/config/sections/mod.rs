@@ -5,6 +5,7 @@ mod artifacts;
 mod database;
 mod health;
 mod logging;
+mod objects;
 mod process;
 mod redis;
 
@@ -13,6 +14,7 @@ pub use artifacts::ArtifactsSection;
 pub use database::DatabaseSection;
 pub use health::HealthSection;
 pub use logging::{LogFormat, LoggingSection};
+pub use objects::{ObjectsKind, ObjectsSection};
 pub use process::ProcessSection;
 pub use redis::RedisSection;
 
@@ -29,6 +31,7 @@ mod tests {
         assert_described::<RedisSection>();
         assert_described::<LoggingSection>();
         assert_described::<HealthSection>();
+        assert_described::<ObjectsSection>();
         assert_described::<ProcessSection>();
     }
 }

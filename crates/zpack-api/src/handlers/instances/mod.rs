@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod create;
+pub mod ide;
 pub mod power;
 pub mod read;
 

@@ -9,10 +9,10 @@ use super::PASSWORD;
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
-    base: String,
+    pub base: String,
     /// `name=value`.
     pub cookie: Option<String>,
-    key: Option<String>,
+    pub key: Option<String>,
 }
 
 /// What came back.

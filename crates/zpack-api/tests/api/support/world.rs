@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use integrations::{
     agent::FakeAgents,
     artifacts::{FakeArtifacts, Manifest},
+    objects::FakeObjects,
 };
 use runtime::clock::{Clock as _, ManualClock};
 use serde_json::{Value, json};
@@ -79,6 +80,20 @@ run = { argv = ["./game"], stop_grace_seconds = 5 }
 ready = { probe = { kind = "tcp", port = "game" }, deadline_seconds = 30 }
 "#;
 
+const WORKSPACE: &str = r#"
+id = "workspace"
+name = "Workspace"
+summary = "Something to write programs with."
+kind = "dev"
+min_memory_mib = 256
+[[variants]]
+id = "standard"
+name = "Standard"
+versions = ["1.0"]
+run = { argv = ["./ide", "{{ide_socket}}"], stop_grace_seconds = 5 }
+ready = { probe = { kind = "log", pattern = "ready" }, deadline_seconds = 30 }
+"#;
+
 /// A running API.
 pub struct World {
     pub base: String,
@@ -87,6 +102,7 @@ pub struct World {
     pub clock: ManualClock,
     pub agents: Arc<FakeAgents>,
     pub artifacts: Arc<FakeArtifacts>,
+    pub objects: Arc<FakeObjects>,
     _catalogue: TempDir,
 }
 
@@ -116,6 +132,7 @@ impl Arrangement {
         catalogue.path().clone_into(&mut self.config.catalogue.dir);
         let clock = ManualClock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
         let (agents, artifacts) = (Arc::new(FakeAgents::default()), Arc::new(FakeArtifacts::default()));
+        let objects = Arc::new(FakeObjects::default());
         for version in ["1.9", "1.20.4", "1.21"] {
             artifacts.add("licensed-game", "standard", version, Manifest::default());
         }
@@ -127,6 +144,7 @@ impl Arrangement {
             db,
             clock: Arc::new(clock.clone()),
             agents: agents.clone(),
+            objects: objects.clone(),
             artifacts: artifacts.clone(),
         };
         let app = App::new(&self.config, world).unwrap();
@@ -134,7 +152,7 @@ impl Arrangement {
         let base = format!("http://{}", server.address().unwrap());
         tokio::spawn(server.serve(router(app.clone())));
         tokio::spawn(feed_events(app.clone()));
-        World { base, app, database: self.database, clock, agents, artifacts, _catalogue: catalogue }
+        World { base, app, database: self.database, clock, agents, artifacts, objects, _catalogue: catalogue }
     }
 }
 
@@ -150,6 +168,7 @@ fn catalogue() -> TempDir {
     std::fs::write(folder.path().join("plans.toml"), PLANS).unwrap();
     std::fs::write(blueprints.join("free.toml"), FREE_GAME).unwrap();
     std::fs::write(blueprints.join("licensed.toml"), LICENSED_GAME).unwrap();
+    std::fs::write(blueprints.join("workspace.toml"), WORKSPACE).unwrap();
     folder
 }
 
@@ -194,7 +213,12 @@ impl World {
 
     /// A server whose create has succeeded, as the worker leaves it. Its id.
     pub async fn active_instance(&self, owner: &Client, name: &str) -> String {
-        let answer = owner.create(name, &order(name)).await.expect(202);
+        self.active(owner, &order(name)).await
+    }
+
+    /// The same for any order.
+    pub async fn active(&self, owner: &Client, order: &Value) -> String {
+        let answer = owner.create(order["name"].as_str().unwrap(), order).await.expect(202);
         let id = answer.at("/instance/id").as_str().unwrap().to_owned();
         let fingerprint = integrations::agent::Fingerprint::of(id.as_bytes());
         self.database

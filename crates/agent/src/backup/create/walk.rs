@@ -1,0 +1,168 @@
+//! Goes through the data folder by directory handles, in the order of names, following no link.
+
+use std::{
+    ffi::{CString, OsStr},
+    io,
+    os::{fd::OwnedFd, unix::ffi::OsStrExt as _},
+    path::Path,
+};
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use rustix::{
+    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat},
+    io::Errno,
+};
+
+use super::super::{
+    error::BackupError,
+    manifest::{Name, Skip, Time},
+};
+
+/// Most folders below one another. No software that we know comes near it.
+const MAX_DEPTH: usize = 200;
+
+/// Our own folders in the data folder: unfinished files, which are nobody's.
+const OURS: [&[u8]; 2] = [b".zlh-tmp", b".zlh-files"];
+
+/// What is found.
+pub(super) enum Found {
+    /// A folder; what is in it follows.
+    Folder(Stat),
+    /// An open file, and what was known of it then.
+    File(std::fs::File, Stat),
+    /// A link and its target.
+    Link(Stat, Name),
+    /// Something that does not go into an archive.
+    Skipped(Skip),
+}
+
+/// Patterns as in `.gitignore`.
+pub(super) fn patterns(lines: &[String]) -> Result<Gitignore, BackupError> {
+    let wrong =
+        |error: ignore::Error| BackupError::Invalid(format!("An ignore pattern makes no sense: {error}"));
+    let mut builder = GitignoreBuilder::new("");
+    for line in lines {
+        builder.add_line(None, line).map_err(wrong)?;
+    }
+    builder.build().map_err(wrong)
+}
+
+struct Level {
+    folder: OwnedFd,
+    /// Last name first.
+    left: Vec<CString>,
+    path_length: usize,
+}
+
+/// Shows `visit` everything in `root` that no pattern ignores, folders before what is in them.
+pub(super) fn walk(
+    root: &Path,
+    ignored: &Gitignore,
+    mut visit: impl FnMut(&Name, Found) -> Result<(), BackupError>,
+) -> Result<(), BackupError> {
+    let at = |path: &Name, errno: Errno| BackupError::at(path.to_string(), errno.into());
+    let mut path = Name::default();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(CWD, root, flags, Mode::empty()).map_err(|errno| at(&path, errno))?;
+    visit(&path, Found::Folder(fstat(&folder).map_err(|errno| at(&path, errno))?))?;
+    let left = names(&folder).map_err(|error| BackupError::at(".", error))?;
+    let mut open = vec![Level { folder, left, path_length: 0 }];
+    while let Some(level) = open.last_mut() {
+        path.0.truncate(level.path_length);
+        let Some(name) = level.left.pop() else {
+            open.pop();
+            continue;
+        };
+        if level.path_length > 0 {
+            path.0.push(b'/');
+        } else if OURS.contains(&name.as_bytes()) {
+            continue;
+        }
+        path.0.extend_from_slice(name.as_bytes());
+        let about = match statat(&level.folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(about) => about,
+            Err(Errno::NOENT) => {
+                visit(&path, Found::Skipped(Skip::Vanished))?;
+                continue;
+            }
+            Err(errno) => return Err(at(&path, errno)),
+        };
+        let kind = FileType::from_raw_mode(about.st_mode);
+        if ignored.matched(Path::new(OsStr::from_bytes(&path.0)), kind == FileType::Directory).is_ignore() {
+            continue;
+        }
+        if kind != FileType::Directory {
+            let found = look(&level.folder, &name, kind, about).map_err(|errno| at(&path, errno))?;
+            visit(&path, found)?;
+            continue;
+        }
+        if open.len() >= MAX_DEPTH {
+            visit(&path, Found::Skipped(Skip::TooDeep))?;
+            continue;
+        }
+        let flags = flags | OFlags::NOFOLLOW;
+        let folder = openat(&open[open.len() - 1].folder, &name, flags, Mode::empty());
+        let entered = folder.map_err(io::Error::from).and_then(|folder| Ok((names(&folder)?, folder)));
+        match entered {
+            Ok((left, folder)) => {
+                let about = fstat(&folder).map_err(|errno| at(&path, errno))?;
+                visit(&path, Found::Folder(about))?;
+                open.push(Level { folder, left, path_length: path.0.len() });
+            }
+            Err(error) => visit(&path, Found::Skipped(why(&error).map_err(|errno| at(&path, errno))?))?,
+        }
+    }
+    Ok(())
+}
+
+/// Why something could not be opened, when that may be so.
+fn why(error: &io::Error) -> Result<Skip, Errno> {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO | Errno::NODEV) => Ok(Skip::Vanished),
+        Some(Errno::ACCESS | Errno::PERM) => Ok(Skip::Unreadable),
+        other => Err(other.unwrap_or(Errno::IO)),
+    }
+}
+
+fn look(folder: &OwnedFd, name: &CString, kind: FileType, about: Stat) -> Result<Found, Errno> {
+    match kind {
+        FileType::RegularFile => {
+            // Should it have become a FIFO meanwhile, opening it may not wait for a writer.
+            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            let file = match openat(folder, name, flags, Mode::empty()) {
+                Ok(file) => file,
+                Err(errno) => return why(&errno.into()).map(Found::Skipped),
+            };
+            let about = fstat(&file)?;
+            if FileType::from_raw_mode(about.st_mode) == FileType::RegularFile {
+                Ok(Found::File(file.into(), about))
+            } else {
+                Ok(Found::Skipped(Skip::Vanished))
+            }
+        }
+        FileType::Symlink => match readlinkat(folder, name, Vec::new()) {
+            Ok(target) => Ok(Found::Link(about, Name(target.into_bytes()))),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(Found::Skipped(Skip::Vanished)),
+            Err(errno) => Err(errno),
+        },
+        _ => Ok(Found::Skipped(Skip::Special)),
+    }
+}
+
+/// The names in a folder, the last one first.
+fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            names.push(entry.file_name().to_owned());
+        }
+    }
+    names.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(names)
+}
+
+/// When the content last changed.
+pub(super) fn mtime(about: &Stat) -> Time {
+    (about.st_mtime, u32::try_from(about.st_mtime_nsec).unwrap_or(0))
+}

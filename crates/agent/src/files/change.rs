@@ -1,0 +1,99 @@
+//! Small changes, done at once.
+
+use std::sync::Arc;
+
+use domain::agent::{FileChange, FilePath};
+use rustix::fs::Mode;
+
+use super::{
+    Files, at,
+    error::{FileError, Result, Why},
+    folder::{Folder, Place},
+    scratch::Scratch,
+};
+
+/// Most paths of one request.
+pub(super) const MOST_PATHS: usize = 1_000;
+
+/// Does it.
+pub(super) fn change(files: &Files, change: &FileChange) -> Result<()> {
+    let root = files.root()?;
+    match change {
+        FileChange::MakeFolder { path } => {
+            let path = FilePath::parse(path)?;
+            root.make(&path).map(drop).map_err(|error| taken(error).at(&path))
+        }
+        FileChange::Rename { from, to } => rename(&root, &FilePath::parse(from)?, &FilePath::parse(to)?),
+        FileChange::Delete { paths } => delete(files, &root, &parse_all(paths)?),
+        FileChange::SetMode { path, mode } => {
+            let path = FilePath::parse(path)?;
+            set_mode(&root, &path, *mode).map_err(|error| error.at(&path))
+        }
+    }
+}
+
+/// All paths, or the first that is none.
+pub(super) fn parse_all(paths: &[String]) -> Result<Vec<FilePath>> {
+    if !(1..=MOST_PATHS).contains(&paths.len()) {
+        return Err(Why::Invalid(format!("1 to {MOST_PATHS} paths")).into());
+    }
+    paths.iter().map(|path| Ok(FilePath::parse(path)?)).collect()
+}
+
+/// Something that is not a folder stands where one is to be made.
+fn taken(error: FileError) -> FileError {
+    if matches!(error.why, Why::NotAFolder) { Why::AlreadyExists.into() } else { error }
+}
+
+fn rename(root: &Folder, from: &FilePath, to: &FilePath) -> Result<()> {
+    if to != from && to.is_within(from) {
+        return Err(FileError::from(Why::Invalid("a folder cannot be moved into itself".to_owned())).at(from));
+    }
+    let source = root.place(from).map_err(|error| error.at(from))?;
+    let target = root.place(to).map_err(|error| error.at(to))?;
+    at::stat(&source.folder, &source.name).map_err(|error| error.at(from))?;
+    at::move_new(&source.folder, &source.name, &target.folder, &target.name)
+        .map_err(|error| if matches!(error.why, Why::NotFound) { error.at(from) } else { error.at(to) })?;
+    target.folder.sync()
+}
+
+fn set_mode(root: &Folder, path: &FilePath, mode: u32) -> Result<()> {
+    if mode > 0o777 {
+        return Err(Why::Invalid("a mode is 0 to 0o777; there are no set-id bits".to_owned()).into());
+    }
+    let place = root.place(path)?;
+    at::set_mode(&place.folder, &place.name, Mode::from_raw_mode(mode)).map(drop)
+}
+
+/// What is deleted disappears at once, by being moved to the scratch folder, and is removed there. What is not there is
+/// no error: a request may be repeated.
+fn delete(files: &Files, root: &Folder, paths: &[FilePath]) -> Result<()> {
+    let mut freed = 0;
+    let mut result = Ok(());
+    for path in paths {
+        result = match root.place(path).and_then(|place| delete_one(files, root, &place)) {
+            Ok(bytes) => {
+                freed += bytes;
+                continue;
+            }
+            Err(FileError { why: Why::NotFound, .. }) => continue,
+            Err(error) => Err(error.at(path)),
+        };
+        break;
+    }
+    files.0.quota.free(freed);
+    result
+}
+
+fn delete_one(files: &Files, root: &Folder, place: &Place) -> Result<u64> {
+    let scratch: Scratch = Arc::clone(&files.0.scratch).take(root)?;
+    let moved = at::move_new(&place.folder, &place.name, &scratch.home, scratch.name.as_bytes());
+    if matches!(moved, Err(FileError { why: Why::NotPermitted, .. })) {
+        // A folder can be moved only by who may write in it.
+        at::set_mode(&place.folder, &place.name, Mode::RWXU)?;
+        at::move_new(&place.folder, &place.name, &scratch.home, scratch.name.as_bytes())?;
+    } else {
+        moved?;
+    }
+    scratch.remove()
+}

@@ -1,0 +1,265 @@
+//! `zlh-agent hold`: a small process between agent and game, one for each run. It has the game's pipes or terminal,
+//! writes all output to the ring on disk, and stays when the agent goes: neither the game nor a line of its output
+//! depends on the agent's life.
+//!
+//! Architecture invariant: the holder waits for nobody but the game: an agent that is slow, absent or makes no sense
+//! does not hold it up. Invariant: it takes up no memory for output beyond a batch; no runtime, no TLS, one thread.
+//!
+//! Who has the lock of `lock` is, or is about to be, the holder of this folder. The agent takes it, writes its order
+//! into the file and hands it over as the holder's standard input, so there is no moment without it.
+
+mod caller;
+mod game;
+pub mod order;
+pub mod place;
+mod pty;
+
+use std::{
+    io::{self, Write as _},
+    os::unix::net::UnixListener,
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Signal, getpid, setsid},
+};
+
+use self::{
+    caller::Caller,
+    game::{Game, Heard, is_readable},
+    order::{Ask, End, Order, Run, Tell},
+    place::Place,
+};
+use crate::{clock, keep_from_the_game, process::leftovers, ring, root::Root};
+
+/// How long the rest of the output may take once nobody is left to write it.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What `zlh-agent hold` is told; the order is its standard input.
+#[derive(Clone, Debug, clap::Args)]
+pub struct HoldArgs {
+    /// The agent's folder.
+    #[arg(long)]
+    pub root: PathBuf,
+}
+
+/// Runs what was ordered, to its end. Tells on standard output when it has started, by an empty line, or why not.
+pub fn hold(args: &HoldArgs) -> ExitCode {
+    keep_from_the_game();
+    match Holder::start(args) {
+        Ok(holder) => {
+            // An agent that is gone finds us by the lock.
+            let _ = writeln!(io::stdout());
+            holder.serve()
+        }
+        Err(error) => {
+            let _ = writeln!(io::stdout(), "{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Holder {
+    place: Place,
+    listener: UnixListener,
+    game: Game,
+    ring: ring::Writer,
+    run: Run,
+    instance: String,
+    caller: Option<Caller>,
+    begun: Instant,
+}
+
+impl Holder {
+    fn start(args: &HoldArgs) -> anyhow::Result<Self> {
+        // Leads none after a fork; whatever the agent is in, what is sent to it is not for us.
+        setsid().context("session")?;
+        let order: Order = serde_json::from_reader(io::stdin().lock()).context("order")?;
+        let root = Root::new(&args.root).context("root folder")?;
+        let place = Place::open(&root).context("holder's folder")?;
+        let ring = ring::Writer::open(&root.console(), ring::LIMIT).context("ring")?;
+        let listener = place.listen().context("socket")?;
+        let game = Game::start(&order)?;
+        let (purpose, mode, pid) = (order.purpose, order.mode, game.pid.as_raw_nonzero().get());
+        let started_ms = clock::now().timestamp_millis();
+        let holder = getpid().as_raw_nonzero().get();
+        let run = Run { purpose, mode, pid, holder, started_ms, first: ring.next(), asked: false, end: None };
+        place.write(&run, false).context("record")?;
+        let (instance, begun) = (order.instance, Instant::now());
+        Ok(Self { place, listener, game, ring, run, instance, caller: None, begun })
+    }
+
+    fn serve(mut self) -> ExitCode {
+        loop {
+            match self.turn() {
+                Ok(false) => {}
+                Ok(true) => return self.see_out(),
+                // The game ends with us, by its parent's death: better than one that nobody holds.
+                Err(error) => {
+                    eprintln!("zlh-agent hold: {error}");
+                    return ExitCode::FAILURE;
+                }
+            }
+        }
+    }
+
+    /// Waits for something to happen, and deals with it. True once the game has ended.
+    fn turn(&mut self) -> io::Result<bool> {
+        let ready = self.wait()?;
+        if ready.outputs {
+            self.read();
+        }
+        if ready.input {
+            self.game.write();
+        }
+        if let Some(caller) = &mut self.caller
+            && ready.caller
+        {
+            let asked = caller.send().and_then(|()| caller.hear());
+            match asked {
+                Ok(asked) => asked.into_iter().for_each(|ask| self.obey(ask)),
+                Err(_) => self.caller = None,
+            }
+        }
+        if ready.listener {
+            self.accept();
+        }
+        self.tell_next();
+        Ok(ready.ended)
+    }
+
+    fn wait(&self) -> io::Result<Ready> {
+        let mut fds =
+            vec![PollFd::new(&self.game.ended, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        fds.extend(self.game.outputs.iter().map(|output| PollFd::new(&output.fd, PollFlags::IN)));
+        let outputs = 2..fds.len();
+        fds.extend(self.caller.as_ref().map(|caller| {
+            let out = if caller.has_unsent() { PollFlags::OUT } else { PollFlags::empty() };
+            PollFd::new(&caller.stream, PollFlags::IN | out)
+        }));
+        let caller = outputs.end..fds.len();
+        let input = self.game.input.as_ref().filter(|_| self.game.has_input());
+        fds.extend(input.map(|fd| PollFd::new(fd, PollFlags::OUT)));
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let any = |fds: &[PollFd<'_>]| fds.iter().any(|fd| !fd.revents().is_empty());
+        Ok(Ready {
+            ended: any(&fds[..1]),
+            listener: any(&fds[1..2]),
+            outputs: fds[outputs].iter().any(|fd| is_readable(fd.revents())),
+            caller: any(&fds[caller.clone()]),
+            input: any(&fds[caller.end..]),
+        })
+    }
+
+    /// Reads each output once. Whether there was anything.
+    fn read(&mut self) -> bool {
+        let at_ms = clock::now().timestamp_millis();
+        let (ring, mut some) = (&mut self.ring, false);
+        self.game.outputs.retain_mut(|output| match output.read(|piece| ring.add(at_ms, piece)) {
+            Heard::Something => {
+                some = true;
+                true
+            }
+            Heard::NothingYet => true,
+            Heard::End => {
+                output.finish(|piece| ring.add(at_ms, piece));
+                false
+            }
+        });
+        ring.flush();
+        some
+    }
+
+    fn accept(&mut self) {
+        let Ok((stream, _)) = self.listener.accept() else { return };
+        let hello = Tell::Hello { run: self.run.clone(), next: self.ring.next() };
+        // The newest counts: the one before is of an agent that is gone.
+        self.caller = Caller::new(stream).and_then(|mut caller| caller.tell(&hello).map(|()| caller)).ok();
+    }
+
+    fn obey(&mut self, ask: Ask) {
+        match ask {
+            Ask::Stop { line } => {
+                self.run.asked = true;
+                if !line.is_some_and(|line| self.game.enter_line(&line)) {
+                    self.game.signal(Signal::TERM);
+                }
+            }
+            Ask::Signal(number) => {
+                if let Some(signal) = Signal::from_named_raw(number) {
+                    self.game.signal(signal);
+                }
+            }
+            Ask::Input(text) => {
+                let taken = Tell::Taken(self.game.type_in(&text));
+                if self.caller.as_mut().is_some_and(|caller| caller.tell(&taken).is_err()) {
+                    self.caller = None;
+                }
+            }
+            Ask::Resize(columns, rows) => self.game.resize((columns, rows)),
+        }
+    }
+
+    fn tell_next(&mut self) {
+        let next = self.ring.next();
+        if self.caller.as_mut().is_some_and(|caller| caller.tell_next(next).is_err()) {
+            self.caller = None;
+        }
+    }
+
+    /// The game has ended: sees to it that nothing of it is left, reads its last words, and records its end.
+    fn see_out(mut self) -> ExitCode {
+        // Before its end is collected its number is its own, and with it the group's.
+        self.game.signal(Signal::KILL);
+        let status = self.game.wait().unwrap_or_default();
+        let after_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        leftovers::kill_all(&self.instance);
+        self.drain();
+        // What cannot be made sure of is still there unless the machine goes down.
+        let _ = self.ring.sync();
+        self.run.end = Some(End { status, after_ms, next: self.ring.next() });
+        if let Err(error) = self.place.write(&self.run, true) {
+            eprintln!("zlh-agent hold: the end of the run could not be recorded: {error}");
+            return ExitCode::FAILURE;
+        }
+        // The agent notices by the end of its connection.
+        ExitCode::SUCCESS
+    }
+
+    /// Reads until nobody has the other end, or nothing more comes.
+    fn drain(&mut self) {
+        let end = Instant::now() + DRAIN;
+        while !self.game.outputs.is_empty() && Instant::now() < end {
+            if !self.read() {
+                let pause = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
+                let mut fds: Vec<_> =
+                    self.game.outputs.iter().map(|output| PollFd::new(&output.fd, PollFlags::IN)).collect();
+                // Whether it was in time or not, the loop looks.
+                let _ = poll(&mut fds, Some(&pause));
+            }
+        }
+        let at_ms = clock::now().timestamp_millis();
+        for mut output in std::mem::take(&mut self.game.outputs) {
+            output.finish(|piece| self.ring.add(at_ms, piece));
+        }
+        self.ring.flush();
+    }
+}
+
+/// What there is to do.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as poll tells them")]
+struct Ready {
+    ended: bool,
+    listener: bool,
+    outputs: bool,
+    caller: bool,
+    input: bool,
+}

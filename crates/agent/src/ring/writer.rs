@@ -1,0 +1,188 @@
+//! The one who writes.
+
+use std::{
+    collections::VecDeque,
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    SEGMENT,
+    record::{self, Found, HEADER, MAX_TEXT},
+    segment_path, segments,
+};
+
+/// Written at once, in bytes; what is added beyond is written first.
+const BATCH: usize = 64 * 1024;
+
+/// Appends entries. The caller sees to it that there is only one (`hold`).
+#[derive(Debug)]
+pub struct Writer {
+    folder: PathBuf,
+    limit: u64,
+    /// The number of the next entry.
+    next: u64,
+    /// Segments before the current one: first number and length, oldest first.
+    full: VecDeque<(u64, u64)>,
+    /// None until there is something to write, and after a failure: the next entry then begins a segment, so that
+    /// the numbers lost in between show.
+    current: Option<Segment>,
+    batch: Vec<u8>,
+    /// Entries in `batch`.
+    batched: u64,
+}
+
+#[derive(Debug)]
+struct Segment {
+    first: u64,
+    length: u64,
+    file: File,
+}
+
+impl Writer {
+    /// Goes on where the last writer stopped. What it left half written is cut off.
+    pub fn open(folder: &Path, limit: u64) -> io::Result<Self> {
+        let mut full = VecDeque::new();
+        let mut last = None;
+        for first in segments(folder)? {
+            full.extend(last.replace((first, fs::metadata(segment_path(folder, first))?.len())));
+        }
+        let (folder, batch) = (folder.to_owned(), Vec::with_capacity(BATCH));
+        let mut writer = Self { folder, limit, next: 1, full, current: None, batch, batched: 0 };
+        if let Some((first, _)) = last {
+            writer.go_on(first)?;
+        }
+        Ok(writer)
+    }
+
+    /// The number that the next entry will get.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Adds an entry, at most [`MAX_TEXT`] bytes of it. It is written with the next [`Self::flush`] at the latest.
+    pub fn add(&mut self, at_ms: i64, text: &[u8]) {
+        let text = &text[..text.len().min(MAX_TEXT)];
+        let length = (HEADER + text.len()) as u64;
+        let used = self.current.as_ref().map_or(0, |segment| segment.length) + self.batch.len() as u64;
+        if self.batch.len() + text.len() + HEADER > BATCH || used + length > SEGMENT {
+            self.flush();
+        }
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|segment| segment.length + self.batch.len() as u64 + length > SEGMENT)
+        {
+            self.close();
+        }
+        record::encode(&mut self.batch, self.next, at_ms, text);
+        self.batched += 1;
+        self.next += 1;
+    }
+
+    /// Writes what was added. On a full disk the oldest output makes room; if that does not help, what was added is
+    /// lost, which its numbers show. The game never waits for room.
+    pub fn flush(&mut self) {
+        if self.batched > 0 && !self.write() {
+            while self.drop_oldest() {
+                if self.write() {
+                    break;
+                }
+            }
+        }
+        if self.batched > 0 {
+            self.close();
+        }
+        self.batched = 0;
+        self.batch.clear();
+    }
+
+    /// Everything that was written is on disk when this returns.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.flush();
+        self.current.as_ref().map_or(Ok(()), |segment| segment.file.sync_all())
+    }
+
+    /// Whether the batch is in its segment.
+    fn write(&mut self) -> bool {
+        if self.current.is_none() {
+            self.begin();
+        }
+        let Some(segment) = &mut self.current else { return false };
+        if segment.file.write_all(&self.batch).is_ok() {
+            segment.length += self.batch.len() as u64;
+            self.batched = 0;
+            return true;
+        }
+        // Part of it may have been written. If not even that can be undone, nothing may follow it.
+        if segment.file.set_len(segment.length).is_err() {
+            self.close();
+        }
+        false
+    }
+
+    fn begin(&mut self) {
+        while self.used() + SEGMENT > self.limit && self.drop_oldest() {}
+        let first = self.next - self.batched;
+        // Truncated: one of this name can only be one that nothing was ever written to.
+        let mut options = OpenOptions::new();
+        let options = options.append(true).create(true).mode(0o600);
+        let path = segment_path(&self.folder, first);
+        self.current = options
+            .open(path)
+            .and_then(|file| file.set_len(0).map(|()| Segment { first, length: 0, file }))
+            .ok();
+    }
+
+    fn close(&mut self) {
+        self.full.extend(self.current.take().map(|segment| (segment.first, segment.length)));
+    }
+
+    fn used(&self) -> u64 {
+        self.full.iter().map(|(_, length)| length).sum()
+    }
+
+    /// False when there is none but the current one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = self.full.pop_front();
+        // One that cannot be removed is forgotten all the same: the bound is kept by those that can.
+        oldest.is_some_and(|(first, _)| {
+            let _ = fs::remove_file(segment_path(&self.folder, first));
+            true
+        })
+    }
+
+    /// Takes up the last segment.
+    fn go_on(&mut self, first: u64) -> io::Result<()> {
+        let path = segment_path(&self.folder, first);
+        let file = OpenOptions::new().read(true).append(true).open(path)?;
+        let size = file.metadata()?.len();
+        let mut bytes = vec![0; usize::try_from(size.min(SEGMENT)).unwrap_or_default()];
+        file.read_exact_at(&mut bytes, 0)?;
+        let (mut at, mut next) = (0, first);
+        let end = loop {
+            match record::decode(&bytes[at..], next) {
+                Found::Record { text, .. } => {
+                    at += HEADER + text.len();
+                    next += 1;
+                }
+                end => break end,
+            }
+        };
+        let length = at as u64;
+        self.next = next;
+        if length < size {
+            file.set_len(length)?;
+        }
+        if matches!(end, Found::Damaged) {
+            // Readers may have been told of entries that stood there: their numbers are not given again.
+            self.next += (size - length) / HEADER as u64 + 1;
+            self.full.push_back((first, length));
+        } else {
+            self.current = Some(Segment { first, length, file });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,146 @@
+//! Backups in storage: whether one is complete, and what becomes of one whose operation did not say.
+
+mod sweep;
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    agent::{BackupFacts, BackupStatus, BackupTask, BackupTaskState, BackupWork, BackupWorkKind},
+    backup::Backup,
+    ids::OperationId,
+};
+use integrations::{
+    agent::AgentSession,
+    objects::{ObjectError, ObjectStore, UploadId},
+};
+use store::Db;
+
+use crate::saga::{Outside, StepError, agent_of, insist};
+pub use sweep::{Sweep, sweep};
+
+/// How long the storage may be silent within a step.
+pub(crate) const STORAGE_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long an agent is waited for that is asked what it knows.
+const AGENT_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What became of a backup that was not available.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// It is complete, and available from now on.
+    Found,
+    /// Nothing of it is left in storage.
+    Cleaned,
+    /// Its agent does not answer, and may still be uploading.
+    Later,
+}
+
+/// Whether archive and manifest are in storage as they were made.
+pub(crate) async fn is_complete(
+    storage: &Arc<dyn ObjectStore>,
+    backup: &Backup,
+    facts: &BackupFacts,
+) -> Result<bool, StepError> {
+    let (archive, manifest) = (backup.archive_key(), backup.manifest_key());
+    let archive = insist(STORAGE_DEADLINE, || storage.head(&archive)).await?;
+    let manifest = insist(STORAGE_DEADLINE, || storage.head(&manifest)).await?;
+    Ok(archive.is_some_and(|it| it.bytes == facts.archive_bytes) && manifest.is_some())
+}
+
+/// Finds a backup that is complete although nobody has said so, or removes what is left of it. `task` is the operation
+/// that made it. May be repeated.
+pub async fn settle(
+    db: &Db,
+    outside: &Outside,
+    backup: &Backup,
+    task: Option<OperationId>,
+) -> Result<Settled, StepError> {
+    let known = match task {
+        Some(task) => ask(db, outside, backup, task).await,
+        None => Known::Nothing,
+    };
+    if let Known::Made(status) = &known {
+        finish_upload(outside, backup, status).await?;
+    }
+    let facts = match &known {
+        Known::Made(status) => status.facts.as_ref().or(backup.facts.as_ref()),
+        _ => backup.facts.as_ref(),
+    };
+    if let Some(facts) = facts
+        && is_complete(&outside.objects, backup, facts).await?
+    {
+        store::backups::found(db, backup.id, facts).await?;
+        tracing::info!(backup = %backup.id, "a backup whose operation did not succeed is complete: found again");
+        return Ok(Settled::Found);
+    }
+    if matches!(known, Known::Unknown) {
+        return Ok(Settled::Later);
+    }
+    remove_objects(outside, backup).await?;
+    Ok(Settled::Cleaned)
+}
+
+/// Removes everything of a backup from storage. A no-op where nothing is.
+pub(crate) async fn remove_objects(outside: &Outside, backup: &Backup) -> Result<(), StepError> {
+    let (storage, archive, manifest) = (&outside.objects, backup.archive_key(), backup.manifest_key());
+    if let Some(upload) = backup.upload_id.clone().map(UploadId) {
+        insist(STORAGE_DEADLINE, || storage.abort(&archive, &upload)).await?;
+    }
+    // The manifest last: while it is there, whoever looks knows what the archive is.
+    insist(STORAGE_DEADLINE, || storage.delete(&archive)).await?;
+    Ok(insist(STORAGE_DEADLINE, || storage.delete(&manifest)).await?)
+}
+
+/// What an agent knows of the making of a backup.
+enum Known {
+    /// Everything is uploaded.
+    Made(Box<BackupStatus>),
+    /// It does not work on it, and will not.
+    Nothing,
+    /// It does not answer.
+    Unknown,
+}
+
+/// Asks the agent; work that goes on is ended.
+async fn ask(db: &Db, outside: &Outside, backup: &Backup, task: OperationId) -> Known {
+    let Ok(agent) = agent_of(db, outside, backup.instance_id).await else { return Known::Unknown };
+    let status = insist(AGENT_DEADLINE, || agent.backup_status(None, Duration::ZERO)).await;
+    let mine = |status: &BackupStatus| status.task == task.0 && status.work == BackupWorkKind::Create;
+    match status {
+        Ok(Some(status)) if mine(&status) && status.state == BackupTaskState::Succeeded => {
+            Known::Made(Box::new(status))
+        }
+        Ok(Some(status)) if mine(&status) => abort(&agent, backup, task).await,
+        Ok(_) => Known::Nothing,
+        Err(error) => {
+            tracing::debug!(%error, backup = %backup.id, "the agent was asked in vain");
+            Known::Unknown
+        }
+    }
+}
+
+async fn abort(agent: &Arc<dyn AgentSession>, backup: &Backup, task: OperationId) -> Known {
+    let abort = BackupTask { task: task.0, backup: backup.id, work: BackupWork::Abort };
+    match insist(AGENT_DEADLINE, || agent.backup_put(&abort)).await {
+        Ok(_) => Known::Nothing,
+        Err(error) => {
+            tracing::warn!(%error, backup = %backup.id, "the agent was not told that its work is over");
+            Known::Unknown
+        }
+    }
+}
+
+/// Makes the archive of the parts that the agent uploaded, if that was not done.
+async fn finish_upload(outside: &Outside, backup: &Backup, status: &BackupStatus) -> Result<(), StepError> {
+    let Some(upload) = backup.upload_id.clone().map(UploadId) else { return Ok(()) };
+    let (key, storage) = (backup.archive_key(), &outside.objects);
+    match insist(STORAGE_DEADLINE, || storage.complete(&key, &upload, &status.uploaded)).await {
+        Ok(()) => Ok(()),
+        // Its parts are gone: it cannot be completed any more, and the caller finds no archive.
+        Err(ObjectError::Incomplete(why)) => {
+            tracing::warn!(backup = %backup.id, why, "the parts of a backup are gone");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,115 @@
+//! The sweep over backups that no operation works on: removes, finds again, cleans up, and begins verifications.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use domain::{backup::BackupState, ids::BackupId};
+use integrations::Clock;
+use store::{
+    Db, StoreError,
+    backups::{self, Unsettled},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Settled, remove_objects, settle};
+use crate::saga::{Outside, StepError};
+
+/// Backups read together.
+const PAGE: i64 = 100;
+
+/// Most backups of one look.
+const LIMIT: usize = 1_000;
+
+/// How long one backup may take.
+const EACH: Duration = Duration::from_mins(1);
+
+/// What the sweep needs.
+#[derive(Clone)]
+pub struct Sweep {
+    /// The database.
+    pub db: Db,
+    /// Everything else.
+    pub outside: Outside,
+    /// The time of day.
+    pub clock: Clock,
+    /// Pause between two looks.
+    pub pause: Duration,
+    /// After which time the newest backup of a server is verified again; `None` for never.
+    pub verify_every: Option<TimeDelta>,
+}
+
+/// Sweeps until the shutdown.
+pub async fn sweep(sweep: Sweep, mut beat: impl FnMut(), shutdown: CancellationToken) {
+    loop {
+        beat();
+        if shutdown.run_until_cancelled(sweep.look(&mut beat)).await.is_none()
+            || shutdown.run_until_cancelled(tokio::time::sleep(sweep.pause)).await.is_none()
+        {
+            return;
+        }
+    }
+}
+
+impl Sweep {
+    /// Looks once.
+    pub async fn look(&self, beat: &mut impl FnMut()) {
+        if let Err(error) = self.settle_all(beat).await {
+            tracing::warn!(error = ?error, "backups could not be looked at; the next look follows");
+        }
+        if let Err(error) = self.verify_one().await {
+            tracing::warn!(error = ?error, "no verification could be begun; the next look follows");
+        }
+    }
+
+    async fn settle_all(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
+        let (mut after, mut seen): (Option<BackupId>, usize) = (None, 0);
+        while seen < LIMIT {
+            let page = backups::unsettled(&self.db, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.backup.id);
+            seen += page.len();
+            for unsettled in &page {
+                beat();
+                let (id, state) = (unsettled.backup.id, unsettled.backup.state);
+                match tokio::time::timeout(EACH, self.settle_one(unsettled)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(backup = %id, %state, error = ?error, "a backup waits for the next sweep");
+                    }
+                    Err(_) => {
+                        tracing::warn!(backup = %id, %state, "a backup took too long; the next sweep goes on");
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle_one(&self, unsettled: &Unsettled) -> Result<(), StepError> {
+        let (db, backup) = (&self.db, &unsettled.backup);
+        if backup.state == BackupState::Deleting {
+            remove_objects(&self.outside, backup).await?;
+            return Ok(backups::mark_removed(db, backup.id).await?);
+        }
+        // Nobody uploads any more once every address has expired; an agent that is gone is not waited for longer.
+        let made_by = unsettled.made_by.filter(|_| !self.is_old(backup.finished_at));
+        match settle(db, &self.outside, backup, made_by).await? {
+            Settled::Cleaned => Ok(backups::mark_swept(db, backup.id).await?),
+            Settled::Found | Settled::Later => Ok(()),
+        }
+    }
+
+    fn is_old(&self, ended: Option<DateTime<Utc>>) -> bool {
+        let life = TimeDelta::from_std(self.outside.backups.address_life).unwrap_or(TimeDelta::MAX);
+        ended.is_some_and(|ended| (self.clock)() - ended > life)
+    }
+
+    /// The next sweep of operations rings for it.
+    async fn verify_one(&self) -> Result<(), StoreError> {
+        let Some(every) = self.verify_every else { return Ok(()) };
+        if let Some(operation) = backups::begin_due_verification(&self.db, every, (self.clock)()).await? {
+            tracing::info!(%operation, "a backup is verified");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,99 @@
+//! `[backups]`: how backups are made and looked after.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use runtime::config::{Invalid, Key, Kind, Section};
+use serde::{Deserialize, Serialize};
+
+use crate::saga::BackupLimits;
+
+/// Bounds on backups, and what is done with them unasked.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BackupsSection {
+    /// Backups, restores and verifications at once in this process, besides other operations.
+    pub concurrency: usize,
+    /// Hours that making, restoring or verifying one may take.
+    pub deadline_hours: u64,
+    /// Minutes that a signed address of the storage is good.
+    pub address_minutes: u64,
+    /// Seconds between two looks at backups that are to be removed or found again.
+    pub sweep_seconds: u64,
+    /// Hours after which the newest backup of a server is verified again; 0 for never.
+    pub verify_every_hours: u64,
+}
+
+impl Default for BackupsSection {
+    fn default() -> Self {
+        Self {
+            concurrency: 4,
+            deadline_hours: 12,
+            address_minutes: 120,
+            sweep_seconds: 60,
+            verify_every_hours: 168,
+        }
+    }
+}
+
+impl BackupsSection {
+    /// The bounds, for steps.
+    pub fn limits(&self) -> BackupLimits {
+        BackupLimits {
+            address_life: Duration::from_mins(self.address_minutes),
+            deadline: Duration::from_hours(self.deadline_hours),
+        }
+    }
+
+    /// After which time a backup is verified again.
+    pub fn verify_every(&self) -> Option<TimeDelta> {
+        let hours = i64::try_from(self.verify_every_hours).unwrap_or(i64::MAX);
+        (hours > 0).then(|| TimeDelta::try_hours(hours).unwrap_or(TimeDelta::MAX))
+    }
+}
+
+impl Section for BackupsSection {
+    fn name(&self) -> &'static str {
+        "backups"
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        const KEYS: &[Key] = &[
+            Key::new(
+                "concurrency",
+                Kind::Integer,
+                "Backups, restores and verifications at once in this process, besides other operations.",
+            ),
+            Key::new(
+                "deadline_hours",
+                Kind::Integer,
+                "Hours that making, restoring or verifying a backup may take.",
+            ),
+            Key::new(
+                "address_minutes",
+                Kind::Integer,
+                "Minutes that a signed address of the storage is good.",
+            ),
+            Key::new(
+                "sweep_seconds",
+                Kind::Integer,
+                "Seconds between two looks at backups that are to be removed or found again.",
+            ),
+            Key::new(
+                "verify_every_hours",
+                Kind::Integer,
+                "Hours after which the newest backup of a server is read again and compared; 0 for never.",
+            ),
+        ];
+        KEYS
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_within("concurrency", self.concurrency, 1..=64)?;
+        Invalid::unless_within("deadline_hours", self.deadline_hours, 1..=168)?;
+        // Amazon S3 signs for seven days at most.
+        Invalid::unless_within("address_minutes", self.address_minutes, 5..=10_080)?;
+        Invalid::unless_within("sweep_seconds", self.sweep_seconds, 1..=3_600)?;
+        Invalid::unless_within("verify_every_hours", self.verify_every_hours, 0..=87_600)
+    }
+}

@@ -1,0 +1,146 @@
+//! A backup: the agent packs and uploads, the worker signs addresses and makes the object of its parts.
+
+use async_trait::async_trait;
+use domain::{
+    agent::{BACKUP_PART_BYTES, BackupHooks, BackupStatus, BackupWork, BackupWorkKind},
+    backup::Backup,
+    operation::Failure,
+};
+use integrations::objects::UploadId;
+use store::backups;
+
+use super::{
+    service::variant,
+    task::{Task, is_over},
+};
+use crate::{
+    backups::{self as stored, STORAGE_DEADLINE, Settled},
+    saga::{Step, StepError, Work, wait::insist},
+};
+
+/// Addresses of parts that the agent has ahead of what it has uploaded: at 64 MiB each, a GiB.
+const AHEAD: u32 = 16;
+
+/// With fewer than this it is given more.
+const LOW: u32 = 8;
+
+/// Packs the data folder into the storage.
+pub(super) struct StoreArchive;
+
+#[async_trait]
+impl Step for StoreArchive {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        let backup = work.backup().await?;
+        let storage = &work.outside.objects;
+        if let Some(facts) = &backup.facts
+            && stored::is_complete(storage, &backup, facts).await?
+        {
+            return Ok(()); // By a worker that died before it could say so.
+        }
+        let upload = upload(work, &backup).await?;
+        let status = make(&Making::new(work, &backup, &upload).await?).await?;
+        let facts = status.facts.ok_or_else(|| StepError::internal("the agent does not say what it made"))?;
+        backups::save_facts(&work.db, &work.lease, &facts).await?;
+        let (key, parts) = (backup.archive_key(), &status.uploaded);
+        insist(STORAGE_DEADLINE, || storage.complete(&key, &upload, parts)).await?;
+        if stored::is_complete(storage, &backup, &facts).await? {
+            return Ok(());
+        }
+        Err(StepError::internal("the storage does not have what the agent uploaded"))
+    }
+
+    /// A backup that is complete all the same stays, and is available. What the storage or the agent cannot be asked
+    /// now the sweep asks later.
+    async fn undo(&self, work: &Work) -> Result<(), StepError> {
+        let (backup, task) = (work.backup().await?, work.lease.operation);
+        match stored::settle(&work.db, &work.outside, &backup, Some(task)).await {
+            Ok(Settled::Found | Settled::Cleaned) => Ok(()),
+            Ok(Settled::Later) => {
+                tracing::warn!(backup = %backup.id, "the agent does not answer; the sweep will clean up");
+                Ok(())
+            }
+            Err(StepError::Failed { failure: Failure { code, .. }, cause }) => {
+                tracing::warn!(backup = %backup.id, code, cause = ?cause, "the sweep will clean up");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The upload: begun and stored once, then gone on with by whoever works.
+async fn upload(work: &Work, backup: &Backup) -> Result<UploadId, StepError> {
+    if let Some(upload) = &backup.upload_id {
+        return Ok(UploadId(upload.clone()));
+    }
+    let key = backup.archive_key();
+    let upload = insist(STORAGE_DEADLINE, || work.outside.objects.begin_upload(&key)).await?;
+    backups::save_upload(&work.db, &work.lease, &upload.0).await?;
+    Ok(upload)
+}
+
+/// What making a backup needs.
+struct Making<'a> {
+    task: Task<'a>,
+    upload: &'a UploadId,
+    hooks: BackupHooks,
+}
+
+impl<'a> Making<'a> {
+    async fn new(work: &'a Work, backup: &'a Backup, upload: &'a UploadId) -> Result<Self, StepError> {
+        let hooks = variant(&work.blueprint().await?, work)?.backup.clone();
+        Ok(Self { task: Task::of(work, backup).await?, upload, hooks })
+    }
+
+    /// Gives the agent addresses from the part `first` on; the first time, all that it needs to begin.
+    async fn sign(&self, first: u32, last: u32) -> Result<BackupStatus, StepError> {
+        let (work, backup) = (self.task.work, self.task.backup);
+        let (storage, expires) = (&work.outside.objects, work.outside.backups.address_life);
+        let key = backup.archive_key();
+        let parts = (first..=last).map(|number| storage.part_url(&key, self.upload, number, expires));
+        let create = BackupWork::Create {
+            ignore: backup.ignore.clone(),
+            hooks: self.hooks.clone(),
+            part_bytes: BACKUP_PART_BYTES,
+            first_part: first,
+            parts: parts.collect::<Result<_, _>>()?,
+            manifest: storage.put_url(&backup.manifest_key(), expires)?,
+        };
+        self.task.put(create).await
+    }
+}
+
+/// Lets the agent work until it has uploaded everything, and keeps its addresses ahead of it. Work that went on, or
+/// ended, while no worker looked is not begun again.
+async fn make(making: &Making<'_>) -> Result<BackupStatus, StepError> {
+    let mut status = match making.task.known(BackupWorkKind::Create).await? {
+        Some(status) => status,
+        None => making.sign(1, AHEAD).await?,
+    };
+    while !is_over(&status, BackupWorkKind::Create)? {
+        let uploaded = u32::try_from(status.uploaded.len()).unwrap_or(u32::MAX);
+        if status.needs_addresses || status.parts_known < uploaded.saturating_add(LOW) {
+            making
+                .sign(status.parts_known + 1, uploaded.saturating_add(AHEAD).max(status.parts_known + 1))
+                .await?;
+        }
+        making.task.tell(&status).await?;
+        status = making.task.next(&status).await?;
+    }
+    Ok(status)
+}
+
+/// Hands the backup over; older ones give way.
+pub(super) struct MarkBackedUp;
+
+#[async_trait]
+impl Step for MarkBackedUp {
+    async fn apply(&self, work: &Work) -> Result<(), StepError> {
+        Ok(backups::backup_succeeded(&work.db, &work.lease).await?)
+    }
+
+    /// Had the transaction been committed, there would be no operation left to undo.
+    async fn undo(&self, _: &Work) -> Result<(), StepError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+//! A piece of an agent's work on a backup: begun, watched until it ends, told to people.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::{
+    agent::{BackupStatus, BackupTask, BackupTaskState, BackupWork, BackupWorkKind},
+    backup::Backup,
+};
+use integrations::agent::AgentSession;
+use tokio::time::{Instant, sleep};
+
+use super::service::CALL_DEADLINE;
+use crate::saga::{StepError, Work, wait::insist};
+
+/// How long one long poll is held open.
+const POLL: Duration = Duration::from_secs(5);
+
+/// How long an agent may be silent. It may be restarting; what it worked on has failed then, and it will say so.
+const SILENCE: Duration = Duration::from_mins(2);
+
+/// Pause before an agent that did not answer is asked again.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Work of one task. The task is named by the operation.
+pub(super) struct Task<'a> {
+    pub(super) work: &'a Work,
+    pub(super) agent: Arc<dyn AgentSession>,
+    pub(super) backup: &'a Backup,
+    end: Instant,
+}
+
+impl<'a> Task<'a> {
+    pub(super) async fn of(work: &'a Work, backup: &'a Backup) -> Result<Self, StepError> {
+        let end = Instant::now() + work.outside.backups.deadline;
+        Ok(Self { work, agent: work.agent().await?, backup, end })
+    }
+
+    /// Begins a piece of work, or goes on with it.
+    pub(super) async fn put(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
+        let task = BackupTask { task: self.work.lease.operation.0, backup: self.backup.id, work };
+        Ok(insist(CALL_DEADLINE, || self.agent.backup_put(&task)).await?)
+    }
+
+    /// Does a piece of work to its end.
+    pub(super) async fn run(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
+        let kind = work.kind();
+        let mut status = self.put(work).await?;
+        while !is_over(&status, kind)? {
+            self.tell(&status).await?;
+            status = self.next(&status).await?;
+        }
+        Ok(status)
+    }
+
+    /// What the agent knows of this task's work; `None` if it is another's or of another kind.
+    pub(super) async fn known(&self, kind: BackupWorkKind) -> Result<Option<BackupStatus>, StepError> {
+        let status = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
+        Ok(status.filter(|status| self.is_mine(status) && status.work == kind))
+    }
+
+    /// The status after this one.
+    pub(super) async fn next(&self, seen: &BackupStatus) -> Result<BackupStatus, StepError> {
+        let mut silent_until = Instant::now() + SILENCE;
+        loop {
+            let now = Instant::now();
+            if now >= self.end {
+                return Err(StepError::failed(
+                    "backup_too_slow",
+                    "It took too long. Your files were not changed.",
+                ));
+            }
+            match self.agent.backup_status(Some(seen.revision), POLL).await {
+                Ok(Some(status)) if self.is_mine(&status) && status.revision == seen.revision => {
+                    silent_until = now + SILENCE;
+                }
+                Ok(Some(status)) if self.is_mine(&status) => return Ok(status),
+                Ok(_) => return Err(StepError::internal("the agent has forgotten its work on the backup")),
+                Err(error) if error.is_transient() && now < silent_until => sleep(PAUSE).await,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(super) async fn tell(&self, status: &BackupStatus) -> Result<(), StepError> {
+        self.work.report(&format!("{} ({} %)", status.detail, status.percent)).await
+    }
+
+    /// For undoing: ends the task. What the agent cannot be told now it drops before its next task.
+    pub(super) async fn abandon(&self) -> Result<(), StepError> {
+        match self.put(BackupWork::Abort).await {
+            Err(StepError::Failed { failure, cause }) => {
+                tracing::warn!(code = failure.code, cause = ?cause, "the agent was not told that its work is over");
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+
+    fn is_mine(&self, status: &BackupStatus) -> bool {
+        status.task == self.work.lease.operation.0
+    }
+}
+
+/// Whether work of this kind has succeeded; its fault if it has failed.
+pub(super) fn is_over(status: &BackupStatus, kind: BackupWorkKind) -> Result<bool, StepError> {
+    if status.work != kind {
+        return Err(StepError::internal(format!("the agent does {:?}, not {kind:?}", status.work)));
+    }
+    match status.state {
+        BackupTaskState::Running => Ok(false),
+        BackupTaskState::Succeeded => Ok(true),
+        BackupTaskState::Failed => Err(match &status.fault {
+            Some(fault) => fault.clone().into(),
+            None => StepError::internal("the agent failed and does not say why"),
+        }),
+    }
+}

@@ -1,0 +1,117 @@
+//! Changing a backup: its name, its lock, its removal. What is in storage is the worker's.
+
+use domain::{
+    backup::{BackupRefusal, BackupState},
+    ids::{BackupId, CustomerId, InstanceId, OperationId},
+};
+use sqlx::PgConnection;
+
+use super::Asked;
+use crate::{Db, StoreError};
+
+/// What is to be changed; `None` stays.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edit<'a> {
+    /// Its name, 1–100 characters.
+    pub name: Option<&'a str>,
+    /// Whether it is kept in any case.
+    pub locked: Option<bool>,
+}
+
+/// Changes one of the customer's backups. `false` if there is none, or if it is being removed.
+pub async fn edit(
+    db: &Db,
+    customer: CustomerId,
+    instance: InstanceId,
+    id: BackupId,
+    edit: Edit<'_>,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query!(
+        "UPDATE backups SET name = COALESCE($4, name), locked = COALESCE($5, locked)
+         WHERE id = $3 AND instance_id = $2 AND customer_id = $1 AND state IN ('running', 'available', 'failed')",
+        customer.0,
+        instance.0,
+        id.0,
+        edit.name,
+        edit.locked,
+    )
+    .execute(db.pool())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// What a request to remove a backup led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RemoveOutcome {
+    /// It is being removed.
+    Removing,
+    /// Not possible now.
+    Refused(BackupRefusal),
+    /// There is no such backup.
+    Absent,
+}
+
+/// Commits the wish to remove a backup: its state and the audit row. The worker removes what is in storage.
+/// `asked.operation` and `asked.key` have no meaning here.
+pub async fn request_removal(db: &Db, asked: &Asked<'_>, id: BackupId) -> Result<RemoveOutcome, StoreError> {
+    let mut tx = db.pool().begin().await?;
+    // Where nothing is written, the transaction's drop rolls back: it holds no lock but the row's own.
+    let Some((state, locked)) = lock(&mut tx, asked, id).await? else { return Ok(RemoveOutcome::Absent) };
+    let refused = |why| Ok(RemoveOutcome::Refused(why));
+    match state {
+        BackupState::Deleting => return Ok(RemoveOutcome::Removing),
+        BackupState::Deleted => return Ok(RemoveOutcome::Absent),
+        BackupState::Available if locked => return refused(BackupRefusal::Locked),
+        BackupState::Running | BackupState::Available | BackupState::Failed => {}
+    }
+    if let Some(operation) = in_use(&mut tx, id).await? {
+        return refused(BackupRefusal::Busy(operation));
+    }
+    remove(&mut tx, asked, id).await?;
+    tx.commit().await?;
+    Ok(RemoveOutcome::Removing)
+}
+
+async fn lock(
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    id: BackupId,
+) -> Result<Option<(BackupState, bool)>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT state, locked FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3
+         FOR NO KEY UPDATE",
+        id.0,
+        asked.instance.0,
+        asked.customer.0,
+    )
+    .fetch_optional(tx)
+    .await?;
+    row.map(|row| Ok((row.state.parse().map_err(|e| StoreError::corrupt("backups", e))?, row.locked)))
+        .transpose()
+}
+
+async fn in_use(tx: &mut PgConnection, id: BackupId) -> Result<Option<OperationId>, StoreError> {
+    let operation = sqlx::query_scalar!(
+        "SELECT id FROM operations WHERE backup_id = $1 AND state IN ('queued', 'running', 'undoing', 'stuck')",
+        id.0,
+    )
+    .fetch_optional(tx)
+    .await?;
+    Ok(operation.map(OperationId))
+}
+
+async fn remove(tx: &mut PgConnection, asked: &Asked<'_>, id: BackupId) -> Result<(), StoreError> {
+    sqlx::query!(
+        "WITH removed AS (UPDATE backups SET state = 'deleting' WHERE id = $3)
+         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
+         VALUES ($4, 'backup.delete', $1, $2, $5, jsonb_build_object('backup', $3::uuid))",
+        asked.customer.0,
+        asked.instance.0,
+        id.0,
+        asked.actor,
+        asked.request_id,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! Backups: asking for them and for what is done with them, reading them, and what became of them.
+//!
+//! Architecture invariant: a backup that is complete in storage is not forgotten. Its row becomes `available` whether
+//! or not the operation that made it was told so, and only retention, its owner and the end of its instance remove it.
+
+mod change;
+mod key;
+mod outcome;
+mod read;
+mod request;
+mod sweep;
+
+pub use change::{Edit, RemoveOutcome, edit, request_removal};
+pub(crate) use outcome::remove_all;
+pub use outcome::{
+    backup_failed, backup_succeeded, found, owe_start, restore_succeeded, save_facts, save_upload,
+    use_failed, verify_succeeded,
+};
+pub use read::{get, get_for_work, list};
+pub use request::{Asked, NewBackup, RequestError, Requested, Use, request, request_use};
+pub use sweep::{Unsettled, begin_due_verification, mark_removed, mark_swept, unsettled};

@@ -1,0 +1,250 @@
+//! Asking for a backup, and for what is done with one: one transaction each, with the operation and the audit row.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    backup::{BackupOrigin, BackupRefusal, BackupState, blocked_by},
+    ids::{BackupId, CustomerId, InstanceId, OperationId},
+    instance::{HoldReason, Lifecycle},
+    operation::OperationKind,
+};
+use sqlx::PgConnection;
+
+use super::key;
+use crate::{Db, StoreError};
+
+/// Who asks, and for which instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Whose.
+    pub customer: CustomerId,
+    /// Which.
+    pub instance: InstanceId,
+    /// Chosen by the caller, for the operation if one is made.
+    pub operation: OperationId,
+    /// The request's `Idempotency-Key`, if it has one, and the SHA-256 of what was asked for.
+    pub key: Option<(&'a str, [u8; 32])>,
+    /// For the audit log.
+    pub actor: &'a str,
+    /// For the audit log.
+    pub request_id: Option<&'a str>,
+}
+
+/// A backup to be made. Its values were checked by the caller.
+#[derive(Clone, Copy, Debug)]
+pub struct NewBackup<'a> {
+    /// Chosen by the caller: part of its objects' keys.
+    pub id: BackupId,
+    /// What the customer calls it, 1–100 characters.
+    pub name: &'a str,
+    /// Who asked for it.
+    pub origin: BackupOrigin,
+    /// Gitignore-style patterns.
+    pub ignore: &'a [String],
+    /// How many backups the instance's plan keeps.
+    pub keep: u32,
+}
+
+/// What is to be done with a backup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Put it in the files' place.
+    Restore,
+    /// Read it again.
+    Verify,
+}
+
+/// What a request led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requested {
+    /// New rows.
+    New,
+    /// The key was used before with the same body: that operation.
+    Replayed(OperationId),
+}
+
+/// Why nothing was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// It is not possible now.
+    #[error(transparent)]
+    Refused(#[from] BackupRefusal),
+    /// There is no such instance, or no such backup of it.
+    #[error("there is no such thing")]
+    Absent,
+    /// The key was used with another body.
+    #[error("the idempotency key was used with another body")]
+    KeyReused,
+    /// A request with this key is being written.
+    #[error("a request with this idempotency key is under way")]
+    KeyInProgress,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for RequestError {
+    fn from(error: sqlx::Error) -> Self {
+        let error = StoreError::from(error);
+        match error.constraint() {
+            // Committed by another request between our look and our write.
+            Some("idempotency_keys_pkey") => Self::KeyInProgress,
+            _ => Self::Store(error),
+        }
+    }
+}
+
+/// Commits the wish for a backup: its row, the operation, the key, the audit row.
+pub async fn request(
+    db: &Db,
+    asked: &Asked<'_>,
+    backup: &NewBackup<'_>,
+    now: DateTime<Utc>,
+) -> Result<Requested, RequestError> {
+    let mut tx = db.pool().begin().await?;
+    if let Some(operation) = key::claim(&mut tx, asked, now).await? {
+        return Ok(Requested::Replayed(operation));
+    }
+    check_instance(&mut tx, asked).await?;
+    check_room(&mut tx, asked.instance, backup.keep).await?;
+    insert_backup(&mut tx, asked, backup, now).await?;
+    insert_operation(&mut tx, asked, OperationKind::Backup, backup.id, now).await?;
+    key::record(&mut tx, asked, now).await?;
+    tx.commit().await?;
+    Ok(Requested::New)
+}
+
+/// Commits the wish to restore or verify a backup: the operation, the key, the audit row.
+pub async fn request_use(
+    db: &Db,
+    asked: &Asked<'_>,
+    backup: BackupId,
+    wanted: Use,
+    now: DateTime<Utc>,
+) -> Result<Requested, RequestError> {
+    let mut tx = db.pool().begin().await?;
+    if let Some(operation) = key::claim(&mut tx, asked, now).await? {
+        return Ok(Requested::Replayed(operation));
+    }
+    check_instance(&mut tx, asked).await?;
+    // Locked, so that it is not removed between this look and the commit.
+    let state = sqlx::query_scalar!(
+        "SELECT state FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3 AND state <> 'deleted'
+         FOR NO KEY UPDATE",
+        backup.0,
+        asked.instance.0,
+        asked.customer.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(RequestError::Absent)?;
+    let state: BackupState = state.parse().map_err(|e| StoreError::corrupt("backups", e))?;
+    if state != BackupState::Available {
+        return Err(BackupRefusal::NotAvailable(state).into());
+    }
+    let kind = match wanted {
+        Use::Restore => OperationKind::Restore,
+        Use::Verify => OperationKind::Verify,
+    };
+    insert_operation(&mut tx, asked, kind, backup, now).await?;
+    key::record(&mut tx, asked, now).await?;
+    tx.commit().await?;
+    Ok(Requested::New)
+}
+
+/// Locks the instance, so that of two requests one comes first, and looks whether work on it may begin.
+async fn check_instance(tx: &mut PgConnection, asked: &Asked<'_>) -> Result<(), RequestError> {
+    let lifecycle = sqlx::query_scalar!(
+        "SELECT lifecycle FROM instances WHERE id = $1 AND customer_id = $2 AND lifecycle <> 'deleted'
+         FOR NO KEY UPDATE",
+        asked.instance.0,
+        asked.customer.0,
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(RequestError::Absent)?;
+    let lifecycle: Lifecycle = lifecycle.parse().map_err(|e| StoreError::corrupt("instances", e))?;
+    if lifecycle != Lifecycle::Active {
+        return Err(BackupRefusal::NotActive(lifecycle).into());
+    }
+    let row = sqlx::query!(
+        r#"SELECT (SELECT o.id FROM operations o WHERE o.instance_id = $1
+                   AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS operation,
+                  ARRAY(SELECT h.reason FROM holds h WHERE h.instance_id = $1 AND h.lifted_at IS NULL
+                        ORDER BY h.placed_at, h.id) AS "holds!""#,
+        asked.instance.0,
+    )
+    .fetch_one(tx)
+    .await?;
+    if let Some(operation) = row.operation {
+        return Err(BackupRefusal::Busy(OperationId(operation)).into());
+    }
+    for reason in row.holds {
+        let reason: HoldReason = reason.parse().map_err(|e| StoreError::corrupt("holds", e))?;
+        if blocked_by(reason) {
+            return Err(BackupRefusal::OnHold(reason).into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether one more may be kept: retention makes room by removing others, but not locked ones.
+async fn check_room(tx: &mut PgConnection, instance: InstanceId, keep: u32) -> Result<(), RequestError> {
+    let locked = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM backups WHERE instance_id = $1 AND state = 'available' AND locked"#,
+        instance.0,
+    )
+    .fetch_one(tx)
+    .await?;
+    if locked < i64::from(keep) { Ok(()) } else { Err(BackupRefusal::LimitReached(keep).into()) }
+}
+
+async fn insert_backup(
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    backup: &NewBackup<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), RequestError> {
+    sqlx::query!(
+        "INSERT INTO backups (id, instance_id, customer_id, name, origin, ignore_patterns, keep, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        backup.id.0,
+        asked.instance.0,
+        asked.customer.0,
+        backup.name,
+        backup.origin.as_str(),
+        backup.ignore,
+        i32::try_from(backup.keep).unwrap_or(i32::MAX),
+        now,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_operation(
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    kind: OperationKind,
+    backup: BackupId,
+    now: DateTime<Utc>,
+) -> Result<(), RequestError> {
+    sqlx::query!(
+        "WITH operation AS (
+             INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6)
+         )
+         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
+         VALUES ($7, 'instance.' || $4, $3, $2, $8, jsonb_build_object('operation', $1::uuid, 'backup', $5::uuid))",
+        asked.operation.0,
+        asked.instance.0,
+        asked.customer.0,
+        kind.as_str(),
+        backup.0,
+        now,
+        asked.actor,
+        asked.request_id,
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}

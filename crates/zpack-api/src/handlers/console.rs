@@ -1,0 +1,183 @@
+//! `/api/instances/{id}/console`: the socket, and the same for scripts.
+
+use axum::{
+    Json,
+    extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use domain::{
+    agent::ConsoleQuery,
+    instance::{Instance, Lifecycle, PowerRefusal},
+};
+use garde::Validate;
+use integrations::agent::{AgentError, AgentSession};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    agent::{self, away},
+    app::App,
+    auth::{Credential, Owned, UseConsole},
+    console::{self, protocol},
+    extract::{ValidJson, ValidQuery},
+    problem::{Code, Problem},
+    view::{ConsoleEntryView, ConsoleHistoryView},
+};
+
+/// Largest message of a client, in bytes: an input of 4 KiB, each byte of it escaped.
+const MAX_MESSAGE: usize = 32 * 1024;
+/// Buffers of each socket, in bytes.
+const BUFFER: usize = 4 * 1024;
+
+/// A server's console, as a WebSocket. docs/console.md has the protocol.
+///
+/// A browser's session is accepted from this API's own origin only. Who may not see the console is answered before the
+/// upgrade; a server that is not active or on hold, and too many sockets, by a close code, for a browser's script sees
+/// nothing else.
+#[utoipa::path(
+    get, path = "/instances/{id}/console", tag = "console", operation_id = "openConsole",
+    params(("id" = Uuid, Path)),
+    responses((status = 101, description = "The protocol of docs/console.md follows")),
+    security(("session" = []), ("api_key" = ["instances:console"]))
+)]
+pub async fn open(
+    State(app): State<App>,
+    Owned { it, caller }: Owned<Instance, UseConsole>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let upgrade = upgrade.map_err(|rejection| not_an_upgrade(&rejection))?;
+    if matches!(caller.credential, Credential::Session(_)) {
+        same_origin(&app, &headers)?;
+    }
+    let place = match standing(&it) {
+        Ok(()) => app.consoles.enter(&app, &caller, it.id),
+        Err(close) => Err(close),
+    };
+    let upgrade = upgrade
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER);
+    Ok(upgrade.on_upgrade(async move |socket| {
+        let hub = app.consoles.clone();
+        match place {
+            Ok(place) => hub.spawn(console::serve(app, place, socket)),
+            Err(close) => console::refuse(socket, close).await,
+        }
+    }))
+}
+
+fn not_an_upgrade(rejection: &WebSocketUpgradeRejection) -> Problem {
+    Problem::new(Code::UpgradeRequired, format!("Open it as a WebSocket over HTTP/1.1: {rejection}"))
+}
+
+/// A browser sends the cookie whichever site opens the socket, so the site has to be ours.
+fn same_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default());
+    let ours = app.public_url.origin();
+    if origin == Some(ours) {
+        return Ok(());
+    }
+    let detail = format!(
+        "A session's console can be opened from {ours} only (header Origin). Scripts use an API key."
+    );
+    Err(Problem::new(Code::CsrfRejected, detail))
+}
+
+fn standing(instance: &Instance) -> Result<(), protocol::Close> {
+    if instance.lifecycle != Lifecycle::Active {
+        return Err(protocol::Close::Deleted);
+    }
+    if instance.holds.is_empty() { Ok(()) } else { Err(protocol::Close::OnHold) }
+}
+
+/// One line for a server's console.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// Without its end. At most 4 KiB.
+    #[garde(length(bytes, min = 1, max = 4096))]
+    #[schema(min_length = 1, max_length = 4096)]
+    command: String,
+}
+
+/// Types a line into a server's console. Its output is in the history.
+#[utoipa::path(
+    post, path = "/instances/{id}/console/commands", tag = "console", operation_id = "sendCommand",
+    params(("id" = Uuid, Path)),
+    request_body = Command,
+    responses((status = 202)),
+    security(("session" = []), ("api_key" = ["instances:console"]))
+)]
+pub async fn command(
+    State(app): State<App>,
+    Owned { it, .. }: Owned<Instance, UseConsole>,
+    ValidJson(body): ValidJson<Command>,
+) -> Result<impl IntoResponse, Problem> {
+    console::type_line(&app, &it, &body.command).await?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn reachable(instance: &Instance) -> Result<(), Problem> {
+    match instance.lifecycle {
+        Lifecycle::Active => Ok(()),
+        other => Err(PowerRefusal::NotActive(other).into()),
+    }
+}
+
+async fn read(
+    session: &dyn AgentSession,
+    from: u64,
+    limit: usize,
+) -> Result<domain::agent::ConsolePage, AgentError> {
+    agent::call(session.console_read(ConsoleQuery { from, wait_ms: 0, limit: Some(limit) })).await
+}
+
+/// Which part of a console's memory is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Entries after this number; the last ones without it.
+    since: Option<u64>,
+    /// Most entries, 1 to 1,000; 200 unless told.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// What a server has printed. To follow it, ask again with the last entry's number as `since`.
+#[utoipa::path(
+    get, path = "/instances/{id}/console/history", tag = "console", operation_id = "consoleHistory",
+    params(("id" = Uuid, Path), Wanted),
+    responses((status = 200, body = ConsoleHistoryView)),
+    security(("session" = []), ("api_key" = ["instances:console"]))
+)]
+pub async fn history(
+    State(app): State<App>,
+    Owned { it, .. }: Owned<Instance, UseConsole>,
+    ValidQuery(wanted): ValidQuery<Wanted>,
+) -> Result<Json<ConsoleHistoryView>, Problem> {
+    reachable(&it)?;
+    let limit = wanted.limit.unwrap_or(200);
+    if !(1..=1_000).contains(&limit) {
+        return Err(Problem::new(Code::InvalidParameter, "limit is 1 to 1000."));
+    }
+    let page = async {
+        let session = agent::session(&app, &it).await?;
+        let from = match wanted.since {
+            Some(since) => since.saturating_add(1),
+            None => read(&*session, 0, 1).await?.next.saturating_sub(limit as u64).max(1),
+        };
+        Ok((from, read(&*session, from, limit).await?))
+    };
+    let (from, page) = page.await.map_err(|error| away(&error, "Nothing was changed."))?;
+    let lost = wanted.since.is_some() && page.first > from;
+    Ok(Json(ConsoleHistoryView {
+        first: page.first,
+        next: page.next,
+        gap: lost.then_some(crate::view::GapView { from, to: page.first.saturating_sub(1) }),
+        entries: page.entries.into_iter().map(ConsoleEntryView::from).collect(),
+    }))
+}

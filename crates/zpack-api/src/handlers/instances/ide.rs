@@ -1,0 +1,43 @@
+//! `POST /api/instances/{id}/ide/tickets`: opening a development workspace.
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+    response::IntoResponse,
+};
+use chrono::{DateTime, Utc};
+use domain::ids::InstanceId;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{app::App, auth::SignedIn, ide, problem::Problem};
+
+/// Opens a workspace in a browser, once.
+#[derive(Serialize, ToSchema)]
+pub struct IdeTicket {
+    /// To be opened in a browser. It is at the workspace's own host, which gets a cookie of its own.
+    url: String,
+    /// When the address is worth nothing any more.
+    expires_at: DateTime<Utc>,
+}
+
+/// Makes an address that opens a workspace. Only a signed-in person may: what is opened ends with their session.
+#[utoipa::path(
+    post, path = "/instances/{id}/ide/tickets", tag = "instances", operation_id = "createIdeTicket",
+    params(("id" = Uuid, Path)),
+    responses((status = 201, body = IdeTicket)),
+    security(("session" = []))
+)]
+pub async fn create_ticket(
+    State(app): State<App>,
+    signed_in: SignedIn,
+    id: Result<Path<InstanceId>, axum::extract::rejection::PathRejection>,
+) -> Result<impl IntoResponse, Problem> {
+    // What is no id names nothing.
+    let Path(id) = id.map_err(|_| Problem::not_found())?;
+    let instance = store::instances::get(&app.db, signed_in.customer.id, id).await?;
+    let instance = instance.ok_or_else(Problem::not_found)?;
+    let ticket = ide::make_ticket(&app, &signed_in.session, &instance).await?;
+    Ok((StatusCode::CREATED, Json(IdeTicket { url: ticket.url, expires_at: ticket.expires_at })))
+}

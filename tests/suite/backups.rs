@@ -1,0 +1,377 @@
+//! Backups with every fault at every step: the server's files are the old ones or the restored ones, never something
+//! between; the storage has the objects of the backups that are available, and nothing else.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+
+use domain::{
+    agent::{
+        AgentState, BACKUP_PART_BYTES, BackupHooks, BackupTask, BackupTaskState, BackupWork, PowerAction,
+    },
+    backup::BackupState,
+    ids::InstanceId,
+    operation::{MAX_INTERRUPTIONS, OperationKind, OperationState, StepName},
+};
+use integrations::objects::ObjectStore as _;
+use store::{
+    backups::{self, Use},
+    operations,
+};
+use zlh_tests::{Fault, Plan, Rig, When, differences};
+
+/// Changes, adds and removes files, as a customer or a broken plugin does.
+fn damage(data: &Path, how: &str) {
+    fs::write(data.join("notes.txt"), format!("damaged by {how}")).unwrap();
+    fs::write(data.join("new.txt"), how).unwrap();
+    fs::set_permissions(data.join("notes.txt"), fs::Permissions::from_mode(0o600)).unwrap();
+    let region = data.join("world/region/r.0.0");
+    if region.exists() {
+        fs::remove_file(region).unwrap();
+    }
+}
+
+async fn agent_state(rig: &Rig, instance: InstanceId) -> AgentState {
+    let agent = rig.agent(instance).await;
+    agent.status(None, Duration::ZERO).await.unwrap().state
+}
+
+/// Waits until the server is in this state: undoing a restore starts it, and does not wait for it.
+async fn expect_state(rig: &Rig, instance: InstanceId, wanted: AgentState, place: &str) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let state = agent_state(rig, instance).await;
+        if state == wanted {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < end, "{place}: {state:?}, not {wanted:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What must hold whenever no operation is under way.
+async fn expect_calm(rig: &Rig, instance: InstanceId, place: &str) {
+    rig.expect_storage_to_match(place).await;
+    assert_eq!(rig.left_in_container(instance).await, Vec::<String>::new(), "{place}");
+    let there = rig.inventory(true).await;
+    assert_eq!((there.live_instances, there.containers, there.publications), (1, 1, 1), "{place}");
+    assert_eq!(there.active_operations, 0, "{place}");
+    let row = store::instances::get(&rig.api, rig.customer, instance).await.unwrap().unwrap();
+    assert_eq!(row.lifecycle.as_str(), "active", "{place}");
+}
+
+#[tokio::test]
+async fn a_backup_with_any_fault_at_any_step_is_complete_or_leaves_nothing() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let before = rig.tree(instance);
+    for step in OperationKind::Backup.steps() {
+        for fault in Fault::ALL {
+            let (id, operation) = rig.ask_backup(instance, 1_000).await;
+            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            rig.work(operation, &plan).await;
+            let place = format!("{step} {fault:?}");
+            assert_eq!(plan.left(), 0, "{place}");
+            if rig.operation(operation).await.state.is_active() {
+                rig.work(operation, &plan).await;
+            }
+            let ended = rig.operation(operation).await;
+            let last_took_effect = *step == StepName::MarkBackedUp && fault == Fault::FailAfter;
+            let failed = !fault.kills() && !last_took_effect;
+            let wanted = if failed { OperationState::Failed } else { OperationState::Succeeded };
+            assert_eq!(ended.state, wanted, "{place}: {ended:?}");
+            // What was complete stays, although its operation failed.
+            let nothing_made = (*step, fault) == (StepName::StoreArchive, Fault::FailBefore);
+            let wanted = if nothing_made { BackupState::Failed } else { BackupState::Available };
+            assert_eq!(rig.backup(id).await.state, wanted, "{place}");
+            expect_calm(&rig, instance, &place).await;
+            assert_eq!(differences(&before, &rig.tree(instance)), [""; 0], "{place}");
+            expect_state(&rig, instance, AgentState::Running, &place).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_that_is_interrupted_too_often_is_found_if_it_was_complete() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let times = MAX_INTERRUPTIONS.unsigned_abs();
+    for (fault, wanted) in
+        [(Fault::KillBefore, BackupState::Failed), (Fault::KillAfter, BackupState::Available)]
+    {
+        let (id, operation) = rig.ask_backup(instance, 1_000).await;
+        let plan = Plan::of(&[(StepName::StoreArchive, When::Apply, fault, times)]);
+        for _ in 0..=times {
+            rig.work(operation, &plan).await;
+        }
+        let ended = rig.operation(operation).await;
+        assert_eq!(ended.failure.map(|failure| failure.code).as_deref(), Some("interrupted"), "{fault:?}");
+        assert_eq!(rig.backup(id).await.state, wanted, "{fault:?}");
+        rig.sweep_once().await;
+        expect_calm(&rig, instance, &format!("{fault:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn a_restore_with_any_fault_at_any_step_has_all_of_the_old_files_or_all_of_the_new() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let backup = rig.made(instance).await;
+    let kept = rig.tree(instance);
+    for step in OperationKind::Restore.steps() {
+        for fault in Fault::ALL {
+            let place = format!("{step} {fault:?}");
+            damage(&rig.data(instance), &place);
+            let damaged = rig.tree(instance);
+            assert_ne!(differences(&kept, &damaged), [""; 0]);
+            let operation = rig.ask_use(instance, backup, Use::Restore).await;
+            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            rig.work(operation, &plan).await;
+            assert_eq!(plan.left(), 0, "{place}");
+            if rig.operation(operation).await.state.is_active() {
+                rig.work(operation, &plan).await;
+            }
+            let ended = rig.operation(operation).await;
+            // Once its last step has begun it only goes forward.
+            let failed = !fault.kills() && *step != StepName::MarkRestored;
+            let wanted = if failed { OperationState::Failed } else { OperationState::Succeeded };
+            assert_eq!(ended.state, wanted, "{place}: {ended:?}");
+            let wanted = if failed { &damaged } else { &kept };
+            assert_eq!(differences(wanted, &rig.tree(instance)), [""; 0], "{place}");
+            expect_state(&rig, instance, AgentState::Running, &place).await;
+            expect_calm(&rig, instance, &place).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn undoing_a_restore_that_is_interrupted_at_any_step_is_finished_by_another() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let backup = rig.made(instance).await;
+    let steps = [StepName::StageBackup, StepName::PauseService, StepName::SwapFiles, StepName::ResumeService];
+    for step in steps {
+        for fault in [Fault::KillBefore, Fault::KillAfter] {
+            let place = format!("{step} {fault:?}");
+            damage(&rig.data(instance), &place);
+            let damaged = rig.tree(instance);
+            let operation = rig.ask_use(instance, backup, Use::Restore).await;
+            let plan = Plan::of(&[
+                (StepName::ResumeService, When::Apply, Fault::FailAfter, 1),
+                (step, When::Undo, fault, 1),
+            ]);
+            rig.work(operation, &plan).await;
+            assert_eq!(rig.operation(operation).await.state, OperationState::Undoing, "{place}");
+            rig.work(operation, &plan).await;
+            assert_eq!(rig.operation(operation).await.state, OperationState::Failed, "{place}");
+            assert_eq!(differences(&damaged, &rig.tree(instance)), [""; 0], "{place}");
+            expect_state(&rig, instance, AgentState::Running, &place).await;
+            expect_calm(&rig, instance, &place).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_restore_is_undone_after_the_third_interruption_unless_the_old_files_may_be_gone() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let backup = rig.made(instance).await;
+    let kept = rig.tree(instance);
+    let times = MAX_INTERRUPTIONS.unsigned_abs();
+    for (step, forward) in [(StepName::SwapFiles, false), (StepName::MarkRestored, true)] {
+        damage(&rig.data(instance), step.as_str());
+        let damaged = rig.tree(instance);
+        let operation = rig.ask_use(instance, backup, Use::Restore).await;
+        let plan = Plan::of(&[(step, When::Apply, Fault::KillBefore, times)]);
+        for _ in 0..=times {
+            rig.work(operation, &plan).await;
+        }
+        let ended = rig.operation(operation).await;
+        let wanted = if forward { OperationState::Succeeded } else { OperationState::Failed };
+        assert_eq!(ended.state, wanted, "{step}: {ended:?}");
+        let wanted = if forward { &kept } else { &damaged };
+        assert_eq!(differences(wanted, &rig.tree(instance)), [""; 0], "{step}");
+        expect_calm(&rig, instance, step.as_str()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_verification_with_any_fault_changes_nothing() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let backup = rig.made(instance).await;
+    let before = rig.tree(instance);
+    for step in OperationKind::Verify.steps() {
+        for fault in Fault::ALL {
+            let place = format!("{step} {fault:?}");
+            let operation = rig.ask_use(instance, backup, Use::Verify).await;
+            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            rig.work(operation, &plan).await;
+            if rig.operation(operation).await.state.is_active() {
+                rig.work(operation, &plan).await;
+            }
+            let ended = rig.operation(operation).await;
+            let last_took_effect = *step == StepName::MarkVerified && fault == Fault::FailAfter;
+            let failed = !fault.kills() && !last_took_effect;
+            let wanted = if failed { OperationState::Failed } else { OperationState::Succeeded };
+            assert_eq!(ended.state, wanted, "{place}: {ended:?}");
+            assert_eq!(differences(&before, &rig.tree(instance)), [""; 0], "{place}");
+            assert_eq!(rig.backup(backup).await.verify_failure, None, "{place}");
+            expect_calm(&rig, instance, &place).await;
+        }
+    }
+    assert!(rig.backup(backup).await.verified_at.is_some());
+}
+
+#[tokio::test]
+async fn a_damaged_backup_is_refused_before_anything_is_touched() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let id = rig.made(instance).await;
+    let archive = rig.storage().join("objects").join(rig.backup(id).await.archive_key());
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&archive, bytes).unwrap();
+    damage(&rig.data(instance), "somebody");
+    let before = rig.tree(instance);
+    let agent = rig.agent(instance).await;
+    let running = agent.status(None, Duration::ZERO).await.unwrap();
+    let operation = rig.ask_use(instance, id, Use::Restore).await;
+    rig.work(operation, &Plan::calm()).await;
+    let ended = rig.operation(operation).await;
+    let code = ended.failure.as_ref().map(|failure| failure.code.as_str());
+    assert_eq!((ended.state, code), (OperationState::Failed, Some("backup_corrupt")), "{ended:?}");
+    assert_eq!(differences(&before, &rig.tree(instance)), [""; 0]);
+    let still = agent.status(None, Duration::ZERO).await.unwrap();
+    assert_eq!(
+        (still.state, still.revision),
+        (running.state, running.revision),
+        "the server was not stopped"
+    );
+    assert!(rig.backup(id).await.verify_failure.is_some(), "it says so from now on");
+    assert_eq!(rig.left_in_container(instance).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_server_that_was_stopped_stays_so_and_one_on_hold_is_not_started() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let backup = rig.made(instance).await;
+    let kept = rig.tree(instance);
+    let stop = format!("UPDATE instances SET desired_power = 'stopped' WHERE id = '{instance}'");
+    rig.database.execute(&stop).await;
+    rig.agent(instance).await.power(PowerAction::Stop).await.unwrap();
+    expect_state(&rig, instance, AgentState::Stopped, "stopped").await;
+    damage(&rig.data(instance), "x");
+    let operation = rig.ask_use(instance, backup, Use::Restore).await;
+    rig.work(operation, &Plan::calm()).await;
+    assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
+    assert_eq!(differences(&kept, &rig.tree(instance)), [""; 0]);
+    assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped);
+    // A hold that comes while the restore is under way.
+    let start = format!("UPDATE instances SET desired_power = 'running' WHERE id = '{instance}'");
+    rig.database.execute(&start).await;
+    let operation = rig.ask_use(instance, backup, Use::Restore).await;
+    let hold = domain::instance::HoldReason::Billing;
+    let now = rig.backup(backup).await.created_at;
+    store::holds::place(&rig.database.owner(), instance, hold, "n", "o", now).await.unwrap();
+    rig.work(operation, &Plan::calm()).await;
+    assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
+    assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "a hold keeps it stopped");
+}
+
+/// Lets the agent make the whole backup as if a worker had asked for it and died.
+async fn made_while_nobody_looked(
+    rig: &Rig,
+    instance: InstanceId,
+) -> (domain::ids::BackupId, domain::ids::OperationId) {
+    let (id, operation) = rig.ask_backup(instance, 1_000).await;
+    let dead = operations::claim(&rig.worker, operation, "dead").await.unwrap().unwrap();
+    operations::begin_step(&rig.worker, &dead.lease, OperationKind::Backup, StepName::StoreArchive)
+        .await
+        .unwrap();
+    let row = rig.backup(id).await;
+    let upload = rig.objects.begin_upload(&row.archive_key()).await.unwrap();
+    backups::save_upload(&rig.worker, &dead.lease, &upload.0).await.unwrap();
+    let hour = Duration::from_hours(1);
+    let work = BackupWork::Create {
+        ignore: Vec::new(),
+        hooks: BackupHooks::default(),
+        part_bytes: BACKUP_PART_BYTES,
+        first_part: 1,
+        parts: vec![rig.objects.part_url(&row.archive_key(), &upload, 1, hour).unwrap()],
+        manifest: rig.objects.put_url(&row.manifest_key(), hour).unwrap(),
+    };
+    let agent = rig.agent(instance).await;
+    let mut status = agent.backup_put(&BackupTask { task: operation.0, backup: id, work }).await.unwrap();
+    while status.state == BackupTaskState::Running {
+        let next = agent.backup_status(Some(status.revision), Duration::from_secs(5)).await.unwrap();
+        status = next.unwrap();
+    }
+    assert_eq!(status.state, BackupTaskState::Succeeded, "{status:?}");
+    let expire =
+        format!("UPDATE operations SET lease_expires_at = now() - interval '1 s' WHERE id = '{operation}'");
+    rig.database.execute(&expire).await;
+    (id, operation)
+}
+
+#[tokio::test]
+async fn a_backup_that_was_finished_while_the_worker_was_away_is_not_made_again() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let (id, operation) = made_while_nobody_looked(&rig, instance).await;
+    let agent = rig.agent(instance).await;
+    let before = agent.backup_status(None, Duration::ZERO).await.unwrap().unwrap();
+    fs::write(rig.data(instance).join("later.txt"), "not in it").unwrap();
+    rig.work(operation, &Plan::calm()).await;
+    assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
+    let after = agent.backup_status(None, Duration::ZERO).await.unwrap().unwrap();
+    assert_eq!(after.revision, before.revision, "the agent was asked for nothing more");
+    let made = rig.backup(id).await;
+    assert_eq!((made.state, made.facts), (BackupState::Available, before.facts));
+    expect_calm(&rig, instance, "taken over").await;
+}
+
+#[tokio::test]
+async fn a_backup_whose_operation_is_lost_is_found_again_by_the_sweep() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let (id, operation) = made_while_nobody_looked(&rig, instance).await;
+    // As if the undo had reached neither agent nor storage.
+    let lose = format!(
+        "UPDATE operations SET state = 'failed', failure_code = 'x', failure_message = 'x', finished_at = now(),
+                lease_owner = NULL, lease_expires_at = NULL WHERE id = '{operation}';
+         UPDATE backups SET state = 'failed', finished_at = now() WHERE id = '{id}'"
+    );
+    rig.database.execute(&lose).await;
+    rig.sweep_once().await;
+    assert_eq!(rig.backup(id).await.state, BackupState::Available);
+    expect_calm(&rig, instance, "found").await;
+    let restore = rig.ask_use(instance, id, Use::Restore).await;
+    rig.work(restore, &Plan::calm()).await;
+    let ended = rig.operation(restore).await;
+    assert_eq!(ended.state, OperationState::Succeeded, "it is a good one: {ended:?}");
+}
+
+#[tokio::test]
+async fn what_is_removed_leaves_the_storage_and_a_deleted_server_takes_all_of_it() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let (first, second) = (rig.made(instance).await, rig.made(instance).await);
+    // Of the third only one is kept.
+    let (third, operation) = rig.ask_backup(instance, 1).await;
+    rig.work(operation, &Plan::calm()).await;
+    rig.sweep_once().await;
+    for (id, wanted) in
+        [(first, BackupState::Deleted), (second, BackupState::Deleted), (third, BackupState::Available)]
+    {
+        assert_eq!(rig.backup(id).await.state, wanted);
+    }
+    expect_calm(&rig, instance, "retention").await;
+    let delete = rig.ask_delete(instance).await;
+    rig.work(delete, &Plan::calm()).await;
+    assert_eq!(rig.operation(delete).await.state, OperationState::Succeeded);
+    rig.sweep_once().await;
+    assert_eq!(rig.backup(third).await.state, BackupState::Deleted);
+    rig.expect_storage_to_match("deleted").await;
+    assert!(rig.objects.list("", None, 10).await.unwrap().is_empty());
+}
