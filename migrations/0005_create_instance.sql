@@ -9,7 +9,7 @@ CREATE FUNCTION create_instance(
     new jsonb, port_names text[], port_protocols text[], idempotency_key text, hash bytea, actor text, request text,
     at timestamptz, key_life interval
 ) RETURNS TABLE (outcome text, earlier_operation uuid, instance_limit integer)
-LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = public AS $$
+LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, public, pg_temp AS $$
 DECLARE
     order_ instances;
     operation uuid := (new->>'operation_id')::uuid;

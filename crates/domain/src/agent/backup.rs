@@ -9,6 +9,9 @@ use crate::ids::{BackupId, InstanceId};
 /// Size of every part of an upload but the last, in bytes. S3 allows 10,000 parts, so an archive may have 640 GB.
 pub const BACKUP_PART_BYTES: u64 = 64 * 1024 * 1024;
 
+/// Most parts of an upload (Amazon S3, "Multipart upload limits").
+pub const MAX_BACKUP_PARTS: u32 = 10_000;
+
 /// Longest that `GET /v1/backup` may be held open, in milliseconds.
 pub const MAX_BACKUP_WAIT_MS: u64 = 20_000;
 

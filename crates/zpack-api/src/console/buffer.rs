@@ -39,7 +39,7 @@ impl Batch {
 
     /// The number after its last entry.
     pub fn end(&self) -> u64 {
-        self.entries.last().map_or(self.from, |last| last.seq + 1)
+        self.entries.last().map_or(self.from, |last| last.seq.saturating_add(1))
     }
 
     /// What a socket is sent that wants what is in here from this number on.
@@ -61,7 +61,7 @@ pub fn batches(entries: Vec<ConsoleEntry>) -> Vec<Batch> {
     let mut all = Vec::new();
     let (mut batch, mut bytes) = (Vec::<ConsoleEntry>::new(), 0);
     for entry in entries {
-        let follows = batch.last().is_none_or(|last| last.seq + 1 == entry.seq);
+        let follows = batch.last().is_none_or(|last| last.seq.saturating_add(1) == entry.seq);
         let full = batch.len() >= BATCH_ENTRIES || bytes + entry.text.len() > BATCH_BYTES;
         if !batch.is_empty() && (full || !follows) {
             all.extend(Batch::new(std::mem::take(&mut batch)));

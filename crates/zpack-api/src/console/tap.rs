@@ -201,7 +201,7 @@ impl Tap {
             let mut expected = state.place;
             let new = page.entries.into_iter().filter(|entry| {
                 let is_new = entry.seq >= expected;
-                expected = expected.max(entry.seq + 1);
+                expected = expected.max(entry.seq.saturating_add(1));
                 is_new
             });
             let new = batches(new.collect());

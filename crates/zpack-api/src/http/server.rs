@@ -32,6 +32,7 @@ pub struct Server {
     listener: TcpListener,
     handle: Handle<SocketAddr>,
     connections: usize,
+    header_timeout: Duration,
 }
 
 impl Server {
@@ -39,7 +40,7 @@ impl Server {
     pub fn bind(address: SocketAddr, connections: usize) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, handle: Handle::new(), connections })
+        Ok(Self { listener, handle: Handle::new(), connections, header_timeout: HEADER_TIMEOUT })
     }
 
     /// Where it listens.
@@ -57,8 +58,11 @@ impl Server {
     pub async fn serve(self, router: Router) -> io::Result<()> {
         let acceptor = Bounded(Arc::new(Semaphore::new(self.connections)));
         let mut server = axum_server::from_tcp(self.listener)?.acceptor(acceptor).handle(self.handle);
-        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-        server.http_builder().http2().timer(TokioTimer::new()).max_concurrent_streams(64);
+        // HTTP/1 only: while the version is being found out no deadline runs, and on an idle HTTP/2 connection none at
+        // all. The server's own `http1_only` cannot change protocols, which a WebSocket does.
+        let http1 = server.http_builder().clone().http1_only();
+        *server.http_builder() = http1;
+        server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(self.header_timeout);
         server.serve(router.into_make_service_with_connect_info::<SocketAddr>()).await
     }
 }
@@ -141,5 +145,32 @@ impl AsyncWrite for Permitted {
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.unless_stalled(cx, outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        time::timeout,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_sends_no_request_loses_their_place() {
+        let mut server = Server::bind(([127, 0, 0, 1], 0).into(), 8).unwrap();
+        server.header_timeout = Duration::from_millis(100);
+        let address = server.address().unwrap();
+        let serving = tokio::spawn(server.serve(Router::new()));
+        let beginnings: [&[u8]; 4] =
+            [b"", b"GET / HT", b"PRI * HT", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"];
+        for sent in beginnings {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            connection.write_all(sent).await.unwrap();
+            let ended = timeout(Duration::from_secs(20), connection.read_to_end(&mut Vec::new())).await;
+            assert!(ended.is_ok(), "still open after {sent:?}");
+        }
+        serving.abort();
     }
 }

@@ -42,7 +42,7 @@ use super::{
 use crate::clock;
 
 /// Most parts of an upload (Amazon S3, "Multipart upload limits").
-const MAX_PARTS: u64 = 10_000;
+const MAX_PARTS: u64 = domain::agent::MAX_BACKUP_PARTS as u64;
 
 /// Whether parts of this size make sense: small ones cost a request each, a large one must be sent again as a whole.
 pub(super) fn check(work: &BackupWork) -> Result<(), String> {

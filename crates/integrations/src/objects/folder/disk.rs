@@ -1,16 +1,21 @@
 //! The folder itself. Everything here blocks.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::Path,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use cap_std::{
     ambient_authority,
     fs::{Dir, File, MetadataExt as _, OpenOptions},
 };
-use rustix::fs::{FlockOperation, flock};
+use ring::digest::{Context, SHA256};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,7 +25,11 @@ use super::{
 
 /// The parts of an upload, one behind the other.
 const DATA: &str = "data";
-/// What an upload is for.
+/// Longer than the silence after which a writer is cut off.
+const WRITERS_END: Duration = Duration::from_secs(40);
+/// Between looks at whether writers have ended.
+const PAUSE: Duration = Duration::from_millis(20);
+/// What an upload is for. Writers of parts lock it shared, completing and aborting exclusively.
 const ABOUT: &str = "upload.json";
 
 /// Handles of the two folders.
@@ -49,6 +58,8 @@ pub(super) struct PartSlot {
     dir: Dir,
     number: u32,
     _lock: File,
+    /// Shared: while a part is being written its upload is neither completed nor aborted.
+    _upload: File,
 }
 
 impl Disk {
@@ -87,12 +98,18 @@ impl Disk {
     /// The right to write a part; `None` when there is no such upload. `WouldBlock` while another try has it.
     pub(super) fn part(&self, key: &str, upload: &str, number: u32) -> io::Result<Option<PartSlot>> {
         let Some(dir) = self.upload(upload, key)? else { return Ok(None) };
+        let shared = dir.open(ABOUT)?;
+        flock(&shared, FlockOperation::NonBlockingLockShared)?;
+        // Completed or aborted between the look and the lock.
+        if self.upload(upload, key)?.is_none() {
+            return Ok(None);
+        }
         let mut options = OpenOptions::new();
         let lock = dir.open_with(format!("{number}.lock"), options.write(true).create(true))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         match dir.remove_file(arrived(number)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Some(PartSlot { dir, number, _lock: lock })),
+            _ => Ok(Some(PartSlot { dir, number, _lock: lock, _upload: shared })),
         }
     }
 
@@ -106,6 +123,7 @@ impl Disk {
         let total = parts.iter().map(|part| part.bytes).sum::<u64>();
         let at = |error: io::Error| disk_error(&error);
         let dir = self.upload(upload, key).map_err(at)?;
+        let _alone = dir.as_ref().map(alone).transpose()?;
         let data = match &dir {
             Some(dir) => found(dir.open_with(DATA, OpenOptions::new().write(true))).map_err(at)?,
             None => None,
@@ -125,8 +143,10 @@ impl Disk {
     }
 
     pub(super) fn abort(&self, key: &str, upload: &str) -> Result<(), ObjectError> {
-        let abort = || if self.upload(upload, key)?.is_some() { self.remove_upload(upload) } else { Ok(()) };
-        abort().map_err(|error| disk_error(&error))
+        let at = |error: io::Error| disk_error(&error);
+        let Some(dir) = self.upload(upload, key).map_err(at)? else { return Ok(()) };
+        let _alone = alone(&dir)?;
+        self.remove_upload(upload).map_err(at)
     }
 
     fn remove_upload(&self, upload: &str) -> io::Result<()> {
@@ -161,12 +181,20 @@ impl Disk {
         Ok((file.into_std(), name))
     }
 
-    pub(super) fn finish(&self, draft: &str, key: &str) -> io::Result<()> {
-        self.publish(&self.uploads, draft, key)
+    /// False when there is an object of another content already: its address is good for some time, and whoever has
+    /// it may not replace what was finished. The same content again is an answer that was lost.
+    pub(super) fn finish(&self, draft: &str, key: &str) -> io::Result<bool> {
+        if let Some((there, about)) = self.open_object(key)? {
+            let draft = self.uploads.open(draft)?.into_std();
+            return Ok(draft.metadata()?.len() == about.bytes && same(&draft, &there)?);
+        }
+        self.publish(&self.uploads, draft, key)?;
+        Ok(true)
     }
 
+    /// Removes a draft that has not become an object.
     pub(super) fn drop_draft(&self, draft: &str) {
-        if let Err(error) = self.uploads.remove_file(draft) {
+        if let Err(error) = found(self.uploads.remove_file(draft)) {
             tracing::warn!(%error, draft, "an unfinished object stays behind");
         }
     }
@@ -212,6 +240,36 @@ impl PartSlot {
     pub(super) fn arrived(self, arrived_: &Arrived) -> io::Result<()> {
         write_whole(&self.dir, &arrived(self.number), &serde_json::to_vec(arrived_)?)
     }
+}
+
+/// Waits until no part of the upload is being written, which ends by the writers' own deadlines, and keeps it so.
+fn alone(dir: &Dir) -> Result<File, ObjectError> {
+    let lock = dir.open(ABOUT).map_err(|error| disk_error(&error))?;
+    let end = Instant::now() + WRITERS_END;
+    loop {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(Errno::WOULDBLOCK) if Instant::now() < end => std::thread::sleep(PAUSE),
+            Err(Errno::WOULDBLOCK) => {
+                return Err(ObjectError::Unreachable("a part is still being written".to_owned()));
+            }
+            Err(error) => return Err(disk_error(&error.into())),
+        }
+    }
+}
+
+/// Whether both have the same content.
+fn same(one: &std::fs::File, other: &std::fs::File) -> io::Result<bool> {
+    let hash = |mut file: &std::fs::File| {
+        let (mut hash, mut chunk) = (Context::new(&SHA256), vec![0; 64 * 1024]);
+        loop {
+            match file.read(&mut chunk)? {
+                0 => return io::Result::Ok(hash.finish()),
+                length => hash.update(&chunk[..length]),
+            }
+        }
+    };
+    Ok(hash(one)?.as_ref() == hash(other)?.as_ref())
 }
 
 fn arrived(number: u32) -> String {

@@ -131,6 +131,7 @@ impl From<PutError> for Refused {
         let (status, code) = match &error {
             PutError::NoUpload => (StatusCode::NOT_FOUND, "no_such_upload"),
             PutError::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+            PutError::Exists => (StatusCode::CONFLICT, "exists"),
             PutError::TooLong(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_long"),
             PutError::Idle | PutError::BrokenOff => (StatusCode::REQUEST_TIMEOUT, "broken_off"),
             PutError::Disk(error) if error.kind() == std::io::ErrorKind::StorageFull => {

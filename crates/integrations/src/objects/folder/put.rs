@@ -28,6 +28,8 @@ pub(super) enum PutError {
     NoUpload,
     #[error("an earlier try is not over yet")]
     Busy,
+    #[error("there is another object of that name, which is not replaced")]
+    Exists,
     #[error("it is longer than {0} bytes")]
     TooLong(u64),
     #[error("nothing came for {} s", IDLE.as_secs())]
@@ -69,8 +71,12 @@ impl FolderStore {
         let disk = self.disk.clone();
         match received {
             Ok(arrived) => {
-                blocking(move || disk.finish(&draft, &key)).await?;
-                Ok(arrived.etag)
+                let finished = blocking(move || {
+                    let finished = disk.finish(&draft, &key);
+                    disk.drop_draft(&draft);
+                    finished
+                });
+                if finished.await? { Ok(arrived.etag) } else { Err(PutError::Exists) }
             }
             Err(error) => {
                 blocking(move || {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    agent::{BACKUP_PART_BYTES, BackupHooks, BackupStatus, BackupWork, BackupWorkKind},
+    agent::{BACKUP_PART_BYTES, BackupHooks, BackupStatus, BackupWork, BackupWorkKind, MAX_BACKUP_PARTS},
     backup::Backup,
     operation::Failure,
 };
@@ -120,14 +120,26 @@ async fn make(making: &Making<'_>) -> Result<BackupStatus, StepError> {
     while !is_over(&status, BackupWorkKind::Create)? {
         let uploaded = u32::try_from(status.uploaded.len()).unwrap_or(u32::MAX);
         if status.needs_addresses || status.parts_known < uploaded.saturating_add(LOW) {
-            making
-                .sign(status.parts_known + 1, uploaded.saturating_add(AHEAD).max(status.parts_known + 1))
-                .await?;
+            let first = status.parts_known.saturating_add(1);
+            let last = uploaded.saturating_add(AHEAD).max(first);
+            if last > most_parts(making.task.work.instance.resources.disk_mib) {
+                let message = "The files are larger than the plan's disk space allows, so they were not backed up. \
+                               Nothing was changed; delete some, or ignore some in the backup.";
+                return Err(StepError::failed("backup_too_large", message));
+            }
+            making.sign(first, last).await?;
         }
         making.task.tell(&status).await?;
         status = making.task.next(&status).await?;
     }
     Ok(status)
+}
+
+/// Most parts of a backup of that many MiB: whoever plays the agent's part does not decide how much we store. Twice
+/// the plan, since what the game itself writes is not held to it everywhere.
+fn most_parts(disk_mib: u32) -> u32 {
+    let plan = u64::from(disk_mib).saturating_mul(2 << 20) / BACKUP_PART_BYTES;
+    u32::try_from(plan).unwrap_or(u32::MAX).saturating_add(AHEAD).min(MAX_BACKUP_PARTS)
 }
 
 /// Hands the backup over; older ones give way.
