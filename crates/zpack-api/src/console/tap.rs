@@ -150,7 +150,11 @@ impl Tap {
         loop {
             let query = match self.state() {
                 state if state.known.is_none() => ConsoleQuery { from: 0, wait_ms: 0, limit: Some(1) },
-                state => ConsoleQuery { from: state.place, wait_ms: millis(READ_WAIT), limit: None },
+                // An agent that was away is asked for an answer at once: a quiet game has nothing new to say for long.
+                state => {
+                    let wait_ms = if state.away_since.is_some() { 0 } else { millis(READ_WAIT) };
+                    ConsoleQuery { from: state.place, wait_ms, limit: None }
+                }
             };
             let read = async { reached(app, self.instance, &mut kept).await?.console_read(query).await };
             match in_time(READ_WAIT, read).await {
