@@ -90,10 +90,6 @@ impl Daemon {
         self.notices.recv_timeout(patience).ok()
     }
 
-    pub(crate) fn forget_notices(&self) {
-        self.notices.try_iter().for_each(drop);
-    }
-
     pub(crate) fn expect_notice(&self, expected: &str) {
         until(expected, || self.next_notice(PATIENCE).as_deref() == Some(expected));
     }

@@ -31,11 +31,10 @@ fn the_watchdog_starves_when_the_main_loop_is_stuck_while_the_process_still_answ
     let (status, body) = daemon.get_until("/healthz", |status, _| status == 503);
     assert_eq!(status, 503);
     assert!(body.contains("\"silent\":[\"main loop\"]"), "{body}");
-    // A ping may have been under way when the loop fell silent.
-    daemon.next_notice(Duration::from_millis(100));
-    daemon.forget_notices();
-    // Fifteen times the period of a ping.
-    assert_eq!(daemon.next_notice(Duration::from_millis(300)), None);
+    // Some pings may have been under way when the loop fell silent. Then nothing for fifteen times their period: a
+    // watchdog that is fed would go on.
+    let starves = (0..50).any(|_| daemon.next_notice(Duration::from_millis(300)).is_none());
+    assert!(starves, "it is fed though the loop is stuck");
 
     daemon.remove("stick");
     daemon.expect_notice("WATCHDOG=1");
