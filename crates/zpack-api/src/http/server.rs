@@ -57,7 +57,10 @@ impl Server {
     /// Serves until it was stopped and the open requests have ended.
     pub async fn serve(self, router: Router) -> io::Result<()> {
         let acceptor = Bounded(Arc::new(Semaphore::new(self.connections)));
-        let mut server = axum_server::from_tcp(self.listener)?.acceptor(acceptor).handle(self.handle);
+        let mut server = axum_server::from_tcp(self.listener)?
+            .acceptor(acceptor)
+            .first_request_timeout(self.header_timeout)
+            .handle(self.handle);
         // HTTP/1 only: while the version is being found out no deadline runs, and on an idle HTTP/2 connection none at
         // all. The server's own `http1_only` cannot change protocols, which a WebSocket does.
         let http1 = server.http_builder().clone().http1_only();
