@@ -85,13 +85,18 @@ impl Daemon {
         fs::remove_file(self.folder.path().join(name)).unwrap();
     }
 
-    /// The next message to the service manager, if one comes in time.
-    pub(crate) fn next_notice(&self, patience: Duration) -> Option<String> {
-        self.notices.recv_timeout(patience).ok()
-    }
-
     pub(crate) fn expect_notice(&self, expected: &str) {
         until(expected, || self.next_notice(PATIENCE).as_deref() == Some(expected));
+    }
+
+    /// Reads what was said until nothing has been said for so long.
+    pub(crate) fn expect_silence(&self, span: Duration) {
+        until("silence", || self.next_notice(span).is_none());
+    }
+
+    /// The next message to the service manager, if one comes in time.
+    fn next_notice(&self, patience: Duration) -> Option<String> {
+        self.notices.recv_timeout(patience).ok()
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
