@@ -36,7 +36,7 @@ pub async fn writer(app: &App, instance: &Instance) -> Result<Arc<dyn AgentSessi
 
 /// Whether what is written meanwhile would be lost.
 fn replaces_files(kind: OperationKind) -> bool {
-    matches!(kind.as_str(), "delete" | "restore")
+    matches!(kind, OperationKind::Delete | OperationKind::Restore)
 }
 
 async fn session(

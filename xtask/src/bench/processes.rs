@@ -61,14 +61,28 @@ pub(super) fn memory(name: &str, pid: i32) -> Result<Measurement> {
     kilobytes(name, pid, "VmRSS:")
 }
 
-/// The most memory that was resident since [`forget_peak`].
-pub(super) fn peak(name: &str, pid: i32) -> Result<Measurement> {
-    kilobytes(name, pid, "VmHWM:")
+/// The most memory that the API and a server's agent have resident, from [`Peaks::begin`] on.
+pub(super) struct Peaks {
+    api: i32,
+    agent: i32,
 }
 
-/// Begins a new peak (proc_pid_clear_refs(5): 5 resets it).
-pub(super) fn forget_peak(pid: i32) -> Result<()> {
-    fs::write(format!("/proc/{pid}/clear_refs"), "5").with_context(|| format!("reset the peak of {pid}"))
+impl Peaks {
+    /// Begins new peaks (proc_pid_clear_refs(5): 5 resets one).
+    pub(super) fn begin(stack: &Stack, container: &Path) -> Result<Self> {
+        let peaks = Self { api: daemon(stack, Daemon::Api)?, agent: agent(container)? };
+        for pid in [peaks.api, peaks.agent] {
+            let reset = fs::write(format!("/proc/{pid}/clear_refs"), "5");
+            reset.with_context(|| format!("reset the peak of {pid}"))?;
+        }
+        Ok(peaks)
+    }
+
+    /// What they came to.
+    pub(super) fn report(&self) -> Result<[Measurement; 2]> {
+        let peak = |name: &str, pid| kilobytes(name, pid, "VmHWM:");
+        Ok([peak("peak RSS of zpack-api", self.api)?, peak("peak RSS of zlh-agent", self.agent)?])
+    }
 }
 
 fn kilobytes(name: &str, pid: i32, key: &str) -> Result<Measurement> {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Bytes in a megabyte (SI).
+pub(super) const MEGABYTE: f64 = 1e6;
+
 /// Values in order, in milliseconds where they are times.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Samples(Vec<f64>);

@@ -5,6 +5,7 @@
 
 mod create;
 mod error;
+mod folder;
 mod game;
 mod http;
 mod journal;
@@ -191,20 +192,7 @@ impl Backups {
     ) -> Result<BackupStatus, BackupRefusal> {
         let now = u64::try_from(clock::now().timestamp_millis()).unwrap_or_default();
         let revision = self.0.board.borrow().as_ref().map_or(now, |status| status.revision + 1);
-        let status = BackupStatus {
-            revision,
-            task: task.task,
-            backup: task.backup,
-            work: task.work.kind(),
-            state: BackupTaskState::Running,
-            detail: "beginning".to_owned(),
-            percent: 0,
-            uploaded: Vec::new(),
-            parts_known: 0,
-            needs_addresses: false,
-            facts: None,
-            fault: None,
-        };
+        let status = begun(task, revision);
         let mut journal = state.journal.clone();
         journal.status = Some(status.clone());
         change(&mut journal);
@@ -393,13 +381,23 @@ fn down(service: &Service) -> bool {
 
 fn aborted(task: &BackupTask, revision: u64) -> BackupStatus {
     BackupStatus {
-        revision,
-        task: task.task,
-        backup: task.backup,
         work: BackupWorkKind::Abort,
         state: BackupTaskState::Succeeded,
         detail: "done".to_owned(),
         percent: 100,
+        ..begun(task, revision)
+    }
+}
+
+fn begun(task: &BackupTask, revision: u64) -> BackupStatus {
+    BackupStatus {
+        revision,
+        task: task.task,
+        backup: task.backup,
+        work: task.work.kind(),
+        state: BackupTaskState::Running,
+        detail: "beginning".to_owned(),
+        percent: 0,
         uploaded: Vec::new(),
         parts_known: 0,
         needs_addresses: false,

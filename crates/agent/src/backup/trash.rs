@@ -1,17 +1,14 @@
 //! Removes what was discarded. It was a customer's: of any depth, with folders that deny entry, changed while we look.
 
-use std::{
-    ffi::{CStr, CString},
-    io,
-    os::fd::OwnedFd,
-    path::Path,
-};
+use std::{ffi::CStr, io, os::fd::OwnedFd, path::Path};
 
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, chmodat, openat, renameat, statat, unlinkat},
     io::Errno,
 };
 use uuid::Uuid;
+
+use super::folder::names;
 
 /// Folders open at once; what lies deeper is moved to the top and removed from there.
 const MAX_DEPTH: usize = 64;
@@ -79,17 +76,6 @@ fn open_or_unlink(folder: &OwnedFd, name: &CStr) -> io::Result<Option<OwnedFd>> 
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(Some(openat(folder, name, flags, Mode::empty())?))
-}
-
-fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
-        }
-    }
-    Ok(names)
 }
 
 #[cfg(test)]

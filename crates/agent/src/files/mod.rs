@@ -34,7 +34,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-pub(crate) use self::count::bytes as bytes_in;
+pub(crate) use self::{count::bytes as bytes_in, scratch::NAME as SCRATCH};
 use self::{
     error::{Result, Why},
     folder::Folder,

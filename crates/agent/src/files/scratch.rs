@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Its name; see [`domain::agent::RESERVED_PREFIX`].
-pub(super) const NAME: &[u8] = b".zlh-files";
+pub const NAME: &[u8] = b".zlh-files";
 
 /// Gives out names in the scratch folder.
 #[derive(Debug, Default)]

@@ -19,7 +19,7 @@ use tokio::task::spawn_blocking;
 use super::error::InstallError;
 
 /// Where unfinished files lie, in the customer's folder: renaming works within one file system only.
-const SCRATCH: &str = ".zlh-tmp";
+pub const SCRATCH: &str = ".zlh-tmp";
 /// Largest text file read, in bytes.
 const MAX_TEXT: u64 = 4 * 1024 * 1024;
 

@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use domain::agent::MAX_BACKUP_PARTS;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle, actions::ListObjectsV2};
@@ -176,7 +177,7 @@ impl ObjectStore for S3Store {
     ) -> Result<String, ObjectError> {
         let number = u16::try_from(number)
             .ok()
-            .filter(|number| (1..=10_000).contains(number))
+            .filter(|number| (1..=MAX_BACKUP_PARTS).contains(&u32::from(*number)))
             .ok_or_else(|| ObjectError::Incomplete("an upload has at most 10,000 parts".to_owned()))?;
         let action = self.bucket.upload_part(Some(&self.credentials), checked(key)?, number, &upload.0);
         Ok(action.sign(expires).into())

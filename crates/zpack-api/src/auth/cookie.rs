@@ -15,10 +15,20 @@ fn name(app: &App) -> &'static str {
 
 /// The token that a request's cookie carries.
 pub fn token(app: &App, headers: &HeaderMap) -> Option<Secret> {
+    named(headers, name(app))
+}
+
+/// The first secret that a request carries in a cookie of this name.
+pub fn named(headers: &HeaderMap, name: &str) -> Option<Secret> {
+    let pairs = pairs(headers).filter_map(|pair| pair.split_once('='));
+    let mut values = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value);
+    values.find_map(Secret::given)
+}
+
+/// Every cookie of a request, as it came: `name=value`.
+pub fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(key, _)| *key == name(app)).filter_map(|(_, value)| Secret::given(value));
-    ours.next()
+    lines.flat_map(|line| line.split(';')).map(str::trim)
 }
 
 /// The header that gives a browser its token. It keeps it for the session's longest life; the server ends it earlier.

@@ -6,12 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use chrono::TimeDelta;
 use domain::{account::Session, ids::InstanceId, instance::Instance};
 use store::{StoreError, accounts::SecretHash, accounts::sessions};
 
-use crate::{app::App, auth::Secret};
+use crate::{
+    app::App,
+    auth::{Secret, cookie},
+};
 
 /// How long an answer of the database is believed, and how often open connections are looked at: what ends (a logout, a
 /// hold, a deletion) ends within twice this.
@@ -48,10 +51,7 @@ pub fn cookie_name(app: &App) -> &'static str {
 
 /// What the request's cookie is, if it has one.
 pub fn token(app: &App, headers: &HeaderMap) -> Option<Secret> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut ours = pairs.filter(|(name, _)| *name == cookie_name(app)).map(|(_, value)| value);
-    ours.find_map(Secret::given)
+    cookie::named(headers, cookie_name(app))
 }
 
 /// What a cookie with this hash allows at this host.

@@ -3,6 +3,8 @@
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::auth::cookie;
+
 /// Belongs to one connection (RFC 9110, 7.6.1), whatever `Connection` says.
 const HOP_BY_HOP: &[&str] = &[
     "connection",
@@ -100,10 +102,8 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn others_cookies(headers: &HeaderMap) -> String {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).map(str::trim);
-    let others =
-        pairs.filter(|pair| !pair.is_empty() && !is_ours(pair.split('=').next().unwrap_or_default()));
+    let others = cookie::pairs(headers)
+        .filter(|pair| !pair.is_empty() && !is_ours(pair.split('=').next().unwrap_or_default()));
     others.collect::<Vec<_>>().join("; ")
 }
 

@@ -9,23 +9,18 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::{
-    Aim, Build, Measurement, processes,
-    samples::{Samples, count},
+    Aim, Build, Measurement,
+    processes::Peaks,
+    samples::{MEGABYTE, Samples, count},
     stage,
     visitor::Visitor,
 };
-use crate::{
-    interrupt, prereq,
-    stack::{Daemon, Stack},
-    ui,
-    workspace::Workspace,
-};
+use crate::{interrupt, prereq, stack::Stack, ui, workspace::Workspace};
 
 /// Both take turns, so that whatever changes meanwhile changes for both.
 const ROUNDS: u64 = 5;
 /// Of the baseline.
 const AIM: Aim = Aim::RatioAtLeast(0.85);
-const MEGABYTE: f64 = 1e6;
 
 /// Builds, measures, and leaves nothing behind.
 pub(super) fn run(workspace: &Workspace, build: Build) -> Result<Vec<Measurement>> {
@@ -50,10 +45,7 @@ fn measure(stack: &mut Stack) -> Result<Vec<Measurement>> {
     let container = stack.containers().join(&instance);
     let data = container.join("root/data");
     let bytes = tree::write(&data.join("world"))?;
-    let (api, agent) = (processes::daemon(stack, Daemon::Api)?, processes::agent(&container)?);
-    for process in [api, agent] {
-        processes::forget_peak(process)?;
-    }
+    let peaks = Peaks::begin(stack, &container)?;
     let step = ui::progress("Backup and restore beside tar and zstd", ROUNDS);
     let mut times = Times::default();
     for round in 0..ROUNDS {
@@ -62,8 +54,7 @@ fn measure(stack: &mut Stack) -> Result<Vec<Measurement>> {
     }
     step.done("");
     let mut report = report(times, bytes);
-    report.push(processes::peak("peak RSS of zpack-api", api)?);
-    report.push(processes::peak("peak RSS of zlh-agent", agent)?);
+    report.extend(peaks.report()?);
     Ok(report)
 }
 

@@ -18,24 +18,18 @@ use super::{
     Aim, Build, Measurement,
     client::Connection,
     customers::Customer,
-    processes,
-    samples::{Samples, count},
+    processes::Peaks,
+    samples::{MEGABYTE, Samples, count},
     stage,
     visitor::Visitor,
 };
-use crate::{
-    interrupt,
-    stack::{Daemon, Stack},
-    ui,
-    workspace::Workspace,
-};
+use crate::{interrupt, stack::Stack, ui, workspace::Workspace};
 
 const SIZE: usize = 1 << 30;
 /// Each kind takes its turn in each round.
 const ROUNDS: u64 = 5;
 /// Of the baseline.
 const AIM: Aim = Aim::RatioAtLeast(0.7);
-const MEGABYTE: f64 = 1e6;
 
 /// Builds, measures, and leaves nothing behind.
 pub(super) fn run(workspace: &Workspace, build: Build) -> Result<Vec<Measurement>> {
@@ -59,11 +53,7 @@ fn measure(stack: &mut Stack) -> Result<Vec<Measurement>> {
     // In the sandbox's folder, so that it can serve it as it is.
     let source = stack.home().join("artifacts/file.bin");
     content::write(&source, SIZE)?;
-    let agent = processes::agent(&stack.containers().join(&instance))?;
-    let api = processes::daemon(stack, Daemon::Api)?;
-    for process in [api, agent] {
-        processes::forget_peak(process)?;
-    }
+    let peaks = Peaks::begin(stack, &stack.containers().join(&instance))?;
     let step = ui::progress("1 GiB up and down", ROUNDS);
     let mut rates = Rates::default();
     for round in 0..ROUNDS {
@@ -72,8 +62,7 @@ fn measure(stack: &mut Stack) -> Result<Vec<Measurement>> {
     }
     step.done("");
     let mut report = report(rates);
-    report.push(processes::peak("peak RSS of zpack-api", api)?);
-    report.push(processes::peak("peak RSS of zlh-agent", agent)?);
+    report.extend(peaks.report()?);
     Ok(report)
 }
 

@@ -16,7 +16,7 @@ use std::{
 use domain::{
     agent::{
         BACKUP_FORMAT, BACKUP_VERSION, BackupConsistency, BackupFacts, BackupManifestHead, BackupWork,
-        UploadedPart,
+        MAX_BACKUP_PARTS, UploadedPart,
     },
     ids::BackupId,
 };
@@ -40,9 +40,6 @@ use super::{
     report::{Report, percent, size},
 };
 use crate::clock;
-
-/// Most parts of an upload (Amazon S3, "Multipart upload limits").
-const MAX_PARTS: u64 = domain::agent::MAX_BACKUP_PARTS as u64;
 
 /// Whether parts of this size make sense: small ones cost a request each, a large one must be sent again as a whole.
 pub(super) fn check(work: &BackupWork) -> Result<(), String> {
@@ -106,7 +103,7 @@ impl Plan {
         // When the upload gives up, packing has nowhere to go: its own failure says less.
         sent?;
         let packed = packed?;
-        if packed.archive.bytes > self.part_bytes.saturating_mul(MAX_PARTS) {
+        if packed.archive.bytes > self.part_bytes.saturating_mul(MAX_BACKUP_PARTS.into()) {
             return Err(BackupError::Storage("the files are too large for one backup".to_owned()));
         }
         self.report.detail("uploading the manifest", Some(99));

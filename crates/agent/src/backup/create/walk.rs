@@ -9,20 +9,22 @@ use std::{
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::{
-    fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat},
     io::Errno,
 };
 
 use super::super::{
     error::BackupError,
+    folder::names,
     manifest::{Name, Skip, Time},
 };
+use crate::{files, install};
 
 /// Most folders below one another. No software that we know comes near it.
 const MAX_DEPTH: usize = 200;
 
 /// Our own folders in the data folder: unfinished files, which are nobody's.
-const OURS: [&[u8]; 2] = [b".zlh-tmp", b".zlh-files"];
+const OURS: [&[u8]; 2] = [install::files::SCRATCH.as_bytes(), files::SCRATCH];
 
 /// What is found.
 pub(super) enum Found {
@@ -65,7 +67,7 @@ pub(super) fn walk(
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(CWD, root, flags, Mode::empty()).map_err(|errno| at(&path, errno))?;
     visit(&path, Found::Folder(fstat(&folder).map_err(|errno| at(&path, errno))?))?;
-    let left = names(&folder).map_err(|error| BackupError::at(".", error))?;
+    let left = last_first(&folder).map_err(|error| BackupError::at(".", error))?;
     let mut open = vec![Level { folder, left, path_length: 0 }];
     while let Some(level) = open.last_mut() {
         path.0.truncate(level.path_length);
@@ -102,7 +104,7 @@ pub(super) fn walk(
         }
         let flags = flags | OFlags::NOFOLLOW;
         let folder = openat(&open[open.len() - 1].folder, &name, flags, Mode::empty());
-        let entered = folder.map_err(io::Error::from).and_then(|folder| Ok((names(&folder)?, folder)));
+        let entered = folder.map_err(io::Error::from).and_then(|folder| Ok((last_first(&folder)?, folder)));
         match entered {
             Ok((left, folder)) => {
                 let about = fstat(&folder).map_err(|errno| at(&path, errno))?;
@@ -150,14 +152,8 @@ fn look(folder: &OwnedFd, name: &CString, kind: FileType, about: Stat) -> Result
 }
 
 /// The names in a folder, the last one first.
-fn names(folder: &OwnedFd) -> io::Result<Vec<CString>> {
-    let mut names = Vec::new();
-    for entry in Dir::read_from(folder)? {
-        let entry = entry?;
-        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-            names.push(entry.file_name().to_owned());
-        }
-    }
+fn last_first(folder: &OwnedFd) -> io::Result<Vec<CString>> {
+    let mut names = names(folder)?;
     names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names)
 }

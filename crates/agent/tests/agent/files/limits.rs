@@ -1,8 +1,10 @@
 //! Disk space, broken uploads, memory.
 
+use std::time::Duration;
+
 use domain::agent::{ArchiveFormat, FileChange, FileJobSpec};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 
 use super::{
@@ -114,7 +116,13 @@ async fn an_agent_killed_in_the_middle_of_an_upload_leaves_nothing() {
     for _ in 0..8 {
         send.send(Ok(vec![0; MIB / 2])).await.unwrap();
     }
-    assert_eq!(names(&agent.data().join(".zlh-files")).len(), 1);
+    // What was sent may still be on its way.
+    let begun = async {
+        while names(&agent.data().join(".zlh-files")).len() != 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), begun).await.expect("one unfinished file");
     agent.kill();
     assert!(upload.await.unwrap().is_err());
     agent.boot_again();
