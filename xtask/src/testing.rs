@@ -20,8 +20,11 @@ const ROLES: &[&str] = &["zlh_api", "zlh_provision"];
 /// Which tests.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Only tests with this in their name, or (with nextest) in that of their crate
+    /// Only tests with this in their name
     filter: Option<String>,
+    /// Only the tests of this crate; may be given several times
+    #[arg(short, long, value_name = "CRATE")]
+    package: Vec<String>,
 }
 
 /// Runs the tests; their exit code is ours.
@@ -74,16 +77,15 @@ fn run_tests(workspace: &Workspace, options: &Options, database: &str, redis: &s
     let nextest =
         workspace.cargo().args(["nextest", "--version"]).output().is_ok_and(|it| it.status.success());
     if nextest {
-        command.args(["nextest", "run", "--locked", "--workspace", "--no-tests=fail"]);
+        command.args(["nextest", "run", "--locked", "--no-tests=fail"]);
     } else {
-        command.args(["test", "--locked", "--workspace"]);
+        command.args(["test", "--locked"]);
     }
-    match &options.filter {
-        Some(text) if nextest && text.chars().all(|c| c.is_ascii_alphanumeric() || "_:-".contains(c)) => {
-            command.args(["-E", &format!("test(~{text}) | binary_id(~{text})")]);
-        }
-        filter => drop(command.args(filter)),
+    if options.package.is_empty() {
+        command.arg("--workspace");
     }
+    command.args(options.package.iter().flat_map(|name| ["--package", name]));
+    command.args(&options.filter);
     let status = command
         .env("ZLH_TEST_DATABASE_URL", database)
         .env("ZLH_TEST_REDIS_URL", redis)

@@ -7,7 +7,7 @@ use domain::{
     instance::{HoldReason, Lifecycle},
     operation::OperationKind,
 };
-use sqlx::PgConnection;
+use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::key;
 use crate::{Db, StoreError};
@@ -101,15 +101,24 @@ pub async fn request(
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    if let Some(operation) = key::claim(&mut tx, asked, now).await? {
+    let outcome = write_backup(&mut tx, asked, backup, now).await;
+    end(tx, outcome).await
+}
+
+async fn write_backup(
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    backup: &NewBackup<'_>,
+    now: DateTime<Utc>,
+) -> Result<Requested, RequestError> {
+    if let Some(operation) = key::claim(tx, asked, now).await? {
         return Ok(Requested::Replayed(operation));
     }
-    check_instance(&mut tx, asked).await?;
-    check_room(&mut tx, asked.instance, backup.keep).await?;
-    insert_backup(&mut tx, asked, backup, now).await?;
-    insert_operation(&mut tx, asked, OperationKind::Backup, backup.id, now).await?;
-    key::record(&mut tx, asked, now).await?;
-    tx.commit().await?;
+    check_instance(tx, asked).await?;
+    check_room(tx, asked.instance, backup.keep).await?;
+    insert_backup(tx, asked, backup, now).await?;
+    insert_operation(tx, asked, OperationKind::Backup, backup.id, now).await?;
+    key::record(tx, asked, now).await?;
     Ok(Requested::New)
 }
 
@@ -122,10 +131,21 @@ pub async fn request_use(
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    if let Some(operation) = key::claim(&mut tx, asked, now).await? {
+    let outcome = write_use(&mut tx, asked, backup, wanted, now).await;
+    end(tx, outcome).await
+}
+
+async fn write_use(
+    tx: &mut PgConnection,
+    asked: &Asked<'_>,
+    backup: BackupId,
+    wanted: Use,
+    now: DateTime<Utc>,
+) -> Result<Requested, RequestError> {
+    if let Some(operation) = key::claim(tx, asked, now).await? {
         return Ok(Requested::Replayed(operation));
     }
-    check_instance(&mut tx, asked).await?;
+    check_instance(tx, asked).await?;
     // Locked, so that it is not removed between this look and the commit.
     let state = sqlx::query_scalar!(
         "SELECT state FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3 AND state <> 'deleted'
@@ -145,10 +165,23 @@ pub async fn request_use(
         Use::Restore => OperationKind::Restore,
         Use::Verify => OperationKind::Verify,
     };
-    insert_operation(&mut tx, asked, kind, backup, now).await?;
-    key::record(&mut tx, asked, now).await?;
-    tx.commit().await?;
+    insert_operation(tx, asked, kind, backup, now).await?;
+    key::record(tx, asked, now).await?;
     Ok(Requested::New)
+}
+
+/// Ends the transaction before anybody is answered. One that is dropped is rolled back some time later: until then it
+/// would hold its key, and who tries again at once would hear that a request with it is under way.
+async fn end(
+    tx: Transaction<'_, Postgres>,
+    outcome: Result<Requested, RequestError>,
+) -> Result<Requested, RequestError> {
+    match outcome {
+        Ok(_) => tx.commit().await?,
+        // If it cannot be rolled back the connection is gone, and with it what it held.
+        Err(_) => drop(tx.rollback().await),
+    }
+    outcome
 }
 
 /// Locks the instance, so that of two requests one comes first, and looks whether work on it may begin.

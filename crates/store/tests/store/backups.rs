@@ -318,6 +318,18 @@ async fn the_same_key_is_the_same_backup() {
 }
 
 #[tokio::test]
+async fn a_refused_request_may_be_made_again_at_once_with_its_key() {
+    let f = Fixture::new().await;
+    let instance = f.active().await;
+    f.ask(instance, 3).await.unwrap();
+    let refused = Asked { key: Some(("k", [1; 32])), ..asked(f.customer, instance) };
+    for _ in 0..50 {
+        let answer = backups::request(&f.api, &refused, &new(3), now()).await;
+        assert!(matches!(refusal(answer), BackupRefusal::Busy(_)));
+    }
+}
+
+#[tokio::test]
 async fn an_instance_takes_its_backups_with_it() {
     let f = Fixture::new().await;
     let (instance, other) = (f.active().await, f.active().await);
