@@ -145,7 +145,7 @@ async fn a_line_without_an_end_is_cut_and_bounded_and_so_is_what_is_kept() {
     // 20 MiB in one line, more than is kept.
     let text = "echo READY; head -c 20971520 /dev/zero | tr '\\0' x; echo; echo END; read line";
     agent.run(&script(text), AgentState::Running).await;
-    agent.follow_to_end("END").await;
+    agent.until_said("END").await;
     let page = agent.page(1, 0).await;
     assert!(page.first > 1, "what is lost shows");
     assert_eq!(page.entries[0].seq, page.first);
@@ -156,17 +156,6 @@ async fn a_line_without_an_end_is_cut_and_bounded_and_so_is_what_is_kept() {
     let folder = agent.root.path().join("agent/console");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
     assert!(files.sum::<u64>() <= 8 << 20);
-}
-
-impl TestAgent {
-    /// Reads only the newest, as the oldest goes away meanwhile.
-    async fn follow_to_end(&self, text: &str) {
-        let end = Instant::now() + PATIENCE;
-        while self.tail().await.last().is_none_or(|last| last != text) {
-            assert!(Instant::now() < end, "never {text}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
 }
 
 #[tokio::test]

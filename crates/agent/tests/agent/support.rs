@@ -169,6 +169,15 @@ impl TestAgent {
         response.json::<ConsoleTail>().await.unwrap().lines
     }
 
+    /// Waits until this is the last line said. Reads only the newest, as the oldest goes away meanwhile.
+    pub async fn until_said(&self, text: &str) {
+        let end = Instant::now() + PATIENCE;
+        while self.tail().await.last().is_none_or(|last| last != text) {
+            assert!(Instant::now() < end, "never {text}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Follows the status by long polls until `wanted`, and gives every state seen.
     pub async fn follow(&self, wanted: impl Fn(&AgentStatus) -> bool) -> (AgentStatus, Vec<AgentState>) {
         let end = Instant::now() + PATIENCE;

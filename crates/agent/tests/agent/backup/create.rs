@@ -146,6 +146,7 @@ async fn a_running_game_settles_its_files_first_and_is_released_afterwards() {
     };
     let saved = create(&agent, &storage, &[], hooks("^got save-all flush$")).await;
     assert_eq!(consistency(&saved), BackupConsistency::Settled);
+    agent.until_said("got save-on").await;
     let heard: Vec<_> = agent.tail().await.into_iter().filter(|line| line.contains("save")).collect();
     assert_eq!(heard, ["got save-off", "got save-all flush", "got save-on"]);
     // An earlier "settled" counts for nothing.
