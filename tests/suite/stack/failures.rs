@@ -53,13 +53,15 @@ fn a_create_that_cannot_succeed_fails_with_a_reason_and_leaves_nothing() {
     let (failure, _) = failing(&customer, "Silent", "silent", "only");
     assert_eq!(failure["code"], "not_ready_in_time", "{failure}");
 
-    for (kind, code) in [
-        ("not_found", "artifact_missing"),
-        ("wrong_bytes", "artifact_corrupt"),
-        ("cut", "artifact_unreachable"),
+    for (file, kind, code) in [
+        ("server.tar.gz", "not_found", "artifact_missing"),
+        ("server.tar.gz", "wrong_bytes", "artifact_corrupt"),
+        ("server.tar.gz", "cut", "artifact_unreachable"),
+        ("manifest.json", "not_found", "artifact_missing"),
+        ("manifest.json", "wrong_bytes", "artifact_unusable"),
     ] {
-        town.disturb_artifacts("/minecraft-js/flying-squid/1.16.5/server", kind);
-        let (failure, _) = failing(&customer, kind, "minecraft-js", "flying-squid");
+        town.disturb_artifacts(&format!("/minecraft-js/flying-squid/1.16.5/{file}"), kind);
+        let (failure, _) = failing(&customer, &format!("{kind} {file}"), "minecraft-js", "flying-squid");
         assert_eq!(failure["code"], code, "{failure}");
         assert!(failure["message"].as_str().is_some_and(|text| text.len() > 20), "{failure}");
         town.calm_artifacts();

@@ -94,11 +94,19 @@ impl From<ObjectError> for StepError {
 
 impl From<ArtifactError> for StepError {
     fn from(error: ArtifactError) -> Self {
-        if error.is_transient() {
-            let message = "The source of the game's files does not answer. Please try again later.";
-            return Self::because("artifact_unreachable", message, error);
-        }
-        Self::internal(error)
+        let (code, message) = match error {
+            ArtifactError::Unreachable(_) => (
+                "artifact_unreachable",
+                "The source of the game's files does not answer. Please try again later.",
+            ),
+            ArtifactError::Invalid(_) => (
+                "artifact_unusable",
+                "The list of the game's files cannot be read at their source. Please choose another version, or try \
+                 again later.",
+            ),
+            _ => return Self::internal(error),
+        };
+        Self::because(code, message, error)
     }
 }
 
