@@ -3,7 +3,7 @@
 
 use std::{
     ffi::OsString,
-    io::{self, Read as _},
+    io,
     os::unix::{net::UnixStream, process::ExitStatusExt as _},
     process::{Child, Command, ExitCode, ExitStatus},
     time::{Duration, Instant},
@@ -14,12 +14,9 @@ use rustix::{
     io::Errno,
     process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait},
 };
-use signal_hook::{
-    consts::{SIGCHLD, SIGINT, SIGTERM},
-    low_level::pipe,
-};
+use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use crate::{EXIT_CONFIG, PROGRAM, keep_from_the_game};
+use crate::{EXIT_CONFIG, PROGRAM, keep_from_the_game, signals};
 
 /// First pause before the agent is started again; doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -71,7 +68,7 @@ struct Init<'a> {
 
 impl<'a> Init<'a> {
     fn new(args: &'a InitArgs) -> io::Result<Self> {
-        let (asked, child) = (signals(&[SIGTERM, SIGINT])?, signals(&[SIGCHLD])?);
+        let (asked, child) = (signals::listen(&[SIGTERM, SIGINT])?, signals::listen(&[SIGCHLD])?);
         // A holder whose agent died is ours from then on: the engine finds it below us.
         set_child_subreaper(Some(getpid()))?;
         Ok(Self { args, asked, child, stopping: false, tries: TRIES, pause: FIRST_PAUSE, ran: false })
@@ -139,8 +136,8 @@ impl<'a> Init<'a> {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
-        empty(&mut self.child)?;
-        self.stopping |= empty(&mut self.asked)?;
+        signals::empty(&mut self.child)?;
+        self.stopping |= signals::empty(&mut self.asked)?;
         Ok(())
     }
 }
@@ -165,30 +162,6 @@ fn collect(pid: Pid) -> io::Result<Option<ExitStatus>> {
             Ok(Some(_)) | Err(Errno::INTR) => {}
             Ok(None) | Err(Errno::CHILD) => return Ok(found),
             Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// A stream with a byte for each of these signals from now on.
-fn signals(numbers: &[i32]) -> io::Result<UnixStream> {
-    let (ours, theirs) = UnixStream::pair()?;
-    ours.set_nonblocking(true)?;
-    for number in numbers {
-        pipe::register(*number, theirs.try_clone()?)?;
-    }
-    Ok(ours)
-}
-
-/// Reads all there is. Whether there was anything.
-fn empty(stream: &mut UnixStream) -> io::Result<bool> {
-    let mut some = false;
-    loop {
-        match stream.read(&mut [0; 64]) {
-            Ok(0) => return Ok(some),
-            Ok(_) => some = true,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(some),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
         }
     }
 }

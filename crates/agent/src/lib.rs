@@ -21,6 +21,7 @@ pub mod ring;
 pub mod root;
 pub mod server;
 pub mod service;
+mod signals;
 pub mod tls;
 pub mod trust;
 pub mod tunnel;

@@ -16,7 +16,8 @@ mod pty;
 
 use std::{
     io::{self, Write as _},
-    os::unix::net::UnixListener,
+    os::fd::AsFd as _,
+    os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
@@ -26,8 +27,9 @@ use anyhow::Context;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Signal, getpid, setsid},
+    process::{Signal, getpid, set_child_subreaper, setsid},
 };
+use signal_hook::consts::SIGCHLD;
 
 use self::{
     caller::Caller,
@@ -35,7 +37,7 @@ use self::{
     order::{Ask, End, Order, Run, Tell},
     place::Place,
 };
-use crate::{clock, keep_from_the_game, process::leftovers, ring, root::Root};
+use crate::{clock, keep_from_the_game, process::leftovers, ring, root::Root, signals};
 
 /// How long the rest of the output may take once nobody is left to write it.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -67,6 +69,8 @@ pub fn hold(args: &HoldArgs) -> ExitCode {
 struct Holder {
     place: Place,
     listener: UnixListener,
+    /// One byte for each SIGCHLD.
+    children: UnixStream,
     game: Game,
     ring: ring::Writer,
     run: Run,
@@ -84,6 +88,9 @@ impl Holder {
         let place = Place::open(&root).context("holder's folder")?;
         let ring = ring::Writer::open(&root.console(), ring::LIMIT).context("ring")?;
         let listener = place.listen().context("socket")?;
+        // Before there is a game: nothing that it starts gets away from us.
+        set_child_subreaper(Some(getpid())).context("subreaper")?;
+        let children = signals::listen(&[SIGCHLD]).context("signals")?;
         let game = Game::start(&order)?;
         let (purpose, mode, pid) = (order.purpose, order.mode, game.pid.as_raw_nonzero().get());
         let started_ms = clock::now().timestamp_millis();
@@ -91,7 +98,7 @@ impl Holder {
         let run = Run { purpose, mode, pid, holder, started_ms, first: ring.next(), asked: false, end: None };
         place.write(&run, false).context("record")?;
         let (instance, begun) = (order.instance, Instant::now());
-        Ok(Self { place, listener, game, ring, run, instance, caller: None, begun })
+        Ok(Self { place, listener, children, game, ring, run, instance, caller: None, begun })
     }
 
     fn serve(mut self) -> ExitCode {
@@ -129,15 +136,20 @@ impl Holder {
         if ready.listener {
             self.accept();
         }
+        if ready.children && signals::empty(&mut self.children)? {
+            // The game's own end is collected last of all.
+            leftovers::collect_but(self.game.pid);
+        }
         self.tell_next();
         Ok(ready.ended)
     }
 
     fn wait(&self) -> io::Result<Ready> {
-        let mut fds =
-            vec![PollFd::new(&self.game.ended, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
+        let known = [self.game.ended.as_fd(), self.listener.as_fd(), self.children.as_fd()];
+        let mut fds: Vec<_> =
+            known.into_iter().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
         fds.extend(self.game.outputs.iter().map(|output| PollFd::new(&output.fd, PollFlags::IN)));
-        let outputs = 2..fds.len();
+        let outputs = known.len()..fds.len();
         fds.extend(self.caller.as_ref().map(|caller| {
             let out = if caller.has_unsent() { PollFlags::OUT } else { PollFlags::empty() };
             PollFd::new(&caller.stream, PollFlags::IN | out)
@@ -153,6 +165,7 @@ impl Holder {
         Ok(Ready {
             ended: any(&fds[..1]),
             listener: any(&fds[1..2]),
+            children: any(&fds[2..3]),
             outputs: fds[outputs].iter().any(|fd| is_readable(fd.revents())),
             caller: any(&fds[caller.clone()]),
             input: any(&fds[caller.end..]),
@@ -221,6 +234,7 @@ impl Holder {
         self.game.signal(Signal::KILL);
         let status = self.game.wait().unwrap_or_default();
         let after_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        leftovers::kill_children();
         leftovers::kill_all(&self.instance);
         self.drain();
         // What cannot be made sure of is still there unless the machine goes down.
@@ -259,6 +273,7 @@ impl Holder {
 struct Ready {
     ended: bool,
     listener: bool,
+    children: bool,
     outputs: bool,
     caller: bool,
     input: bool,

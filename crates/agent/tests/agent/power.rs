@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use domain::agent::{AgentState, PowerAction, Probe, Scope};
 use reqwest::{Method, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::{TestAgent, eventually, is_alive, pid_in, script, well_behaved};
 
@@ -71,6 +72,50 @@ async fn kill_does_not_wait_and_reaches_a_child_in_a_session_of_its_own() {
     agent.until(AgentState::Stopped).await;
     assert!(!is_alive(pid));
     eventually("the child is gone", || !is_alive(child));
+}
+
+#[tokio::test]
+async fn nothing_that_a_server_starts_outlives_it_whatever_it_does_to_itself() {
+    let agent = TestAgent::start();
+    // A session, a group and an environment of its own, and a parent that is gone.
+    let escape = "(env -i setsid sh -c 'echo $$ > child; exec sleep 1000' &)";
+    agent.run(&script(&format!("{escape}; echo READY; exec sleep 1000")), AgentState::Running).await;
+    let child = pid_in(&agent.data().join("child"));
+    agent.power(PowerAction::Kill).await.unwrap();
+    agent.until(AgentState::Stopped).await;
+    assert!(!is_alive(child));
+}
+
+#[tokio::test]
+async fn orphans_of_a_running_server_are_collected() {
+    let agent = TestAgent::start();
+    let orphan = "(sh -c 'echo $$ > child; exec sleep 0.2' &)";
+    agent.run(&script(&format!("{orphan}; echo READY; exec sleep 1000")), AgentState::Running).await;
+    let child = pid_in(&agent.data().join("child"));
+    eventually("the orphan is collected", || !std::path::Path::new(&format!("/proc/{child}")).exists());
+    assert_eq!(agent.status().await.state, AgentState::Running);
+}
+
+#[tokio::test]
+async fn a_server_that_is_stopped_while_it_fails_stays_stopped() {
+    let agent = TestAgent::start();
+    let mut spec = script("[ -e once ] && exec sleep 1000; touch once; echo READY; exit 3");
+    spec.ready.deadline_seconds = 2;
+    agent.put(&spec).await.unwrap();
+    agent.power(PowerAction::Start).await.unwrap();
+    // The second run, which never becomes ready. Its holder is kept from carrying out its end.
+    agent.follow(|status| status.crash_count == 1 && status.pid.is_some()).await;
+    let holder = agent.holder().unwrap();
+    send(holder, Signal::STOP);
+    agent.until(AgentState::Stopping).await;
+    agent.power(PowerAction::Stop).await.unwrap();
+    send(holder, Signal::CONT);
+    let stopped = agent.until(AgentState::Stopped).await;
+    assert_eq!((stopped.error, stopped.crash_count), (None, 0));
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), signal).unwrap();
 }
 
 #[tokio::test]

@@ -62,7 +62,8 @@ impl Actor {
             Phase::Preparing { .. } | Phase::Pausing { .. } => self.phase = Phase::Down,
             Phase::Up(up) => match &mut up.stage {
                 Stage::Stopping { then_start } => *then_start = false,
-                Stage::Failing => {}
+                // Killed already; its end is one that was asked for.
+                Stage::Failing => up.stage = Stage::Stopping { then_start: false },
                 Stage::Starting | Stage::Running => self.ask_to_stop(false),
             },
         }
