@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Mode, OFlags, open};
 use uuid::Uuid;
+
+use super::folder::set_mode;
 
 /// Names of folders beside `data` that belong to tasks.
 const STAGING: &str = "staging-";
@@ -76,8 +79,14 @@ impl Places {
     pub fn discard(&self, folder: &Path) -> io::Result<()> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let grave = self.trash().join(format!("{name}-{}", Uuid::now_v7()));
-        match fs::rename(folder, grave) {
+        match fs::rename(folder, &grave) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            // To another folder it can be moved only by who may write in it, and its owner may have denied that to itself.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                set_mode(&open(folder, flags, Mode::empty())?, Mode::RWXU)?;
+                fs::rename(folder, grave)
+            }
             other => other,
         }
     }

@@ -24,7 +24,10 @@ pub fn recover(places: &Places) -> io::Result<()> {
     places.clear_work()?;
     let kept = journal.staged;
     for (_, folder) in places.leftovers()?.into_iter().filter(|(task, _)| kept != Some(*task)) {
-        places.discard(&folder)?;
+        // It is in nobody's way, and no reason to have no agent.
+        if let Err(error) = places.discard(&folder) {
+            warn!(folder = %folder.display(), %error, "an unfinished copy stays");
+        }
     }
     if journal == before { Ok(()) } else { journal.store(&places.journal()) }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use domain::agent::{FileChange, FilePath};
-use rustix::fs::Mode;
+use rustix::fs::{FileType, Mode};
 
 use super::{
     Files, at,
@@ -62,7 +62,10 @@ fn set_mode(root: &Folder, path: &FilePath, mode: u32) -> Result<()> {
         return Err(Why::Invalid("a mode is 0 to 0o777; there are no set-id bits".to_owned()).into());
     }
     let place = root.place(path)?;
-    at::set_mode(&place.folder, &place.name, Mode::from_raw_mode(mode)).map(drop)
+    // Its owner, who we are, goes on being able to read it, and to manage a folder: nobody could take that back here.
+    let is_folder = at::kind(&at::stat(&place.folder, &place.name)?) == FileType::Directory;
+    let least = if is_folder { 0o700 } else { 0o400 };
+    at::set_mode(&place.folder, &place.name, at::plain_mode(mode, least)).map(drop)
 }
 
 /// What is deleted disappears at once, by being moved to the scratch folder, and is removed there. What is not there is
@@ -88,12 +91,24 @@ fn delete(files: &Files, root: &Folder, paths: &[FilePath]) -> Result<()> {
 fn delete_one(files: &Files, root: &Folder, place: &Place) -> Result<u64> {
     let scratch: Scratch = Arc::clone(&files.0.scratch).take(root)?;
     let moved = at::move_new(&place.folder, &place.name, &scratch.home, scratch.name.as_bytes());
-    if matches!(moved, Err(FileError { why: Why::NotPermitted, .. })) {
-        // A folder can be moved only by who may write in it.
-        at::set_mode(&place.folder, &place.name, Mode::RWXU)?;
-        at::move_new(&place.folder, &place.name, &scratch.home, scratch.name.as_bytes())?;
-    } else {
-        moved?;
+    match moved {
+        Err(FileError { why: Why::NotPermitted, .. }) => move_denied(place, &scratch)?,
+        moved => moved?,
     }
     scratch.remove()
+}
+
+/// A folder can be moved only by who may write in it.
+fn move_denied(place: &Place, scratch: &Scratch) -> Result<()> {
+    let found = at::stat(&place.folder, &place.name)?;
+    if at::kind(&found) != FileType::Directory {
+        return Err(Why::NotPermitted.into());
+    }
+    at::set_mode(&place.folder, &place.name, Mode::RWXU)?;
+    let moved = at::move_new(&place.folder, &place.name, &scratch.home, scratch.name.as_bytes());
+    if moved.is_err() {
+        // It stays, so it stays as it was.
+        at::set_mode(&place.folder, &place.name, Mode::from_raw_mode(found.st_mode))?;
+    }
+    moved
 }

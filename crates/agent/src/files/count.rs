@@ -18,6 +18,8 @@ use super::{
 
 /// Pause between two counts.
 const PAUSE: Duration = Duration::from_mins(1);
+/// The same, until one has succeeded.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// A count may take this part of the time.
 const SHARE: u32 = 20;
 /// Counts in a row when something was written meanwhile.
@@ -32,13 +34,14 @@ pub(super) async fn keep_counting(files: Files) {
         // Without a permit: it waits for nobody, and there is one.
         let again = files.clone();
         match tokio::task::spawn_blocking(move || count_once(&again)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => drop(files.0.counted.send_replace(true)),
             Ok(Err(error)) => warn!(%error, "the disk space in use could not be counted"),
             Err(error) => warn!(%error, "counting the disk space in use failed"),
         }
-        files.0.counted.send_replace(true);
+        // Until it was counted once nothing is written: somebody may be waiting.
+        let pause = if *files.0.counted.borrow() { PAUSE } else { FIRST_PAUSE };
         tokio::select! {
-            () = sleep(PAUSE.max(begun.elapsed() * SHARE)) => {}
+            () = sleep(pause.max(begun.elapsed() * SHARE)) => {}
             () = files.0.count_now.notified() => {}
         }
     }

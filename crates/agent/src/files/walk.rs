@@ -79,8 +79,12 @@ impl Walk {
                 Err(error) if leaves_out(error) || self.odd == Odd::Skip => continue,
                 Err(error) => return Err(FileError::from(error).at(&level.path)),
             };
-            if let Some(stat) = at::find(level.entries.fd()?, name).map_err(|error| error.at(&path))? {
-                break (name.to_vec(), path, stat);
+            match at::find(level.entries.fd()?, name) {
+                Ok(Some(stat)) => break (name.to_vec(), path, stat),
+                Ok(None) => {}
+                // A folder that may be read and not entered.
+                Err(FileError { why: Why::NotPermitted, .. }) if self.odd == Odd::Skip => {}
+                Err(error) => return Err(error.at(&path)),
             }
         };
         if at::kind(&stat) == FileType::Directory {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader},
+    os::unix::{fs::lchown, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -24,6 +25,9 @@ use tempfile::TempDir;
 /// Longest wait for anything; reached only when something is broken.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whom an agent runs as that is not root: nobody's number on most systems, and as good as any other.
+const USER: u32 = 65_534;
+
 pub const ALL_SCOPES: [Scope; 8] = Scope::ALL;
 
 pub struct TestAgent {
@@ -33,6 +37,7 @@ pub struct TestAgent {
     pub url: String,
     pub client: Client,
     child: Option<Child>,
+    as_user: bool,
 }
 
 impl Drop for TestAgent {
@@ -74,8 +79,36 @@ pub fn command(root: &Path) -> Command {
     command
 }
 
-fn launch(root: &Path) -> (Child, String) {
-    let mut child = command(root).spawn().unwrap();
+/// The same as an ordinary user, as in a container: root reads and enters whatever it likes.
+fn command_as_user(root: &Path) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return command(root);
+    }
+    // The build's own folder may be closed to others.
+    let program = root.join("agent/program");
+    if !program.exists() {
+        std::fs::copy(env!("CARGO_BIN_EXE_zlh-agent"), &program).unwrap();
+    }
+    give_to_user(root);
+    let mut command = Command::new(program);
+    let plain = self::command(root);
+    command.args(plain.get_args()).envs(plain.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).uid(USER).gid(USER);
+    command
+}
+
+fn give_to_user(path: &Path) {
+    lchown(path, Some(USER), Some(USER)).unwrap();
+    if path.is_dir() && !path.is_symlink() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            give_to_user(&entry.unwrap().path());
+        }
+    }
+}
+
+fn launch(root: &Path, as_user: bool) -> (Child, String) {
+    let mut command = if as_user { command_as_user(root) } else { command(root) };
+    let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let address = lines
         .find_map(|line| {
@@ -90,6 +123,15 @@ fn launch(root: &Path) -> (Child, String) {
 
 impl TestAgent {
     pub fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// As an ordinary user: what a mode denies is denied.
+    pub fn start_as_user() -> Self {
+        Self::start_as(true)
+    }
+
+    fn start_as(as_user: bool) -> Self {
         let (root, bundle, signer) = trusted_root();
         let client = Client::builder()
             .danger_accept_invalid_certs(true)
@@ -98,8 +140,15 @@ impl TestAgent {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        let (child, url) = launch(root.path());
-        Self { root, bundle, signer, url, client, child: Some(child) }
+        let (child, url) = launch(root.path(), as_user);
+        Self { root, bundle, signer, url, client, child: Some(child), as_user }
+    }
+
+    /// Lets the files that the test has put there be the agent's own.
+    pub fn own_data(&self) {
+        if self.as_user && rustix::process::geteuid().is_root() {
+            give_to_user(&self.data());
+        }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -138,7 +187,7 @@ impl TestAgent {
 
     pub fn boot_again(&mut self) {
         assert!(self.child.is_none(), "still running");
-        let (child, url) = launch(self.root.path());
+        let (child, url) = launch(self.root.path(), self.as_user);
         (self.child, self.url) = (Some(child), url);
     }
 

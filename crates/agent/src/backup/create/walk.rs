@@ -9,13 +9,13 @@ use std::{
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat},
+    fs::{AtFlags, CWD, FileType, OFlags, Stat, fstat, readlinkat, statat},
     io::Errno,
 };
 
 use super::super::{
     error::BackupError,
-    folder::names,
+    folder::{Entered, names, open_file},
     manifest::{Name, Skip, Time},
 };
 use crate::{files, install};
@@ -50,7 +50,7 @@ pub(super) fn patterns(lines: &[String]) -> Result<Gitignore, BackupError> {
 }
 
 struct Level {
-    folder: OwnedFd,
+    entered: Entered,
     /// Last name first.
     left: Vec<CString>,
     path_length: usize,
@@ -64,11 +64,11 @@ pub(super) fn walk(
 ) -> Result<(), BackupError> {
     let at = |path: &Name, errno: Errno| BackupError::at(path.to_string(), errno.into());
     let mut path = Name::default();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = openat(CWD, root, flags, Mode::empty()).map_err(|errno| at(&path, errno))?;
-    visit(&path, Found::Folder(fstat(&folder).map_err(|errno| at(&path, errno))?))?;
-    let left = last_first(&folder).map_err(|error| BackupError::at(".", error))?;
-    let mut open = vec![Level { folder, left, path_length: 0 }];
+    let name = CString::new(root.as_os_str().as_bytes()).map_err(|_| at(&path, Errno::INVAL))?;
+    let entered = Entered::open(CWD, &name, OFlags::empty()).map_err(|errno| at(&path, errno))?;
+    visit(&path, Found::Folder(entered.about))?;
+    let left = last_first(&entered.folder).map_err(|error| BackupError::at(".", error))?;
+    let mut open = vec![Level { entered, left, path_length: 0 }];
     while let Some(level) = open.last_mut() {
         path.0.truncate(level.path_length);
         let Some(name) = level.left.pop() else {
@@ -81,20 +81,19 @@ pub(super) fn walk(
             continue;
         }
         path.0.extend_from_slice(name.as_bytes());
-        let about = match statat(&level.folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        let about = match statat(&level.entered.folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) => about,
-            Err(Errno::NOENT) => {
-                visit(&path, Found::Skipped(Skip::Vanished))?;
+            Err(errno) => {
+                visit(&path, Found::Skipped(why(&errno.into()).map_err(|errno| at(&path, errno))?))?;
                 continue;
             }
-            Err(errno) => return Err(at(&path, errno)),
         };
         let kind = FileType::from_raw_mode(about.st_mode);
         if ignored.matched(Path::new(OsStr::from_bytes(&path.0)), kind == FileType::Directory).is_ignore() {
             continue;
         }
         if kind != FileType::Directory {
-            let found = look(&level.folder, &name, kind, about).map_err(|errno| at(&path, errno))?;
+            let found = look(&level.entered.folder, &name, kind, about).map_err(|errno| at(&path, errno))?;
             visit(&path, found)?;
             continue;
         }
@@ -102,14 +101,12 @@ pub(super) fn walk(
             visit(&path, Found::Skipped(Skip::TooDeep))?;
             continue;
         }
-        let flags = flags | OFlags::NOFOLLOW;
-        let folder = openat(&open[open.len() - 1].folder, &name, flags, Mode::empty());
-        let entered = folder.map_err(io::Error::from).and_then(|folder| Ok((last_first(&folder)?, folder)));
-        match entered {
-            Ok((left, folder)) => {
-                let about = fstat(&folder).map_err(|errno| at(&path, errno))?;
-                visit(&path, Found::Folder(about))?;
-                open.push(Level { folder, left, path_length: path.0.len() });
+        let above = &open[open.len() - 1].entered.folder;
+        let entered = Entered::open(above, &name, OFlags::NOFOLLOW).map_err(io::Error::from);
+        match entered.and_then(|entered| Ok((last_first(&entered.folder)?, entered))) {
+            Ok((left, entered)) => {
+                visit(&path, Found::Folder(entered.about))?;
+                open.push(Level { entered, left, path_length: path.0.len() });
             }
             Err(error) => visit(&path, Found::Skipped(why(&error).map_err(|errno| at(&path, errno))?))?,
         }
@@ -129,9 +126,7 @@ fn why(error: &io::Error) -> Result<Skip, Errno> {
 fn look(folder: &OwnedFd, name: &CString, kind: FileType, about: Stat) -> Result<Found, Errno> {
     match kind {
         FileType::RegularFile => {
-            // Should it have become a FIFO meanwhile, opening it may not wait for a writer.
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = match openat(folder, name, flags, Mode::empty()) {
+            let file = match open_file(folder, name) {
                 Ok(file) => file,
                 Err(errno) => return why(&errno.into()).map(Found::Skipped),
             };

@@ -1,5 +1,7 @@
 //! What is restored is what was saved, and nothing is lost on the way there.
 
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
 use domain::agent::{BackupTaskState, BackupWork, BackupWorkKind, FaultCode};
 use reqwest::StatusCode;
 use uuid::Uuid;
@@ -38,6 +40,40 @@ async fn a_restored_backup_is_the_same_tree_byte_for_byte() {
     assert_eq!(agent.leftovers(), [""; 0]);
     let trash = agent.root.path().join("agent/trash");
     eventually("the old files are removed", || std::fs::read_dir(&trash).unwrap().count() == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_customer_has_denied_itself_is_saved_restored_and_removed_all_the_same() {
+    let (mut agent, storage) = (TestAgent::start_as_user(), Storage::start().await);
+    let deny = |agent: &TestAgent| {
+        agent.own_data();
+        let modes =
+            [("world/region/r.0.0.mca", 0), ("world/region", 0o644), ("a/b", 0), ("a", 0o333), ("", 0o555)];
+        for (name, mode) in modes {
+            fs::set_permissions(agent.data().join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    plant(&agent.data(), 1_000);
+    deny(&agent);
+    let before = read(&agent.data());
+    let (saved, facts) = agent.save(&storage).await;
+    assert_same(&read(&agent.data()), &before);
+    damage(&agent.data());
+    agent.own_data();
+    fs::set_permissions(agent.data(), fs::Permissions::from_mode(0o555)).unwrap();
+
+    let (task, staged) = agent.stage(&saved, &storage, &facts).await;
+    assert_eq!(staged.state, BackupTaskState::Succeeded, "{staged:?}");
+    agent.backup(task, saved.backup, BackupWork::Swap).await.unwrap();
+    assert_same(&read(&agent.data()), &before);
+    agent.backup(task, saved.backup, BackupWork::Settle).await.unwrap();
+    assert_eq!(agent.leftovers(), [""; 0]);
+    // An unfinished copy is no reason not to boot.
+    agent.kill();
+    fs::create_dir(agent.root.path().join(format!("verify-{task}"))).unwrap();
+    agent.boot_again();
+    assert_eq!(agent.leftovers(), [""; 0]);
+    assert_same(&read(&agent.data()), &before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! Disk space, broken uploads, memory.
 
-use std::time::Duration;
+use std::{os::unix::fs::PermissionsExt, time::Duration};
 
 use domain::agent::{ArchiveFormat, FileChange, FileJobSpec};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -20,6 +20,28 @@ fn chunks(count: usize) -> reqwest::Body {
     let chunk = vec![1_u8; MIB / 4];
     let chunks = std::iter::repeat_n(chunk, count * 4).map(Ok::<_, std::io::Error>);
     reqwest::Body::wrap_stream(tokio_stream::iter(chunks))
+}
+
+#[tokio::test]
+async fn a_folder_that_nobody_can_enter_keeps_nothing_from_being_counted_or_found() {
+    let mut agent = TestAgent::start_as_user();
+    agent.change(FileChange::MakeFolder { path: "closed".into() }).await.unwrap();
+    agent.put_file("closed/inside", vec![0; MIB]).await.unwrap();
+    agent.put_file("wanted", vec![0; MIB]).await.unwrap();
+    let closed = agent.data().join("closed");
+    std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o644)).unwrap();
+    agent.kill();
+    agent.boot_again();
+    assert_eq!(agent.usage().await.used_bytes, MIB as u64);
+    let found = agent.done_job(FileJobSpec::Search { path: String::new(), name: "wanted".into() }).await;
+    assert_eq!(found.found.len(), 1);
+    // The customer can get in again, and cannot be kept out by a mode.
+    for (mode, expected) in [(0o700, 0o700), (0, 0o700), (0o644, 0o744)] {
+        agent.change(FileChange::SetMode { path: "closed".into(), mode }).await.unwrap();
+        assert_eq!(std::fs::metadata(&closed).unwrap().permissions().mode() & 0o777, expected);
+    }
+    agent.change(FileChange::SetMode { path: "wanted".into(), mode: 0 }).await.unwrap();
+    assert_eq!(agent.get_file("wanted").await.unwrap().len(), MIB);
 }
 
 #[tokio::test]
