@@ -20,6 +20,16 @@ pub enum BackupError {
         "There is not enough space left on the server's disk. Your files were not changed; free some space and try again."
     )]
     DiskFull,
+    /// More than the server may store.
+    #[error(
+        "The backup has {needed} of files, and the server may store {limit}. Your files were not changed; choose a larger plan or another backup."
+    )]
+    AbovePlan {
+        /// How much, for people.
+        needed: String,
+        /// The plan's disk space, for people.
+        limit: String,
+    },
     /// A file cannot be read or written.
     #[error("The file {file} could not be used: {source}. Your files were not changed.")]
     Files {
@@ -55,7 +65,7 @@ impl BackupError {
         let code = match self {
             Self::Storage(_) => FaultCode::StorageUnreachable,
             Self::Corrupt(_) => FaultCode::BackupCorrupt,
-            Self::DiskFull => FaultCode::DiskFull,
+            Self::DiskFull | Self::AbovePlan { .. } => FaultCode::DiskFull,
             Self::Files { .. } | Self::Interrupted | Self::Aborted | Self::Invalid(_) => {
                 FaultCode::BackupFailed
             }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::agent::{AgentState, BackupConsistency, BackupHooks};
 use regex::bytes::Regex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::error::BackupError;
@@ -16,42 +16,92 @@ const MAX_SETTLE: Duration = Duration::from_mins(5);
 const MAX_PATTERN: usize = 1 << 20;
 /// Entries and bytes of output looked at at once.
 const AT_ONCE: (usize, usize) = (500, 256 * 1024);
+/// Longest wait for a change that is looked for again and again.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How long a game may take to be ready for a backup.
+pub(super) fn patience(hooks: &BackupHooks) -> Duration {
+    Duration::from_secs(hooks.settle_seconds).min(MAX_SETTLE)
+}
 
 /// A handle to it.
 #[derive(Clone)]
 pub(super) struct Game(pub(super) Service);
 
+/// Whether files may be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Down,
+    Up,
+    /// Starting, stopping or being installed, for longer than could be waited.
+    Between,
+}
+
 impl Game {
-    pub(super) async fn runs(&self) -> bool {
-        self.0.status_after(None, Duration::ZERO).await.state == AgentState::Running
+    /// Waits for a game that starts or stops to have done so, but no longer than `limit`.
+    pub(super) async fn standing(&self, limit: Duration) -> Standing {
+        let settled = async {
+            loop {
+                match self.now() {
+                    Standing::Between => self.changed().await,
+                    standing => return standing,
+                }
+            }
+        };
+        timeout(limit, settled).await.unwrap_or(Standing::Between)
     }
 
     /// Asks the game to settle its files, and waits for it to say so.
-    pub(super) async fn settle(&self, hooks: &BackupHooks) -> Result<BackupConsistency, BackupError> {
+    pub(super) async fn settle(
+        &self,
+        standing: Standing,
+        hooks: &BackupHooks,
+    ) -> Result<BackupConsistency, BackupError> {
         let pattern = hooks.settled.as_deref().map(compile).transpose()?;
-        if !self.runs().await {
-            return Ok(BackupConsistency::Down);
-        }
-        if hooks.before.is_empty() {
-            return Ok(BackupConsistency::Running);
+        match standing {
+            Standing::Down => return Ok(BackupConsistency::Down),
+            Standing::Between => return Ok(BackupConsistency::Unsettled),
+            Standing::Up if hooks.before.is_empty() => return Ok(BackupConsistency::Running),
+            Standing::Up => {}
         }
         let from = self.0.host().output.next();
-        self.say(&hooks.before).await;
+        if !self.say(&hooks.before).await {
+            return Ok(BackupConsistency::Unsettled);
+        }
         let Some(pattern) = pattern else { return Ok(BackupConsistency::Running) };
-        let limit = Duration::from_secs(hooks.settle_seconds).min(MAX_SETTLE);
-        let settled = timeout_at(Instant::now() + limit, self.hears(&pattern, from)).await.is_ok();
+        let settled = timeout(patience(hooks), self.hears(&pattern, from)).await.is_ok();
         Ok(if settled { BackupConsistency::Settled } else { BackupConsistency::Unsettled })
     }
 
-    /// Types lines, if the game runs.
-    pub(super) async fn say(&self, lines: &[String]) {
-        if !self.runs().await {
-            return;
+    /// Types lines. False when a game that is there has not taken all of them; one that is down has nothing to hear.
+    pub(super) async fn say(&self, lines: &[String]) -> bool {
+        match self.now() {
+            Standing::Down => return true,
+            Standing::Between => return false,
+            Standing::Up => {}
         }
         for line in lines {
             if let Err(error) = self.0.host().type_in(format!("{line}\n")).await {
                 warn!(line, ?error, "a line of a backup's hooks did not reach the game");
+                return false;
             }
+        }
+        true
+    }
+
+    /// Returns once its state has changed, or after a while: a game that does not read does not tell when it does again.
+    pub(super) async fn changed(&self) {
+        let now = self.0.status_after(None, Duration::ZERO).await.revision;
+        self.0.status_after(Some(now), LOOK_AGAIN).await;
+    }
+
+    fn now(&self) -> Standing {
+        match self.0.state() {
+            AgentState::Running => Standing::Up,
+            AgentState::Idle | AgentState::Stopped | AgentState::Crashed | AgentState::Error => {
+                Standing::Down
+            }
+            _ => Standing::Between,
         }
     }
 

@@ -59,6 +59,8 @@ struct Inner {
     state: Mutex<State>,
     /// There is something to remove.
     trash: Notify,
+    /// The game has not got what it is owed.
+    unpaid: Notify,
     /// Bytes in the data folder, as far as anybody has counted.
     used_bytes: Arc<AtomicU64>,
     exchange: Exchange,
@@ -98,11 +100,20 @@ impl Backups {
         let board = Arc::new(watch::Sender::new(journal.status.clone()));
         let state = Mutex::new(State { journal, work: None });
         let exchange = Box::new(exchange);
-        let inner = Inner { places, service, board, state, trash: Notify::new(), used_bytes, exchange };
+        let inner = Inner {
+            places,
+            service,
+            board,
+            state,
+            trash: Notify::new(),
+            unpaid: Notify::new(),
+            used_bytes,
+            exchange,
+        };
         let backups = Self(Arc::new(inner));
         tokio::spawn(backups.clone().empty_trash());
-        let owed = backups.clone();
-        tokio::spawn(async move { owed.pay().await });
+        tokio::spawn(backups.clone().pay_late());
+        backups.0.unpaid.notify_one();
         Ok(backups)
     }
 
@@ -343,17 +354,44 @@ impl Backups {
         }
     }
 
-    /// Sends the lines that are owed to the game.
+    /// Sends the lines that are owed to the game, now or when it listens.
     async fn pay(&self) {
         let mut state = self.0.state.lock().await;
-        if state.journal.owed.is_empty() {
-            return;
+        if !self.try_to_pay(&mut state).await {
+            self.0.unpaid.notify_one();
         }
-        Game(self.0.service.clone()).say(&state.journal.owed).await;
+    }
+
+    /// Sends lines that could not be sent when they were due. While there is other work they are its own to send.
+    async fn pay_late(self) {
+        let game = Game(self.0.service.clone());
+        loop {
+            self.0.unpaid.notified().await;
+            loop {
+                let mut state = self.0.state.lock().await;
+                let works = state.work.as_ref().is_some_and(|work| !work.ended.is_finished());
+                if !works && self.try_to_pay(&mut state).await {
+                    break;
+                }
+                drop(state);
+                game.changed().await;
+            }
+        }
+    }
+
+    /// False when they are still owed.
+    async fn try_to_pay(&self, state: &mut State) -> bool {
+        if state.journal.owed.is_empty() {
+            return true;
+        }
+        if !Game(self.0.service.clone()).say(&state.journal.owed).await {
+            return false;
+        }
         let journal = Journal { owed: Vec::new(), ..state.journal.clone() };
-        if let Err(refusal) = self.save(&mut state, journal).await {
+        if let Err(refusal) = self.save(state, journal).await {
             warn!(%refusal, "the lines for the game may be sent again");
         }
+        true
     }
 }
 

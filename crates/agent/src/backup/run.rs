@@ -17,10 +17,10 @@ use super::{
     Backups, State, Work, create,
     create::Addresses,
     error::{BackupError, BackupRefusal},
-    game::Game,
+    game::{Game, Standing, patience},
     journal::Journal,
     recover::fail,
-    report::Report,
+    report::{Report, size},
     stage,
 };
 
@@ -140,6 +140,7 @@ impl Perform {
                 self.create(plan, hooks).await.map(Some)
             }
             BackupWork::Stage { archive, manifest, expect } => {
+                self.check_limit(expect.content_bytes)?;
                 self.stage(stage::Plan::new(archive, manifest, expect, self.place(into)), false).await
             }
             BackupWork::Verify { archive, manifest, expect } => {
@@ -161,11 +162,12 @@ impl Perform {
 
     async fn create(&self, plan: create::Plan, hooks: BackupHooks) -> Result<BackupFacts, BackupError> {
         let game = Game(self.backups.0.service.clone());
-        if game.runs().await {
+        self.report.detail("waiting for the server to settle its files", None);
+        let standing = game.standing(patience(&hooks)).await;
+        if standing == Standing::Up {
             self.backups.owe(hooks.after.clone()).await?;
         }
-        self.report.detail("waiting for the server to settle its files", None);
-        let consistency = game.settle(&hooks).await?;
+        let consistency = game.settle(standing, &hooks).await?;
         let (read, all_read) = oneshot::channel();
         let release = async {
             // Its end is as good: then nothing more is read either.
@@ -173,6 +175,17 @@ impl Perform {
             self.backups.pay().await;
         };
         tokio::join!(plan.run(consistency, read), release).0
+    }
+
+    /// Files may take what the plan allows, or what they take now: a server that has outgrown its plan can go back.
+    fn check_limit(&self, needed: u64) -> Result<(), BackupError> {
+        let limit = self.backups.0.service.spec().and_then(|spec| spec.disk_limit_bytes);
+        match limit {
+            Some(limit) if needed > limit.max(self.backups.0.used_bytes.load(Ordering::Relaxed)) => {
+                Err(BackupError::AbovePlan { needed: size(needed), limit: size(limit) })
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn stage(&self, plan: stage::Plan, compare: bool) -> Result<Option<BackupFacts>, BackupError> {

@@ -159,6 +159,24 @@ async fn a_running_game_settles_its_files_first_and_is_released_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_game_that_is_still_starting_are_not_said_to_be_settled() {
+    let (agent, storage) = (TestAgent::start(), Storage::start().await);
+    agent.put(&script("while read line; do echo \"$line\" >> heard; done")).await.unwrap();
+    agent.power(domain::agent::PowerAction::Start).await.unwrap();
+    agent.until(AgentState::Starting).await;
+    let hooks = BackupHooks {
+        before: vec!["off".into()],
+        settled: Some("x".into()),
+        settle_seconds: 1,
+        after: vec!["on".into()],
+    };
+    let saved = create(&agent, &storage, &[], hooks).await;
+    let head: BackupManifestHead = serde_json::from_value(manifest(&storage, &saved)).unwrap();
+    assert_eq!(head.consistency, BackupConsistency::Unsettled);
+    assert!(!agent.data().join("heard").exists(), "it was told something");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_game_is_released_when_a_backup_is_cancelled_and_when_the_agent_dies() {
     let (mut agent, storage) = (TestAgent::start(), Storage::start().await);
     let game = script(

@@ -77,6 +77,31 @@ async fn what_a_customer_has_denied_itself_is_saved_restored_and_removed_all_the
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_than_the_plan_allows_is_not_restored_unless_it_is_there_already() {
+    let (mut agent, storage) = (TestAgent::start(), Storage::start().await);
+    fs::write(agent.data().join("big"), vec![7; 3 << 20]).unwrap();
+    let (saved, facts) = agent.save(&storage).await;
+    agent.limit_disk(1 << 20).await;
+    fs::remove_file(agent.data().join("big")).unwrap();
+    // A boot counts anew.
+    agent.kill();
+    agent.boot_again();
+    assert!(agent.usage().await.used_bytes < 1 << 20);
+    let (_, refused) = agent.stage(&saved, &storage, &facts).await;
+    let fault = refused.fault.unwrap();
+    assert_eq!(fault.code, FaultCode::DiskFull);
+    assert!(fault.message.contains("3.0 MiB") && fault.message.contains("1.0 MiB"), "{}", fault.message);
+    assert_eq!(agent.leftovers(), [""; 0]);
+
+    fs::write(agent.data().join("other"), vec![7; 4 << 20]).unwrap();
+    agent.kill();
+    agent.boot_again();
+    assert!(agent.usage().await.used_bytes >= 4 << 20);
+    let (_, staged) = agent.stage(&saved, &storage, &facts).await;
+    assert_eq!(staged.state, BackupTaskState::Succeeded, "{staged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restore_that_is_taken_back_leaves_the_files_from_before_it() {
     let (agent, storage) = (TestAgent::start(), Storage::start().await);
     plant(&agent.data(), 1_000);
