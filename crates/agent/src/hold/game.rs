@@ -13,7 +13,7 @@ use domain::agent::ConsoleMode;
 use rustix::{
     event::PollFlags,
     io::{Errno, ioctl_fionbio},
-    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
+    process::{Pid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open},
 };
 
 use super::{order::Order, pty};
@@ -81,6 +81,10 @@ impl Game {
     pub(super) fn signal(&self, signal: Signal) {
         // Gone already is as good.
         let _ = kill_process_group(self.pid, signal);
+        if getpgid(Some(self.pid)) != Ok(self.pid) {
+            // It has not come to its group yet.
+            let _ = kill_process(self.pid, signal);
+        }
     }
 
     /// Takes a line (its end is added where it has none) or, on a terminal, what was typed. False when it does not read,

@@ -34,7 +34,7 @@ pub(super) struct Up {
     pub(super) process: Process,
     pub(super) stage: Stage,
     pub(super) ready_at: Option<DateTime<Utc>>,
-    /// The probe while starting, the grace while stopping.
+    /// The probe while starting, the grace while stopping, and then the pause between two tries to kill it.
     pub(super) task: Option<Task>,
 }
 
@@ -66,6 +66,7 @@ pub(super) enum What {
     Ready,
     NotReadyInTime,
     GraceOver,
+    StillThere,
     Exited(Exit),
     PauseOver,
 }

@@ -47,7 +47,7 @@ impl TestAgent {
         Err((status, response.json::<AgentProblem>().await.unwrap().code))
     }
 
-    async fn resize(&self, columns: u16, rows: u16) -> StatusCode {
+    pub async fn resize(&self, columns: u16, rows: u16) -> StatusCode {
         let size = ConsoleSize { columns, rows };
         self.call(Method::POST, "/v1/console/resize", Scope::Console, &size).await.status()
     }

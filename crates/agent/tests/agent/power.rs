@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use domain::agent::{AgentState, PowerAction, Probe, Scope};
 use reqwest::{Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::timeout;
 
 use crate::support::{TestAgent, eventually, is_alive, pid_in, script, well_behaved};
 
@@ -112,6 +113,20 @@ async fn a_server_that_is_stopped_while_it_fails_stays_stopped() {
     send(holder, Signal::CONT);
     let stopped = agent.until(AgentState::Stopped).await;
     assert_eq!((stopped.error, stopped.crash_count), (None, 0));
+}
+
+#[tokio::test]
+async fn a_kill_that_is_lost_on_its_way_is_repeated() {
+    let agent = TestAgent::start();
+    let pid = agent.run(&script("echo READY; exec sleep 1000"), AgentState::Running).await.pid.unwrap();
+    let holder = agent.holder().unwrap();
+    send(holder, Signal::STOP);
+    // It does not listen, so at some time there is no room for more to say to it.
+    while timeout(Duration::from_millis(500), agent.resize(80, 24)).await.is_ok() {}
+    agent.power(PowerAction::Kill).await.unwrap();
+    send(holder, Signal::CONT);
+    agent.until(AgentState::Stopped).await;
+    assert!(!is_alive(pid));
 }
 
 fn send(pid: u32, signal: Signal) {

@@ -1,7 +1,6 @@
 //! What the actor makes of what its tasks tell.
 
 use domain::agent::{AgentFault, FaultCode};
-use rustix::process::Signal;
 use tracing::{debug, info, warn};
 
 use super::Actor;
@@ -29,12 +28,13 @@ impl Actor {
             (What::Ready, Phase::Up(up)) if matches!(up.stage, Stage::Starting) => self.ready().await,
             (What::NotReadyInTime, Phase::Up(up)) if matches!(up.stage, Stage::Starting) => {
                 up.stage = Stage::Failing;
-                up.process.signal(Signal::KILL);
+                self.put_down();
             }
             (What::GraceOver, Phase::Up(up)) if matches!(up.stage, Stage::Stopping { .. }) => {
                 info!("grace is over");
-                up.process.signal(Signal::KILL);
+                self.put_down();
             }
+            (What::StillThere, Phase::Up(_)) => self.put_down(),
             (What::Exited(exit), Phase::Up(_)) => self.exited(exit).await,
             (What::PauseOver, Phase::Pausing { .. }) => self.begin_start(),
             (what, _) => debug!(?what, "of a phase that is over"),

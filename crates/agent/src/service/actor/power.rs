@@ -1,14 +1,19 @@
 //! Commands about power, each a no-op when it is already as asked.
 
+use std::time::Duration;
+
 use domain::agent::PowerAction;
 use rustix::process::Signal;
 use tracing::info;
 
 use super::{Actor, Refusal};
 use crate::service::{
-    phase::{Phase, Stage},
+    phase::{Phase, Stage, What},
     saved::{InstallState, Wanted},
 };
+
+/// Until a process that was killed and has not ended is killed again.
+const KILL_AGAIN: Duration = Duration::from_secs(1);
 
 impl Actor {
     pub(super) async fn power(&mut self, action: PowerAction) -> Result<(), Refusal> {
@@ -71,10 +76,16 @@ impl Actor {
 
     async fn kill(&mut self) {
         self.stop().await;
-        if let Phase::Up(up) = &mut self.phase {
-            up.task = None;
-            up.process.signal(Signal::KILL);
-        }
+        self.put_down();
+    }
+
+    /// Kills the process, if there is one, and again until its end is told: what is asked of a holder is lost with the
+    /// connection to it.
+    pub(super) fn put_down(&mut self) {
+        let timer = self.timer(KILL_AGAIN, What::StillThere);
+        let Phase::Up(up) = &mut self.phase else { return };
+        up.process.signal(Signal::KILL);
+        up.task = Some(timer);
     }
 
     /// The agent ends: the server stops, what is wanted stays.

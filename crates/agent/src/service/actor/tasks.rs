@@ -127,7 +127,7 @@ impl Actor {
         })
     }
 
-    fn timer(&self, pause: Duration, then: What) -> Task {
+    pub(super) fn timer(&self, pause: Duration, then: What) -> Task {
         self.task(move |run, tell| async move {
             sleep(pause).await;
             send(&tell, run, then).await;
