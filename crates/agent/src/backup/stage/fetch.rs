@@ -7,7 +7,10 @@ use std::{
 
 use reqwest::{Client, Response, StatusCode, header};
 use ring::digest::{Context, SHA256};
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{
+    sync::mpsc::{self, error::SendTimeoutError},
+    time::sleep,
+};
 use tokio_util::bytes::{Buf as _, Bytes};
 use tracing::warn;
 
@@ -111,16 +114,26 @@ impl Feed {
                 let what = format!("it is longer than {bytes} bytes");
                 return Err(Failure::Final(BackupError::Corrupt(what)));
             }
-            match self.send.send_timeout(piece, STUCK).await {
-                Ok(()) => {}
-                // The reader has given up, and knows why.
-                Err(_) => return Ok(()),
+            if !self.hand_on(piece, STUCK).await? {
+                return Ok(());
             }
         }
         if self.sent < bytes {
             return Err(Failure::Passing(format!("it sent {} of {bytes} bytes", self.sent)));
         }
         Ok(())
+    }
+
+    /// False when nobody reads any more: the reader has given up, and knows why. One that is there has so long to take it.
+    async fn hand_on(&self, piece: Bytes, limit: Duration) -> Result<bool, Failure> {
+        match self.send.send_timeout(piece, limit).await {
+            Ok(()) => Ok(true),
+            Err(SendTimeoutError::Closed(_)) => Ok(false),
+            Err(SendTimeoutError::Timeout(_)) => {
+                let slow = io::Error::new(io::ErrorKind::TimedOut, "it takes too long to write to");
+                Err(Failure::Final(BackupError::at("the disk", slow)))
+            }
+        }
     }
 
     /// The length of all, when the answer is what was asked for.
@@ -148,5 +161,23 @@ impl Feed {
             (Meaning::Passing, _) => Err(Failure::Passing(reason)),
             _ => Err(Failure::Final(BackupError::Storage(reason))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_disk_that_takes_nothing_is_not_a_damaged_backup_and_a_reader_that_gave_up_is_no_failure() {
+        let (reader, feed) = download(None, u64::MAX);
+        let hand_on = || feed.hand_on(Bytes::from_static(b"piece"), Duration::from_millis(1));
+        for _ in 0..PIECES {
+            assert!(matches!(hand_on().await, Ok(true)));
+        }
+        let stuck = hand_on().await;
+        assert!(matches!(stuck, Err(Failure::Final(BackupError::Files { .. }))));
+        drop(reader);
+        assert!(matches!(hand_on().await, Ok(false)));
     }
 }
