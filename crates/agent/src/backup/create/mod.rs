@@ -1,17 +1,14 @@
 //! Makes a backup: the game settles its files, they are packed, uploaded in parts as they come, and then the manifest.
 //! A manifest in the storage means that the archive before it is complete.
 
+mod assemble;
 mod pack;
 mod parts;
 mod tar;
 mod upload;
 mod walk;
 
-use std::{
-    fs,
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{fs, io, path::PathBuf};
 
 use domain::{
     agent::{
@@ -20,7 +17,6 @@ use domain::{
     },
     ids::BackupId,
 };
-use ring::digest::{Context, SHA256};
 use tokio::{
     sync::{oneshot, watch},
     task::spawn_blocking,
@@ -29,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::upload::Addresses;
 use self::{
+    assemble::assemble,
     pack::{Order, Packed, pack},
     parts::{Ready, parts},
     upload::{Uploader, Which},
@@ -107,7 +104,7 @@ impl Plan {
             return Err(BackupError::Storage("the files are too large for one backup".to_owned()));
         }
         self.report.detail("uploading the manifest", Some(99));
-        let facts = self.write_manifest(consistency, &packed)?;
+        let facts = self.write_manifest(consistency, &packed).await?;
         let bytes =
             fs::metadata(self.manifest()).map_err(|error| BackupError::at("the manifest", error))?.len();
         uploader.upload(Which::Manifest, &self.manifest(), bytes).await?;
@@ -144,7 +141,7 @@ impl Plan {
     }
 
     /// Puts the head before the entries, which were compressed on the way.
-    fn write_manifest(
+    async fn write_manifest(
         &self,
         consistency: BackupConsistency,
         packed: &Packed,
@@ -162,33 +159,7 @@ impl Plan {
             changed_files: packed.changed_files,
             skipped: packed.skipped,
         };
-        let write = || {
-            let mut text = serde_json::to_vec(&head)?;
-            text.truncate(text.len() - 1);
-            text.extend_from_slice(b",\"entries\":[");
-            let first = zstd::encode_all(&text[..], 0)?;
-            let mut manifest = fs::File::create(self.manifest())?;
-            manifest.write_all(&first)?;
-            io::copy(&mut fs::File::open(self.entries())?, &mut manifest)?;
-            let mut hash = Context::new(&SHA256);
-            io::copy(&mut fs::File::open(self.manifest())?, &mut Hashing(&mut hash))?;
-            Ok(hex::encode(hash.finish()))
-        };
-        write()
-            .map(|sha256| head.facts(sha256))
-            .map_err(|error: io::Error| BackupError::at("the manifest", error))
-    }
-}
-
-struct Hashing<'h>(&'h mut Context);
-
-impl io::Write for Hashing<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        let sha256 = assemble(&head, self.entries(), self.manifest()).await?;
+        Ok(head.facts(sha256))
     }
 }
