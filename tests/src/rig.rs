@@ -274,3 +274,22 @@ impl Rig {
         }
     }
 }
+
+/// Containers outlive whoever made them, so they are deleted.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        let engine = self.engine.clone();
+        // A runtime of its own: the test's is going away.
+        let clean = move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(async move {
+                for container in engine.list().await.unwrap_or_default() {
+                    if let Err(error) = engine.delete(container.instance_id).await {
+                        eprintln!("a container is left behind: {error}");
+                    }
+                }
+            });
+        };
+        let _ = std::thread::spawn(clean).join();
+    }
+}
