@@ -86,7 +86,8 @@ impl Holder {
         let order: Order = serde_json::from_reader(io::stdin().lock()).context("order")?;
         let root = Root::new(&args.root).context("root folder")?;
         let place = Place::open(&root).context("holder's folder")?;
-        let ring = ring::Writer::open(&root.console(), ring::LIMIT).context("ring")?;
+        let mut ring = ring::Writer::open(&root.console(), ring::LIMIT).context("ring")?;
+        ring.go_on_from(order.next);
         let listener = place.listen().context("socket")?;
         // Before there is a game: nothing that it starts gets away from us.
         set_child_subreaper(Some(getpid())).context("subreaper")?;

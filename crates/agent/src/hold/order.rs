@@ -23,6 +23,9 @@ pub struct Order {
     pub mode: ConsoleMode,
     /// Columns and rows of a terminal.
     pub size: (u16, u16),
+    /// The least number that its output may have: those before it have been told.
+    #[serde(default)]
+    pub next: u64,
 }
 
 /// What a program is run for.

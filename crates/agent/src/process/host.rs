@@ -146,7 +146,8 @@ impl Host {
         purpose: Purpose,
     ) -> io::Result<(Process, oneshot::Receiver<Exit>)> {
         self.output.expect(launch.mode).await;
-        let order = launch.order(purpose, &self.data(), &self.instance, *lock(&self.size));
+        let size = *lock(&self.size);
+        let order = launch.order(purpose, &self.data(), &self.instance, size, self.output.next());
         let holder = self.start_holder(&order).await?;
         // Not waited for but by this task, which collects it.
         tokio::spawn(see_off(holder));

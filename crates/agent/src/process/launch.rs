@@ -20,7 +20,15 @@ pub struct Launch {
 
 impl Launch {
     /// The order to a holder: nothing of the agent's own environment but PATH and time zone, which hold no secrets.
-    pub(super) fn order(&self, purpose: Purpose, data: &Path, instance: &str, size: (u16, u16)) -> Order {
+    /// Its output has numbers from `next` on.
+    pub(super) fn order(
+        &self,
+        purpose: Purpose,
+        data: &Path,
+        instance: &str,
+        size: (u16, u16),
+        next: u64,
+    ) -> Order {
         let mut own = BTreeMap::from([
             ("PATH".to_owned(), search_path()),
             ("HOME".to_owned(), data.to_string_lossy().into_owned()),
@@ -33,6 +41,6 @@ impl Launch {
         own.extend(self.env.clone());
         own.insert(MARK.to_owned(), instance.to_owned());
         let (argv, data, instance) = (self.argv.clone(), data.to_owned(), instance.to_owned());
-        Order { purpose, argv, env: own, data, instance, mode: self.mode, size }
+        Order { purpose, argv, env: own, data, instance, mode: self.mode, size, next }
     }
 }

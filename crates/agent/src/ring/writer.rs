@@ -62,6 +62,15 @@ impl Writer {
         self.next
     }
 
+    /// Gives no number before `next`: those have been told, though nothing of them is kept.
+    pub fn go_on_from(&mut self, next: u64) {
+        if self.next < next {
+            self.flush();
+            self.close();
+            self.next = next;
+        }
+    }
+
     /// Adds an entry, at most [`MAX_TEXT`] bytes of it. It is written with the next [`Self::flush`] at the latest.
     pub fn add(&mut self, at_ms: i64, text: &[u8]) {
         let text = &text[..text.len().min(MAX_TEXT)];
@@ -82,14 +91,13 @@ impl Writer {
         self.next += 1;
     }
 
-    /// Writes what was added. On a full disk the oldest output makes room; if that does not help, what was added is
-    /// lost, which its numbers show. The game never waits for room.
+    /// Writes what was added. On a full disk the oldest output makes room; if that does not help, or something else is
+    /// wrong, what was added is lost, which its numbers show. The game never waits for room.
     pub fn flush(&mut self) {
-        if self.batched > 0 && !self.write() {
-            while self.drop_oldest() {
-                if self.write() {
-                    break;
-                }
+        if self.batched > 0 {
+            let mut written = self.write();
+            while written.as_ref().is_err_and(is_full) && self.drop_oldest() {
+                written = self.write();
             }
         }
         if self.batched > 0 {
@@ -105,35 +113,39 @@ impl Writer {
         self.current.as_ref().map_or(Ok(()), |segment| segment.file.sync_all())
     }
 
-    /// Whether the batch is in its segment.
-    fn write(&mut self) -> bool {
-        if self.current.is_none() {
-            self.begin();
-        }
-        let Some(segment) = &mut self.current else { return false };
-        if segment.file.write_all(&self.batch).is_ok() {
+    /// Puts the batch into its segment.
+    fn write(&mut self) -> io::Result<()> {
+        let mut segment = match self.current.take() {
+            Some(segment) => segment,
+            None => self.begin()?,
+        };
+        let written = segment.file.write_all(&self.batch);
+        if written.is_ok() {
             segment.length += self.batch.len() as u64;
             self.batched = 0;
-            return true;
         }
         // Part of it may have been written. If not even that can be undone, nothing may follow it.
-        if segment.file.set_len(segment.length).is_err() {
+        let whole = written.is_ok() || segment.file.set_len(segment.length).is_ok();
+        self.current = Some(segment);
+        if !whole {
             self.close();
         }
-        false
+        written
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self) -> io::Result<Segment> {
         while self.used() + SEGMENT > self.limit && self.drop_oldest() {}
         let first = self.next - self.batched;
         // Truncated: one of this name can only be one that nothing was ever written to.
         let mut options = OpenOptions::new();
         let options = options.append(true).create(true).mode(0o600);
-        let path = segment_path(&self.folder, first);
-        self.current = options
-            .open(path)
-            .and_then(|file| file.set_len(0).map(|()| Segment { first, length: 0, file }))
-            .ok();
+        let file = options.open(segment_path(&self.folder, first))?;
+        file.set_len(0)?;
+        // Where nothing was ever written, only the newest name says anything.
+        while let Some((empty, _)) = self.full.pop_back_if(|(old, length)| *length == 0 && *old != first) {
+            self.remove(empty);
+        }
+        Ok(Segment { first, length: 0, file })
     }
 
     fn close(&mut self) {
@@ -144,14 +156,19 @@ impl Writer {
         self.full.iter().map(|(_, length)| length).sum()
     }
 
-    /// False when there is none but the current one.
+    /// False when there is none but the newest: its name is what numbers go on from.
     fn drop_oldest(&mut self) -> bool {
-        let oldest = self.full.pop_front();
-        // One that cannot be removed is forgotten all the same: the bound is kept by those that can.
-        oldest.is_some_and(|(first, _)| {
-            let _ = fs::remove_file(segment_path(&self.folder, first));
-            true
-        })
+        if self.current.is_none() && self.full.len() < 2 {
+            return false;
+        }
+        let Some((oldest, _)) = self.full.pop_front() else { return false };
+        self.remove(oldest);
+        true
+    }
+
+    /// One that cannot be removed is forgotten all the same: the bound is kept by those that can.
+    fn remove(&self, first: u64) {
+        let _ = fs::remove_file(segment_path(&self.folder, first));
     }
 
     /// Takes up the last segment.
@@ -185,4 +202,9 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Whether less output would help.
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -121,6 +121,25 @@ fn a_segment_that_vanishes_in_the_middle_is_a_gap() {
 }
 
 #[test]
+fn output_that_cannot_be_written_costs_nothing_that_was() {
+    let dir = TempDir::new().unwrap();
+    write(&dir, LIMIT, 0..2_000, 1_000);
+    let before = segments(&dir);
+    let mut writer = Writer::open(dir.path(), LIMIT).unwrap();
+    writer.go_on_from(3_000);
+    // What stands where the next segment would.
+    let taken = dir.path().join(format!("{:020}.out", 3_000));
+    fs::create_dir(&taken).unwrap();
+    writer.add(1, b"lost");
+    writer.flush();
+    fs::remove_dir(taken).unwrap();
+    assert_eq!(segments(&dir), before);
+    writer.add(1, b"written");
+    writer.flush();
+    assert_eq!(read(&dir, 2_001), [(3_001, "written".to_owned())]);
+}
+
+#[test]
 fn what_is_not_ours_in_the_folder_is_left_alone() {
     let dir = TempDir::new().unwrap();
     for name in ["x", "12", "a.out", ".out"] {
@@ -186,6 +205,9 @@ fn writes_on_a_small_disk() {
     }
     let lost = add(0);
     assert_eq!(lost, 6_001);
+    // Nothing of it, but where it stopped.
+    assert_eq!(fs::read_dir(&ring).unwrap().count(), 1);
+    assert!(Writer::open(&ring, LIMIT).unwrap().next() > 5_001);
     drop(greedy);
     fs::remove_file(folder.join("greedy")).unwrap();
     assert_eq!(add(10), 6_011);

@@ -177,6 +177,23 @@ async fn sigterm_stops_the_game_in_order_and_the_next_boot_brings_it_back() {
 }
 
 #[tokio::test]
+async fn numbers_of_output_go_on_when_all_of_it_is_gone() {
+    let agent = TestAgent::start();
+    agent.run(&well_behaved(), AgentState::Running).await;
+    agent.power(PowerAction::Stop).await.unwrap();
+    agent.until(AgentState::Stopped).await;
+    let next = agent.page(1, 0).await.next;
+    assert!(next > 1);
+    for file in std::fs::read_dir(agent.root.path().join("agent/console")).unwrap() {
+        std::fs::remove_file(file.unwrap().path()).unwrap();
+    }
+    agent.power(PowerAction::Start).await.unwrap();
+    agent.until(AgentState::Running).await;
+    let page = agent.page(next, 1_000).await;
+    assert_eq!((page.first, page.entries[0].text.as_str()), (next, "READY"));
+}
+
+#[tokio::test]
 async fn a_stopped_server_stays_stopped() {
     let mut agent = TestAgent::start();
     agent.run(&well_behaved(), AgentState::Running).await;
