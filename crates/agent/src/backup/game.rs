@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::agent::{AgentState, BackupConsistency, BackupHooks};
+use domain::agent::{AgentState, BackupConsistency, BackupHooks, limits::settled_pattern};
 use regex::bytes::Regex;
 use tokio::time::timeout;
 use tracing::warn;
@@ -12,8 +12,6 @@ use crate::service::Service;
 
 /// Longest wait for the game's "settled", whatever was asked.
 const MAX_SETTLE: Duration = Duration::from_mins(5);
-/// Longest pattern that is compiled to, in bytes.
-const MAX_PATTERN: usize = 1 << 20;
 /// Entries and bytes of output looked at at once.
 const AT_ONCE: (usize, usize) = (500, 256 * 1024);
 /// Longest wait for a change that is looked for again and again.
@@ -123,7 +121,7 @@ impl Game {
 }
 
 fn compile(pattern: &str) -> Result<Regex, BackupError> {
-    regex::bytes::RegexBuilder::new(pattern).size_limit(MAX_PATTERN).build().map_err(|error| {
+    settled_pattern(pattern).map_err(|error| {
         BackupError::Invalid(format!("The pattern for settled files makes no sense: {error}"))
     })
 }

@@ -12,8 +12,7 @@ use std::{
     time::Duration,
 };
 
-use domain::agent::Probe;
-use regex::{Regex, RegexBuilder};
+use domain::agent::{Probe, limits::probe_pattern};
 use tokio::{
     net::TcpStream,
     sync::oneshot,
@@ -26,8 +25,6 @@ use crate::process::console::Console;
 const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pause between tries. Short, because half of it is added to every start; a refused connection costs microseconds.
 const PAUSE: Duration = Duration::from_millis(20);
-/// Largest compiled pattern, in bytes.
-const PATTERN_BYTES: usize = 256 * 1024;
 
 /// Why a try did not find the game ready. Only for logs and tests: the next try follows.
 #[derive(Debug, thiserror::Error)]
@@ -53,7 +50,9 @@ impl Watch {
     /// Of what `console` gets from now on, and has of the run under way.
     pub fn new(probe: &Probe, console: &Console) -> Self {
         match probe {
-            Probe::Log { pattern } => Self::Log(compile(pattern).ok().map(|pattern| console.watch(pattern))),
+            Probe::Log { pattern } => {
+                Self::Log(probe_pattern(pattern).ok().map(|pattern| console.watch(pattern)))
+            }
             _ => Self::Ask(probe.clone()),
         }
     }
@@ -87,11 +86,6 @@ pub async fn once(probe: &Probe) -> Result<(), NotReady> {
         Probe::Tcp { port } => Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.map(drop)?),
         Probe::Log { .. } => Err(NotReady::Foreign("output is watched, not asked")),
     }
-}
-
-/// Compiles a log pattern within a size limit; it comes from the control plane, and still.
-pub fn compile(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(PATTERN_BYTES).build()
 }
 
 /// The probe's port, if another program has it: it would answer in the game's place.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use domain::agent::Runtime;
+use domain::agent::{Runtime, limits::JAVA};
 use tokio::{process::Command, time::timeout};
 
 /// Where Debian and Ubuntu put Java.
@@ -18,9 +18,6 @@ const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Searched after the agent's own PATH.
 const STANDARD_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games";
-
-/// The first word of an argument list that stands for the Java found.
-pub const JAVA: &str = "{java}";
 
 /// A program that the container does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@
 mod backup;
 mod console;
 mod files;
+pub mod limits;
 mod path;
 
 use std::collections::BTreeMap;

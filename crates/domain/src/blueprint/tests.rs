@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
-    agent::{InstallStep, Probe, Runtime},
+    agent::{InstallStep, Probe, Runtime, limits},
     instance::AllocatedPort,
 };
 
@@ -76,6 +76,23 @@ fn a_mistake_in_a_file_is_refused_and_its_place_is_named() {
         ("path = \"eula.txt\"", "path = \"/etc/passwd\"", "inside the data folder"),
         ("deadline_seconds = 300", "deadline_seconds = 0", "ready.deadline_seconds"),
         ("argv = [\"{java}\",", "argv = [\"\",", "names no program"),
+        (
+            "stop_grace_seconds = 60",
+            "stop_grace_seconds = 601",
+            "variants.paper: run.stop.grace_seconds: 1 to 600",
+        ),
+        ("stop_line = \"stop\"", "stop_line = \"st\\nop\"", "run.stop.line: one line only"),
+        ("kind = \"java_for_minecraft\"", "kind = \"none\"", "run.argv: {java} needs a runtime of kind java"),
+        (
+            "kind = \"minecraft_ping\", port = \"game\"",
+            "kind = \"log\", pattern = '\\w{500}'",
+            "exceeds size limit",
+        ),
+        (
+            "stop_grace_seconds = 60 }",
+            "stop_grace_seconds = 60, env = { \"A=B\" = \"\" } }",
+            "run.env: the variable \"A=B\"",
+        ),
         ("id = \"paper\"", "id = \"Paper!\"", "is not an id"),
         ("summary =", "sumary =", "sumary"),
     ];
@@ -83,6 +100,20 @@ fn a_mistake_in_a_file_is_refused_and_its_place_is_named() {
         assert!(GOOD.contains(from), "{from}");
         let error = Blueprint::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
         assert!(error.contains(message), "{to}: {error}");
+    }
+}
+
+#[test]
+fn what_is_longer_than_an_agent_takes_is_refused() {
+    let words = format!("\"-jar\", {}", "\"word\", ".repeat(limits::MAX_ARGUMENTS));
+    let steps = "  { kind = \"write\", path = \"eula.txt\", content = \"\" },\n".repeat(limits::MAX_STEPS);
+    let cases = [
+        ("\"-jar\", ", words.as_str(), "run.argv: at most 200 arguments"),
+        ("install = [\n", &format!("install = [\n{steps}"), "install: at most 200 steps"),
+    ];
+    for (from, to, message) in cases {
+        let error = Blueprint::parse(&GOOD.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Blueprint, InstallTemplate, ProbeTemplate, RenderInput, ResolvedArtifact, Variant};
-use crate::instance::{AGENT_PORT, AllocatedPort, InstanceKind};
+use crate::{
+    agent::limits,
+    instance::{AGENT_PORT, AllocatedPort, InstanceKind},
+};
 
 /// Why a blueprint file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -81,7 +84,6 @@ impl Blueprint {
         }
         check_seconds(&format!("{place}.ready.deadline_seconds"), variant.ready.deadline_seconds)?;
         check_seconds(&format!("{place}.install_deadline_seconds"), variant.install_deadline_seconds)?;
-        check_seconds(&format!("{place}.run.stop_grace_seconds"), variant.run.stop_grace_seconds)?;
         for (n, step) in variant.install.iter().enumerate() {
             check_step(&format!("{place}.install[{n}]"), step)?;
         }
@@ -94,7 +96,7 @@ impl Blueprint {
     fn check_probe(&self, place: &str, variant: &Variant) -> Result<(), BlueprintError> {
         let place = format!("{place}.ready.probe");
         if let ProbeTemplate::Log { pattern } = &variant.ready.probe
-            && let Err(error) = regex::Regex::new(pattern)
+            && let Err(error) = limits::probe_pattern(pattern)
         {
             return invalid(place, error.to_string());
         }
@@ -110,7 +112,8 @@ impl Blueprint {
         }
     }
 
-    /// Renders it once with made-up values: whatever would fail at a customer's create fails here.
+    /// Renders it once with made-up values: whatever would fail at a customer's create, or be refused by the agent, fails
+    /// here.
     fn check_placeholders(&self, place: &str, variant: &Variant) -> Result<(), BlueprintError> {
         let ports: Vec<_> = (self.ports.iter())
             .map(|port| AllocatedPort { name: port.name.clone(), protocol: port.protocol, port: 1 })
@@ -129,10 +132,8 @@ impl Blueprint {
             ports: &ports,
             artifacts: &artifacts,
         };
-        match self.render(&input) {
-            Ok(_) => Ok(()),
-            Err(error) => invalid(place, error.to_string()),
-        }
+        let spec = self.render(&input).map_err(|error| error.to_string());
+        spec.and_then(|spec| spec.check_limits()).or_else(|flaw| invalid(place, flaw))
     }
 }
 
@@ -143,7 +144,7 @@ fn check_hooks(place: &str, variant: &Variant) -> Result<(), BlueprintError> {
         return invalid(place, "a hook is one line");
     }
     let Some(pattern) = &hooks.settled else { return Ok(()) };
-    if let Err(error) = regex::Regex::new(pattern) {
+    if let Err(error) = limits::settled_pattern(pattern) {
         return invalid(place, error.to_string());
     }
     check_seconds(&format!("{place}.settle_seconds"), hooks.settle_seconds)
