@@ -7,6 +7,7 @@ use rustix::fs::{FileType, Mode};
 
 use super::{
     Files, at,
+    deleted::Gone,
     error::{FileError, Result, Why},
     folder::{Folder, Place},
     scratch::Scratch,
@@ -15,21 +16,22 @@ use super::{
 /// Most paths of one request.
 pub(super) const MOST_PATHS: usize = 1_000;
 
-/// Does it.
-pub(super) fn change(files: &Files, change: &FileChange) -> Result<()> {
+/// Does it, but for folders that are removed later.
+pub(super) fn change(files: &Files, change: &FileChange) -> Result<Vec<Gone>> {
     let root = files.root()?;
-    match change {
+    let done = match change {
+        FileChange::Delete { paths } => return delete(files, &root, &parse_all(paths)?),
         FileChange::MakeFolder { path } => {
             let path = FilePath::parse(path)?;
             root.make(&path).map(drop).map_err(|error| taken(error).at(&path))
         }
         FileChange::Rename { from, to } => rename(&root, &FilePath::parse(from)?, &FilePath::parse(to)?),
-        FileChange::Delete { paths } => delete(files, &root, &parse_all(paths)?),
         FileChange::SetMode { path, mode } => {
             let path = FilePath::parse(path)?;
             set_mode(&root, &path, *mode).map_err(|error| error.at(&path))
         }
-    }
+    };
+    done.map(|()| Vec::new())
 }
 
 /// All paths, or the first that is none.
@@ -70,32 +72,30 @@ fn set_mode(root: &Folder, path: &FilePath, mode: u32) -> Result<()> {
 
 /// What is deleted disappears at once, by being moved to the scratch folder, and is removed there. What is not there is
 /// no error: a request may be repeated.
-fn delete(files: &Files, root: &Folder, paths: &[FilePath]) -> Result<()> {
-    let mut freed = 0;
-    let mut result = Ok(());
+fn delete(files: &Files, root: &Folder, paths: &[FilePath]) -> Result<Vec<Gone>> {
+    let mut later = Vec::new();
     for path in paths {
-        result = match root.place(path).and_then(|place| delete_one(files, root, &place)) {
-            Ok(bytes) => {
-                freed += bytes;
-                continue;
-            }
-            Err(FileError { why: Why::NotFound, .. }) => continue,
-            Err(error) => Err(error.at(path)),
-        };
-        break;
+        match root.place(path).and_then(|place| delete_one(files, root, &place)) {
+            Ok(gone) => later.extend(gone),
+            Err(FileError { why: Why::NotFound, .. }) => {}
+            Err(error) => return Err(error.at(path)),
+        }
     }
-    files.0.quota.free(freed);
-    result
+    Ok(later)
 }
 
-fn delete_one(files: &Files, root: &Folder, place: &Place) -> Result<u64> {
+fn delete_one(files: &Files, root: &Folder, place: &Place) -> Result<Option<Gone>> {
     let scratch: Scratch = Arc::clone(&files.0.scratch).take(root)?;
     let moved = at::move_new(&place.folder, &place.name, &scratch.home, scratch.name.as_bytes());
     match moved {
         Err(FileError { why: Why::NotPermitted, .. }) => move_denied(place, &scratch)?,
         moved => moved?,
     }
-    scratch.remove()
+    if at::kind(&at::stat(&scratch.home, scratch.name.as_bytes())?) == FileType::Directory {
+        return files.remove_later(scratch);
+    }
+    files.0.quota.free(scratch.remove()?);
+    Ok(None)
 }
 
 /// A folder can be moved only by who may write in it.

@@ -8,6 +8,7 @@
 mod at;
 mod change;
 mod count;
+mod deleted;
 pub mod error;
 mod folder;
 pub mod jobs;
@@ -36,6 +37,7 @@ use tokio::{
 
 pub(crate) use self::{count::bytes as bytes_in, scratch::NAME as SCRATCH};
 use self::{
+    deleted::Deleted,
     error::{Result, Why},
     folder::Folder,
     jobs::Jobs,
@@ -64,6 +66,7 @@ struct Shared {
     threads: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     jobs: Jobs,
+    deleted: Deleted,
     /// Held between looking at what a name stands for and replacing it.
     naming: Mutex<()>,
     /// Whether the disk space in use is known.
@@ -81,6 +84,7 @@ impl Files {
             threads: Arc::new(Semaphore::new(THREADS)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             jobs: Jobs::default(),
+            deleted: Deleted::default(),
             naming: Mutex::default(),
             counted: watch::Sender::new(false),
             count_now: Notify::new(),
@@ -139,7 +143,9 @@ impl Files {
 
     /// Does something small.
     pub async fn change(&self, change: FileChange) -> Result<()> {
-        self.blocking(move |files| change::change(files, &change)).await
+        let deleted = self.blocking(move |files| change::change(files, &change)).await?;
+        deleted::wait_for(deleted).await;
+        Ok(())
     }
 
     /// Begins something long.
