@@ -5,6 +5,7 @@
 
 mod create;
 mod error;
+mod exchange;
 mod folder;
 mod game;
 mod http;
@@ -39,7 +40,7 @@ use uuid::Uuid;
 use self::{
     create::Addresses,
     game::Game,
-    journal::{Journal, Swap, SwapPhase},
+    journal::Journal,
     report::{Board, Report},
 };
 pub use self::{error::BackupRefusal, places::Places, recover::recover};
@@ -224,68 +225,6 @@ impl Backups {
         })?;
         state.journal = journal;
         Ok(())
-    }
-
-    /// Swap, swap back or settle: a few renames, done when this answers.
-    async fn exchange(
-        &self,
-        state: &mut State,
-        task: &BackupTask,
-        kind: BackupWorkKind,
-    ) -> Result<BackupStatus, BackupRefusal> {
-        let id = task.task;
-        let swapped = state.journal.swap.is_some();
-        let phase = match kind {
-            BackupWorkKind::Swap if swapped => SwapPhase::Done,
-            BackupWorkKind::Swap if state.journal.staged != Some(id) => return Err(BackupRefusal::NotStaged),
-            BackupWorkKind::Swap => SwapPhase::Begun,
-            BackupWorkKind::SwapBack => SwapPhase::Undoing,
-            _ => SwapPhase::Settling,
-        };
-        let moves_data = phase == SwapPhase::Begun || (phase == SwapPhase::Undoing && swapped);
-        if moves_data && !self.is_down().await {
-            return Err(BackupRefusal::ServiceRunning);
-        }
-        let before = state.journal.clone();
-        self.note(state, task, |journal| journal.swap = Some(Swap { task: id, phase })).await?;
-        // From here to the renames' end nothing is awaited: the task that starts the server shares this thread, so it
-        // cannot start in between.
-        let outcome = if moves_data && !down(&self.0.service) {
-            Err(BackupRefusal::ServiceRunning)
-        } else {
-            let mut renamed = Ok(());
-            if moves_data {
-                (self.0.exchange)(&mut || renamed = self.rename(id, phase));
-            } else {
-                renamed = self.rename(id, phase);
-            }
-            renamed.map_err(|error| BackupRefusal::NotExchanged(error.to_string()))
-        };
-        if let Err(refusal) = outcome {
-            warn!(%id, %refusal, "folders were not exchanged");
-            self.0.board.send_replace(before.status.clone());
-            self.save(state, before).await?;
-            return Err(refusal);
-        }
-        let mut journal = state.journal.clone();
-        journal.staged = None;
-        journal.swap = matches!(phase, SwapPhase::Begun | SwapPhase::Done)
-            .then_some(Swap { task: id, phase: SwapPhase::Done });
-        let done = self.conclude(&mut journal);
-        // Done it is, whether or not it could be written: the next boot sees the same folders.
-        let _ = self.save(state, journal.clone()).await;
-        state.journal = journal;
-        self.0.trash.notify_one();
-        Ok(done)
-    }
-
-    fn rename(&self, task: Uuid, phase: SwapPhase) -> io::Result<()> {
-        match phase {
-            SwapPhase::Begun => swap::forward(&self.0.places, task),
-            SwapPhase::Undoing => swap::back(&self.0.places, task),
-            SwapPhase::Settling => swap::settle(&self.0.places, task),
-            SwapPhase::Done => Ok(()),
-        }
     }
 
     /// The work at hand has succeeded.

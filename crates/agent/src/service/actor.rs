@@ -6,7 +6,15 @@ mod tasks;
 
 pub(super) use tasks::send;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use domain::agent::{AgentFault, AgentStatus, FaultCode, ServiceSpec};
@@ -39,6 +47,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(super) struct View {
     pub(super) status: watch::Receiver<AgentStatus>,
     pub(super) spec: watch::Receiver<Option<Arc<ServiceSpec>>>,
+    pub(super) held: Arc<AtomicBool>,
 }
 
 /// The owner of all state.
@@ -57,6 +66,8 @@ pub(super) struct Actor {
     tell: mpsc::Sender<Event>,
     events: mpsc::Receiver<Event>,
     closing: Option<oneshot::Sender<()>>,
+    /// See `Service::hold`.
+    held: Arc<AtomicBool>,
 }
 
 impl Actor {
@@ -71,12 +82,25 @@ impl Actor {
         let (status, seen) = watch::channel(first_status(&saved));
         let (spec, seen_spec) = watch::channel(saved.spec.clone().map(Arc::new));
         let (tell, events) = mpsc::channel(EVENTS);
-        let (phase, run, closing) = (Phase::Down, 0, None);
-        let mut actor =
-            Self { root, first_pause, host, found, saved, phase, run, status, spec, tell, events, closing };
+        let held = Arc::new(AtomicBool::new(false));
+        let mut actor = Self {
+            root,
+            first_pause,
+            host,
+            found,
+            saved,
+            phase: Phase::Down,
+            run: 0,
+            status,
+            spec,
+            tell,
+            events,
+            closing: None,
+            held: Arc::clone(&held),
+        };
         actor.resume().await;
         actor.publish();
-        Ok((actor, View { status: seen, spec: seen_spec }))
+        Ok((actor, View { status: seen, spec: seen_spec, held }))
     }
 
     /// Serves until it is shut down.
@@ -147,6 +171,7 @@ impl Actor {
             (Phase::Installing { .. }, false) => return Err(Refusal::OtherRevisionInstalls),
             (_, false) => return Err(Refusal::OtherRevisionRuns),
         }
+        self.must_not_be_held()?;
         info!(revision = %spec.revision, steps = spec.install.len(), "installing");
         self.change(|saved| {
             saved.spec = Some(spec);
@@ -156,6 +181,10 @@ impl Actor {
         .await?;
         self.begin_install();
         Ok(())
+    }
+
+    fn must_not_be_held(&self) -> Result<(), Refusal> {
+        if self.held.load(Ordering::SeqCst) { Err(Refusal::NotSaved) } else { Ok(()) }
     }
 
     /// Changes what is saved, or nothing at all when it cannot be written.

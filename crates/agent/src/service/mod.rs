@@ -7,7 +7,10 @@ mod phase;
 mod saved;
 pub mod spec;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use domain::{
     agent::{AgentStatus, PowerAction, ServiceSpec},
@@ -109,6 +112,11 @@ impl Service {
     /// Where the server stands at this moment.
     pub fn state(&self) -> domain::agent::AgentState {
         self.view.status.borrow().state
+    }
+
+    /// While it is held nothing starts and nothing is installed: a restart of the agent would exchange the files below it.
+    pub fn hold(&self, held: bool) {
+        self.view.held.store(held, Ordering::SeqCst);
     }
 
     /// The last `lines` lines of output, oldest first.

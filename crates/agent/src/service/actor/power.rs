@@ -37,6 +37,7 @@ impl Actor {
         if matches!(self.saved.install, InstallState::None | InstallState::Failed) {
             return Err(Refusal::NotInstalled);
         }
+        self.must_not_be_held()?;
         let afresh = matches!(self.phase, Phase::Down | Phase::Pausing { .. });
         self.change(|saved| {
             saved.wanted = Wanted::Running;
