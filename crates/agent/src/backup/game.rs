@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::agent::{AgentState, BackupConsistency, BackupHooks, limits::settled_pattern};
 use regex::bytes::Regex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::error::BackupError;
@@ -14,11 +14,15 @@ use crate::service::Service;
 const MAX_SETTLE: Duration = Duration::from_mins(5);
 /// Entries and bytes of output looked at at once.
 const AT_ONCE: (usize, usize) = (500, 256 * 1024);
-/// Longest wait for a change that is looked for again and again.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// Longest wait for a game without hooks to have started or stopped.
+const STANDING: Duration = Duration::from_mins(1);
 
-/// How long a game may take to be ready for a backup.
-pub(super) fn patience(hooks: &BackupHooks) -> Duration {
+/// How long a game may take to have started or stopped.
+pub(super) fn standing_limit(hooks: &BackupHooks) -> Duration {
+    if hooks.before.is_empty() { STANDING } else { settle_limit(hooks) }
+}
+
+fn settle_limit(hooks: &BackupHooks) -> Duration {
     Duration::from_secs(hooks.settle_seconds).min(MAX_SETTLE)
 }
 
@@ -38,15 +42,15 @@ pub(super) enum Standing {
 impl Game {
     /// Waits for a game that starts or stops to have done so, but no longer than `limit`.
     pub(super) async fn standing(&self, limit: Duration) -> Standing {
-        let settled = async {
-            loop {
-                match self.now() {
-                    Standing::Between => self.changed().await,
-                    standing => return standing,
-                }
+        let end = Instant::now() + limit;
+        loop {
+            let seen = self.seen().await;
+            let standing = self.now();
+            if standing != Standing::Between || Instant::now() >= end {
+                return standing;
             }
-        };
-        timeout(limit, settled).await.unwrap_or(Standing::Between)
+            self.changed(seen, end.saturating_duration_since(Instant::now())).await;
+        }
     }
 
     /// Asks the game to settle its files, and waits for it to say so.
@@ -67,7 +71,7 @@ impl Game {
             return Ok(BackupConsistency::Unsettled);
         }
         let Some(pattern) = pattern else { return Ok(BackupConsistency::Running) };
-        let settled = timeout(patience(hooks), self.hears(&pattern, from)).await.is_ok();
+        let settled = timeout(settle_limit(hooks), self.hears(&pattern, from)).await.is_ok();
         Ok(if settled { BackupConsistency::Settled } else { BackupConsistency::Unsettled })
     }
 
@@ -87,10 +91,14 @@ impl Game {
         true
     }
 
-    /// Returns once its state has changed, or after a while: a game that does not read does not tell when it does again.
-    pub(super) async fn changed(&self) {
-        let now = self.0.status_after(None, Duration::ZERO).await.revision;
-        self.0.status_after(Some(now), LOOK_AGAIN).await;
+    /// Which of its states is the latest.
+    pub(super) async fn seen(&self) -> u64 {
+        self.0.status_after(None, Duration::ZERO).await.revision
+    }
+
+    /// Returns once there is a later state than `seen`, or the time is over.
+    pub(super) async fn changed(&self, seen: u64, limit: Duration) {
+        self.0.status_after(Some(seen), limit).await;
     }
 
     fn now(&self) -> Standing {

@@ -11,6 +11,7 @@ mod game;
 mod http;
 mod journal;
 mod manifest;
+mod owed;
 mod places;
 mod recover;
 mod report;
@@ -39,7 +40,6 @@ use uuid::Uuid;
 
 use self::{
     create::Addresses,
-    game::Game,
     journal::Journal,
     report::{Board, Report},
 };
@@ -74,6 +74,8 @@ type Exchange = Box<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 struct State {
     journal: Journal,
     work: Option<Work>,
+    /// The game is owed lines that a copy under way needs it to do without.
+    held: bool,
 }
 
 /// Work under way.
@@ -99,7 +101,7 @@ impl Backups {
             status.revision = now.max(status.revision + 1);
         }
         let board = Arc::new(watch::Sender::new(journal.status.clone()));
-        let state = Mutex::new(State { journal, work: None });
+        let state = Mutex::new(State { journal, work: None, held: false });
         let exchange = Box::new(exchange);
         let inner = Inner {
             places,
@@ -113,8 +115,7 @@ impl Backups {
         };
         let backups = Self(Arc::new(inner));
         tokio::spawn(backups.clone().empty_trash());
-        tokio::spawn(backups.clone().pay_late());
-        backups.0.unpaid.notify_one();
+        tokio::spawn(backups.clone().keep_paying());
         Ok(backups)
     }
 
@@ -291,46 +292,6 @@ impl Backups {
             }
             self.0.trash.notified().await;
         }
-    }
-
-    /// Sends the lines that are owed to the game, now or when it listens.
-    async fn pay(&self) {
-        let mut state = self.0.state.lock().await;
-        if !self.try_to_pay(&mut state).await {
-            self.0.unpaid.notify_one();
-        }
-    }
-
-    /// Sends lines that could not be sent when they were due. While there is other work they are its own to send.
-    async fn pay_late(self) {
-        let game = Game(self.0.service.clone());
-        loop {
-            self.0.unpaid.notified().await;
-            loop {
-                let mut state = self.0.state.lock().await;
-                let works = state.work.as_ref().is_some_and(|work| !work.ended.is_finished());
-                if !works && self.try_to_pay(&mut state).await {
-                    break;
-                }
-                drop(state);
-                game.changed().await;
-            }
-        }
-    }
-
-    /// False when they are still owed.
-    async fn try_to_pay(&self, state: &mut State) -> bool {
-        if state.journal.owed.is_empty() {
-            return true;
-        }
-        if !Game(self.0.service.clone()).say(&state.journal.owed).await {
-            return false;
-        }
-        let journal = Journal { owed: Vec::new(), ..state.journal.clone() };
-        if let Err(refusal) = self.save(state, journal).await {
-            warn!(%refusal, "the lines for the game may be sent again");
-        }
-        true
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     Backups, State, Work, create,
     create::Addresses,
     error::{BackupError, BackupRefusal},
-    game::{Game, Standing, patience},
+    game::{Game, Standing, standing_limit},
     journal::Journal,
     recover::fail,
     report::{Report, size},
@@ -84,14 +84,6 @@ impl Backups {
         }
         self.0.board.send_replace(Some(status));
     }
-
-    /// Notes lines that the game is owed, before it is told anything that they undo.
-    async fn owe(&self, lines: Vec<String>) -> Result<(), BackupError> {
-        let mut state = self.0.state.lock().await;
-        let journal = Journal { owed: lines, ..state.journal.clone() };
-        let stored = self.save(&mut state, journal).await;
-        stored.map_err(|refusal| BackupError::at("the agent's state", io::Error::other(refusal)))
-    }
 }
 
 fn first_addresses(work: &BackupWork) -> Result<Addresses, BackupRefusal> {
@@ -115,7 +107,7 @@ impl Perform {
         let (id, kind) = (task.task, task.work.kind());
         let worked = self.cancel.clone().run_until_cancelled_owned(self.work(task)).await;
         // Also after a failure, and after it was cancelled.
-        self.backups.pay().await;
+        self.backups.release().await;
         self.backups.end(id, kind, worked.unwrap_or(Err(BackupError::Aborted))).await;
     }
 
@@ -163,7 +155,7 @@ impl Perform {
     async fn create(&self, plan: create::Plan, hooks: BackupHooks) -> Result<BackupFacts, BackupError> {
         let game = Game(self.backups.0.service.clone());
         self.report.detail("waiting for the server to settle its files", None);
-        let standing = game.standing(patience(&hooks)).await;
+        let standing = game.standing(standing_limit(&hooks)).await;
         if standing == Standing::Up {
             self.backups.owe(hooks.after.clone()).await?;
         }
@@ -172,7 +164,7 @@ impl Perform {
         let release = async {
             // Its end is as good: then nothing more is read either.
             let _ = all_read.await;
-            self.backups.pay().await;
+            self.backups.release().await;
         };
         tokio::join!(plan.run(consistency, read), release).0
     }

@@ -19,7 +19,7 @@ use super::{
     storage::{HOUR, Saved, Storage},
     tree::{assert_same, noise, read},
 };
-use crate::support::{TestAgent, eventually, script, well_behaved};
+use crate::support::{TestAgent, eventually, kill_hard, script, well_behaved};
 
 fn manifest(storage: &Storage, saved: &Saved) -> Value {
     let stored = fs::read(storage.file(&saved.manifest)).unwrap();
@@ -174,6 +174,59 @@ async fn files_of_a_game_that_is_still_starting_are_not_said_to_be_settled() {
     let head: BackupManifestHead = serde_json::from_value(manifest(&storage, &saved)).unwrap();
     assert_eq!(head.consistency, BackupConsistency::Unsettled);
     assert!(!agent.data().join("heard").exists(), "it was told something");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_waits_for_a_game_that_stops_and_has_what_it_wrote_last() {
+    let (agent, storage) = (TestAgent::start(), Storage::start().await);
+    let game = "echo READY; read line; while [ ! -e go ]; do sleep 0.01; done; echo bye > last";
+    agent.run(&script(game), AgentState::Running).await;
+    agent.power(domain::agent::PowerAction::Stop).await.unwrap();
+    agent.until(AgentState::Stopping).await;
+    let saved = Saved::begin(&agent, &storage).await;
+    let work = saved.create(&storage, 1, 2, HOUR);
+    let mut status = agent.backup(saved.task, saved.backup, work.clone()).await.unwrap();
+    while !status.detail.contains("waiting for the server") {
+        assert_eq!(status.state, BackupTaskState::Running);
+        status = agent.backup_after(status.revision).await;
+    }
+    fs::write(agent.data().join("go"), "").unwrap();
+    saved.follow(&agent, &storage, &work).await;
+    let manifest = manifest(&storage, &saved);
+    assert!(entry(&manifest, "last").is_some());
+    let head: BackupManifestHead = serde_json::from_value(manifest).unwrap();
+    assert_eq!(head.consistency, BackupConsistency::Down);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_game_could_not_be_told_when_it_was_due_it_is_told_later() {
+    let (agent, storage) = (TestAgent::start(), Storage::start().await);
+    let game = script(
+        "[ -e crashed ] && while [ ! -e go ]; do sleep 0.01; done; echo READY; while read line; do echo \"$line\" >> heard; done",
+    );
+    let running = agent.run(&game, AgentState::Running).await;
+    fs::write(agent.data().join("big"), noise(4 << 20, 9)).unwrap();
+    storage.faults.hold.store(1, Ordering::SeqCst);
+    let saved = Saved::begin(&agent, &storage).await;
+    let mut work = saved.create(&storage, 1, 20, HOUR);
+    if let BackupWork::Create { hooks, .. } = &mut work {
+        *hooks =
+            BackupHooks { before: vec!["off".into()], after: vec!["on".into()], ..BackupHooks::default() };
+    }
+    let heard = |agent: &TestAgent| fs::read_to_string(agent.data().join("heard")).unwrap_or_default();
+    agent.backup(saved.task, saved.backup, work.clone()).await.unwrap();
+    eventually("the game hears", || heard(&agent) == "off\n");
+    // It starts again, and does not listen yet when the copy is made.
+    fs::write(agent.data().join("crashed"), "").unwrap();
+    kill_hard(running.pid.unwrap());
+    agent.follow(|status| status.crash_count == 1 && status.pid.is_some()).await;
+    storage.faults.hold.store(0, Ordering::SeqCst);
+    let status = saved.follow(&agent, &storage, &work).await;
+    assert_eq!(status.state, BackupTaskState::Succeeded, "{status:?}");
+    assert_eq!(heard(&agent), "off\n");
+    fs::write(agent.data().join("go"), "").unwrap();
+    agent.until(AgentState::Running).await;
+    eventually("the game is released", || heard(&agent) == "off\non\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]
