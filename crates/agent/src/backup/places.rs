@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open};
 use uuid::Uuid;
 
 use super::folder::set_mode;
@@ -84,8 +84,13 @@ impl Places {
             // To another folder it can be moved only by who may write in it, and its owner may have denied that to itself.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                set_mode(&open(folder, flags, Mode::empty())?, Mode::RWXU)?;
-                fs::rename(folder, grave)
+                let handle = open(folder, flags, Mode::empty())?;
+                let mode = Mode::from_raw_mode(fstat(&handle)?.st_mode);
+                set_mode(&handle, Mode::RWXU)?;
+                fs::rename(folder, grave).inspect_err(|_| {
+                    // It stays, so it stays as it was.
+                    let _ = set_mode(&handle, mode);
+                })
             }
             other => other,
         }

@@ -18,7 +18,7 @@ pub fn recover(places: &Places) -> io::Result<()> {
     places.prepare()?;
     let mut journal = Journal::load(&places.journal())?;
     let before = journal.clone();
-    finish_swap(places, &mut journal)?;
+    finish_swap(places, &mut journal);
     rescue(places, &mut journal)?;
     end_interrupted(&mut journal);
     places.clear_work()?;
@@ -33,10 +33,10 @@ pub fn recover(places: &Places) -> io::Result<()> {
 }
 
 /// Goes on with the exchange that was begun; it is finished, not judged again.
-fn finish_swap(places: &Places, journal: &mut Journal) -> io::Result<()> {
-    let Some(Swap { task, phase }) = journal.swap else { return Ok(()) };
+fn finish_swap(places: &Places, journal: &mut Journal) {
+    let Some(Swap { task, phase }) = journal.swap else { return };
     let (outcome, left) = match phase {
-        SwapPhase::Done => return Ok(()),
+        SwapPhase::Done => return,
         SwapPhase::Begun => (swap::forward(places, task), Some(Swap { task, phase: SwapPhase::Done })),
         SwapPhase::Undoing => (swap::back(places, task), None),
         SwapPhase::Settling => (swap::settle(places, task), None),
@@ -53,9 +53,13 @@ fn finish_swap(places: &Places, journal: &mut Journal) -> io::Result<()> {
             warn!(%task, %error, "an exchange of folders was not begun; the data folder is as it was");
             journal.swap = None;
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            // Whoever asked for it asks again; without an agent nobody could. A data folder that is missing by now is put
+            // back next.
+            warn!(%task, ?phase, %error, "an exchange of folders was not finished; the restore is not settled");
+            journal.swap = Some(Swap { task, phase: SwapPhase::Done });
+        }
     }
-    Ok(())
 }
 
 /// The folders win over a journal that was lost: a data folder that is missing was swapped out.
@@ -191,6 +195,30 @@ mod tests {
             let (_home, places, journal) = boot(folders, Some(SwapPhase::Settling));
             assert_eq!(content(&places.data()).as_deref(), Some("new"), "{folders:?}");
             assert!(!places.previous(TASK).exists() && journal.swap.is_none());
+        }
+    }
+
+    #[test]
+    fn an_exchange_that_cannot_be_finished_keeps_no_agent_from_booting() {
+        // Nothing can be moved there.
+        let other_disk = tempfile::tempdir_in("/dev/shm").unwrap();
+        for phase in [SwapPhase::Settling, SwapPhase::Undoing] {
+            let home = tempfile::tempdir().unwrap();
+            let places = Places::new(home.path());
+            places.prepare().unwrap();
+            fs::remove_dir(places.trash()).unwrap();
+            std::os::unix::fs::symlink(other_disk.path(), places.trash()).unwrap();
+            for (folder, content) in [(places.data(), "new"), (places.previous(TASK), "old")] {
+                fs::create_dir(&folder).unwrap();
+                fs::write(folder.join("file"), content).unwrap();
+            }
+            let swap = Some(Swap { task: TASK, phase });
+            Journal { swap, ..Journal::default() }.store(&places.journal()).unwrap();
+            recover(&places).unwrap();
+            assert_eq!(content(&places.data()).as_deref(), Some("new"));
+            assert_eq!(content(&places.previous(TASK)).as_deref(), Some("old"));
+            let left = Journal::load(&places.journal()).unwrap().swap;
+            assert_eq!(left, Some(Swap { task: TASK, phase: SwapPhase::Done }));
         }
     }
 
