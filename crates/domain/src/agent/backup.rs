@@ -266,7 +266,7 @@ pub enum BackupConsistency {
     Down,
     /// The service ran, and said that its files are settled.
     Settled,
-    /// The service ran and was asked, and did not say in time that its files are settled.
+    /// The service was starting or stopping, or it was asked and did not say in time that its files are settled.
     Unsettled,
     /// The service ran, and there is nothing to ask it.
     Running,
