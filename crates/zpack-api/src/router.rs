@@ -12,7 +12,10 @@ use axum::{
 };
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{OpenApi as _, openapi::OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::{
@@ -31,10 +34,34 @@ use crate::{
 /// Largest body, in bytes. The largest one that makes sense is under 2 KiB.
 const MAX_BODY: usize = 64 * 1024;
 
-/// The API's routes, with their description. A route that is not here does not exist, and one that is here is in the
-/// description, from which the authorisation test is made.
-fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+/// The API's description as it is checked in, and as a test compares it with the code. To make it again in every
+/// process would take longer, and more memory, than all that the process does before its first request.
+const DESCRIPTION: &str = include_str!("../../../docs/openapi.json");
+
+/// What routes are collected into.
+trait Collect {
+    /// With those of one path.
+    fn routes(self, routes: UtoipaMethodRouter<App>) -> Self;
+}
+
+/// To be described.
+impl Collect for OpenApiRouter<App> {
+    fn routes(self, routes: UtoipaMethodRouter<App>) -> Self {
+        self.routes(routes)
+    }
+}
+
+/// To be served.
+impl Collect for Router<App> {
+    fn routes(self, (_, paths, methods): UtoipaMethodRouter<App>) -> Self {
+        paths.paths.keys().fold(self, |router, path| router.route(path, methods.clone()))
+    }
+}
+
+/// The API's routes. A route that is not here does not exist, and one that is here is in the description, from which
+/// the authorisation test is made.
+fn api<C: Collect>(collected: C) -> C {
+    collected
         .routes(routes!(account::register::register))
         .routes(routes!(account::login::login))
         .routes(routes!(account::login::logout))
@@ -74,33 +101,28 @@ fn api() -> OpenApiRouter<App> {
 
 /// Routes with bodies of any length. They have a place of their own instead of the bounds on ordinary requests: a
 /// number of transfers, and a deadline for standing still.
-fn streams() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+fn streams<C: Collect>(collected: C) -> C {
+    collected
         .routes(routes!(files::content::get, files::content::put))
         .routes(routes!(backups::download::download))
 }
 
-fn described() -> (Router<App>, Router<App>, OpenApi) {
-    let (router, mut document) =
-        OpenApiRouter::with_openapi(openapi::Base::openapi()).nest("/api", api()).split_for_parts();
-    let (streams, theirs) = OpenApiRouter::new().nest("/api", streams()).split_for_parts();
-    document.merge(theirs);
-    (router, streams, openapi::complete(document))
-}
-
 /// The API's description.
 pub fn description() -> OpenApi {
-    described().2
+    let routes = streams(api(OpenApiRouter::new()));
+    let document = OpenApiRouter::with_openapi(openapi::Base::openapi()).nest("/api", routes).into_openapi();
+    openapi::complete(document)
 }
 
 /// The whole service. Layers: the last one added sees a request first.
 pub fn router(app: App) -> Router {
-    let (api, streams, document) = described();
+    let api = Router::new().nest("/api", api(Router::new()));
+    let streams = Router::new().nest("/api", streams(Router::new()));
     let load =
         Load::new(app.settings.max_requests as usize, Duration::from_millis(app.settings.request_timeout_ms));
     let csrf = from_fn_with_state(app.clone(), guard_against_csrf);
     api.merge(pages())
-        .merge(docs(&document))
+        .merge(docs())
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(csrf.clone())
         .layer(from_fn_with_state(load, bound_load))
@@ -126,11 +148,8 @@ fn pages() -> Router<App> {
         .layer(from_fn_with_state(PAGE_POLICY, with_policy))
 }
 
-fn docs(document: &OpenApi) -> Router<App> {
-    // Written once: the document does not change while the process lives.
-    let json: axum::body::Bytes = document.to_json().unwrap_or_default().into();
-    let description =
-        async move || ([(header::CONTENT_TYPE, "application/json")], json.clone()).into_response();
+fn docs() -> Router<App> {
+    let description = async || ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response();
     let browsable: Router<App> = SwaggerUi::new("/api/docs").config(Config::from("/api/openapi.json")).into();
     Router::new()
         .route("/api/openapi.json", get(description))

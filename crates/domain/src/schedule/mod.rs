@@ -1,6 +1,7 @@
 //! Schedules: what is done to an instance at set times, the rules for them, and what became of each time.
 
 mod timetable;
+mod zone;
 
 use chrono::{DateTime, TimeDelta, Utc};
 

@@ -1,6 +1,6 @@
 //! Times on both sides of change-overs, and which times are made up for.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, str::FromStr as _};
 
 use chrono::{Datelike as _, LocalResult, NaiveDate, TimeZone as _, Timelike as _};
 use chrono_tz::Tz;
@@ -92,8 +92,32 @@ fn what_is_no_timetable_is_refused_with_a_reason() {
     ] {
         assert!(matches!(Timetable::parse(cron, "UTC"), Err(TimetableError::Cron(_))), "{cron:?}");
     }
-    for zone in ["", "Berlin", "Europe/berlin", "+02:00", "Europe/Berlin\0", "../etc/passwd"] {
+    for zone in
+        ["", "Berlin", "Europe/berlin", "+02:00", "Europe/Berlin\0", "../etc/passwd", "utc", "Etc/Unknown"]
+    {
         assert!(matches!(Timetable::parse("@daily", zone), Err(TimetableError::Zone(_))), "{zone:?}");
+    }
+}
+
+#[test]
+fn every_zone_of_another_library_is_known_by_the_same_name() {
+    for other in chrono_tz::TZ_VARIANTS {
+        let zone = Timetable::parse("@daily", other.name()).map(|table| table.zone().to_owned());
+        assert_eq!(zone.as_deref(), Ok(other.name()));
+    }
+}
+
+#[test]
+fn a_clock_shows_the_same_as_in_another_library() {
+    // Of years that are past, and where nobody has since found out that it was otherwise.
+    let names =
+        ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Auckland"];
+    for name in names {
+        let (ours, other) = (zone::Zone::named(name).unwrap(), Tz::from_str(name).unwrap());
+        for halves in 0..3 * 365 * 48 {
+            let at = at("2022-01-01T00:00:00Z") + TimeDelta::minutes(halves * 30);
+            assert_eq!(ours.civil(at), at.with_timezone(&other).naive_local(), "{name} {at}");
+        }
     }
 }
 

@@ -4,14 +4,13 @@
 //! zone's civil time, and each civil time becomes one moment. One that does not exist (spring) becomes the next minute
 //! that does; one that occurs twice (autumn) is the first of the two.
 
-use std::str::FromStr as _;
-
-use chrono::{DateTime, Datelike as _, LocalResult, NaiveDateTime, TimeDelta, TimeZone as _, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike as _, NaiveDateTime, TimeDelta, Utc};
 use croner::{
     Cron,
     parser::{CronParser, Seconds, Year},
 };
+
+use super::zone::Zone;
 
 /// Longest cron expression, in characters.
 pub const MAX_CRON_CHARS: usize = 100;
@@ -44,7 +43,7 @@ const MACROS: &[(&str, &str)] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timetable {
     cron: String,
-    zone: Tz,
+    zone: Zone,
     /// The five fields that `cron` stands for.
     fields: String,
 }
@@ -74,7 +73,7 @@ impl Timetable {
         let cron = cron.trim();
         let fields = five_fields(cron)?;
         let shown: String = zone.chars().take(MAX_ZONE_CHARS).collect();
-        let zone = Tz::from_str(zone).map_err(|_| TimetableError::Zone(shown))?;
+        let zone = Zone::named(zone).ok_or(TimetableError::Zone(shown))?;
         pattern(&fields, "*")?;
         Ok(Self { cron: cron.to_owned(), zone, fields })
     }
@@ -85,7 +84,7 @@ impl Timetable {
     }
 
     /// The IANA name of the time zone.
-    pub fn zone(&self) -> &'static str {
+    pub fn zone(&self) -> &str {
         self.zone.name()
     }
 
@@ -96,8 +95,8 @@ impl Timetable {
 
     /// All moments after this one.
     pub fn after(&self, after: DateTime<Utc>) -> impl Iterator<Item = DateTime<Utc>> + use<> {
-        let zone = self.zone;
-        let local = after.with_timezone(&zone).naive_local();
+        let zone = self.zone.clone();
+        let local = zone.civil(after);
         // Bounded, so that a date that never comes is not looked for until the end of time.
         let years = format!("{}-{}", local.year(), local.year() + YEARS_AHEAD);
         let cron = pattern(&self.fields, &years).ok();
@@ -107,7 +106,7 @@ impl Timetable {
         let mut last = after;
         civil.skip(1).filter_map(move |civil| {
             // Several civil times of a gap are one moment; those of the hour that comes again are past.
-            let moment = moment(zone, civil).filter(|moment| *moment > last)?;
+            let moment = moment(&zone, civil).filter(|moment| *moment > last)?;
             last = moment;
             Some(moment)
         })
@@ -118,7 +117,7 @@ impl Timetable {
         let mut last = self.next_after(now).ok_or(TimetableError::Never)?;
         for next in self.after(last).take(COMPARED) {
             // Around a change-over, times come closer once a year; that is nobody's fault.
-            let civil = |at: DateTime<Utc>| at.with_timezone(&self.zone).naive_local();
+            let civil = |at| self.zone.civil(at);
             if next - last < spacing && civil(next) - civil(last) < spacing {
                 return Err(TimetableError::TooOften(spacing.num_minutes()));
             }
@@ -152,11 +151,6 @@ fn pattern(fields: &str, years: &str) -> Result<Cron, TimetableError> {
 }
 
 /// The one moment that a civil time stands for.
-fn moment(zone: Tz, civil: NaiveDateTime) -> Option<DateTime<Utc>> {
-    (0..=LONGEST_GAP_MINUTES).find_map(|minutes| {
-        match zone.from_local_datetime(&(civil + TimeDelta::minutes(minutes.into()))) {
-            LocalResult::Single(at) | LocalResult::Ambiguous(at, _) => Some(at.to_utc()),
-            LocalResult::None => None,
-        }
-    })
+fn moment(zone: &Zone, civil: NaiveDateTime) -> Option<DateTime<Utc>> {
+    (0..=LONGEST_GAP_MINUTES).find_map(|minutes| zone.first(civil + TimeDelta::minutes(minutes.into())))
 }
