@@ -170,6 +170,31 @@ async fn undoing_a_restore_that_is_interrupted_at_any_step_is_finished_by_anothe
 }
 
 #[tokio::test]
+async fn a_restore_whose_files_cannot_be_put_back_leaves_the_server_down_until_they_are() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let backup = rig.made(instance).await;
+    damage(&rig.data(instance), "somebody");
+    let damaged = rig.tree(instance);
+    let operation = rig.ask_use(instance, backup, Use::Restore).await;
+    let plan = Plan::of(&[
+        (StepName::ResumeService, When::Apply, Fault::FailAfter, 1),
+        (StepName::SwapFiles, When::Undo, Fault::FailBefore, 3),
+    ]);
+    rig.work(operation, &plan).await;
+    let stuck = rig.operation(operation).await;
+    assert_eq!(stuck.state, OperationState::Stuck);
+    assert_eq!(stuck.failure.map(|failure| failure.code).as_deref(), Some("test_fault"), "the first reason");
+    assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "nobody plays on files that go away");
+    assert!(operations::resume_stuck(&rig.worker, operation, "operator:test").await.unwrap());
+    rig.work(operation, &plan).await;
+    assert_eq!(rig.operation(operation).await.state, OperationState::Failed);
+    assert_eq!(differences(&damaged, &rig.tree(instance)), [""; 0]);
+    expect_state(&rig, instance, AgentState::Running, "put back").await;
+    expect_calm(&rig, instance, "put back").await;
+}
+
+#[tokio::test]
 async fn a_restore_is_undone_after_the_third_interruption_unless_the_old_files_may_be_gone() {
     let rig = Rig::new().await;
     let instance = rig.server().await;
@@ -331,18 +356,74 @@ async fn a_backup_that_was_finished_while_the_worker_was_away_is_not_made_again(
     expect_calm(&rig, instance, "taken over").await;
 }
 
+/// A backup that is complete, whose operation failed as if its undo had reached neither agent nor storage, so long ago.
+async fn lost(rig: &Rig, instance: InstanceId, ago: &str) -> domain::ids::BackupId {
+    let (id, operation) = made_while_nobody_looked(rig, instance).await;
+    let lose = format!(
+        "UPDATE operations SET state = 'failed', failure_code = 'x', failure_message = 'x',
+                finished_at = now() - interval '{ago}', lease_owner = NULL, lease_expires_at = NULL
+         WHERE id = '{operation}';
+         UPDATE backups SET state = 'failed', finished_at = now() - interval '{ago}' WHERE id = '{id}'"
+    );
+    rig.database.execute(&lose).await;
+    id
+}
+
+#[tokio::test]
+async fn a_lost_backup_is_found_before_its_agent_does_anything_else_and_however_late_it_is_asked() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let late = lost(&rig, instance, "3 days").await;
+    rig.sweep_once().await;
+    assert_eq!(rig.backup(late).await.state, BackupState::Available, "asked by a sweep after days");
+    for next in [OperationKind::Backup, OperationKind::Verify, OperationKind::Restore] {
+        let id = lost(&rig, instance, "1 second").await;
+        let operation = match next {
+            OperationKind::Backup => rig.ask_backup(instance, 1_000).await.1,
+            OperationKind::Verify => rig.ask_use(instance, late, Use::Verify).await,
+            _ => rig.ask_use(instance, late, Use::Restore).await,
+        };
+        rig.work(operation, &Plan::calm()).await;
+        assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded, "{next}");
+        assert_eq!(rig.backup(id).await.state, BackupState::Available, "{next}");
+        expect_calm(&rig, instance, next.as_str()).await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_still_works_at_for_an_operation_that_is_over_is_ended_by_the_next_one() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let id = rig.made(instance).await;
+    for next in [OperationKind::Backup, OperationKind::Verify] {
+        let agent = rig.agent(instance).await;
+        // It waits for addresses that nobody gives it.
+        let work = BackupWork::Create {
+            ignore: Vec::new(),
+            hooks: BackupHooks::default(),
+            part_bytes: BACKUP_PART_BYTES,
+            first_part: 1,
+            parts: Vec::new(),
+            manifest: "http://127.0.0.1:9/manifest".to_owned(),
+        };
+        let orphan = BackupTask { task: domain::ids::OperationId::generate().0, backup: id, work };
+        assert_eq!(agent.backup_put(&orphan).await.unwrap().state, BackupTaskState::Running);
+        let operation = match next {
+            OperationKind::Backup => rig.ask_backup(instance, 1_000).await.1,
+            _ => rig.ask_use(instance, id, Use::Verify).await,
+        };
+        rig.work(operation, &Plan::calm()).await;
+        let ended = rig.operation(operation).await;
+        assert_eq!(ended.state, OperationState::Succeeded, "{next}: {ended:?}");
+        expect_calm(&rig, instance, next.as_str()).await;
+    }
+}
+
 #[tokio::test]
 async fn a_backup_whose_operation_is_lost_is_found_again_by_the_sweep() {
     let rig = Rig::new().await;
     let instance = rig.server().await;
-    let (id, operation) = made_while_nobody_looked(&rig, instance).await;
-    // As if the undo had reached neither agent nor storage.
-    let lose = format!(
-        "UPDATE operations SET state = 'failed', failure_code = 'x', failure_message = 'x', finished_at = now(),
-                lease_owner = NULL, lease_expires_at = NULL WHERE id = '{operation}';
-         UPDATE backups SET state = 'failed', finished_at = now() WHERE id = '{id}'"
-    );
-    rig.database.execute(&lose).await;
+    let id = lost(&rig, instance, "1 second").await;
     rig.sweep_once().await;
     assert_eq!(rig.backup(id).await.state, BackupState::Available);
     expect_calm(&rig, instance, "found").await;

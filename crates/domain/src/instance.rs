@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{CustomerId, InstanceId, NodeId, OperationId};
+use crate::{
+    ids::{CustomerId, InstanceId, NodeId, OperationId},
+    operation::OperationKind,
+};
 
 /// Defines an enum that is stored as text in SQL and JSON, with one spelling for both.
 macro_rules! text_enum {
@@ -236,7 +239,7 @@ pub struct Instance {
     /// Axis: holds in force.
     pub holds: Vec<Hold>,
     /// Axis: the operation under way.
-    pub active_operation: Option<OperationId>,
+    pub active_operation: Option<ActiveOperation>,
     /// When the EULA was accepted, where the blueprint asks for it.
     pub eula_accepted_at: Option<DateTime<Utc>>,
     /// Increases with every change a person makes; the `ETag`.
@@ -245,6 +248,23 @@ pub struct Instance {
     pub created_at: DateTime<Utc>,
     /// Last change.
     pub updated_at: DateTime<Utc>,
+}
+
+/// The operation that is under way on an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActiveOperation {
+    /// Its id.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+}
+
+impl ActiveOperation {
+    /// Whether nobody may start or stop the server meanwhile, or type into its console by a schedule. A verification reads
+    /// a backup beside the server: it touches neither its files nor its process.
+    pub fn is_busy(self) -> bool {
+        self.kind != OperationKind::Verify
+    }
 }
 
 /// Why a power action is not possible now.
@@ -267,18 +287,24 @@ impl Instance {
         self.ports.iter().find(|port| port.name == name)
     }
 
-    /// Whether a power action is possible: an active instance, no operation under way, and for anything that ends
-    /// with a running server no hold. Stopping is always possible on an active one: a hold must not keep it running.
+    /// Whether a power action is possible: an active instance, [not busy](ActiveOperation::is_busy), and for anything that
+    /// ends with a running server no hold. Stopping is always possible on an active one: a hold must not keep it running.
     pub fn allows_power(&self, action: crate::agent::PowerAction) -> Result<(), PowerRefusal> {
         use crate::agent::PowerAction as P;
         if self.lifecycle != Lifecycle::Active {
             return Err(PowerRefusal::NotActive(self.lifecycle));
         }
-        if let Some(operation) = self.active_operation {
-            return Err(PowerRefusal::Busy(operation));
-        }
+        self.not_busy()?;
         match (action, self.holds.first()) {
             (P::Start | P::Restart, Some(hold)) => Err(PowerRefusal::OnHold(hold.reason)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether no operation is under way that must not be disturbed.
+    pub fn not_busy(&self) -> Result<(), PowerRefusal> {
+        match self.active_operation {
+            Some(operation) if operation.is_busy() => Err(PowerRefusal::Busy(operation.id)),
             _ => Ok(()),
         }
     }

@@ -175,6 +175,12 @@ impl OperationKind {
             Self::Delete => Recovery::Forward,
         }
     }
+
+    /// Whether a step may be undone only when those after it are. A restore starts the server again as its last undo, and
+    /// must not while the server has the wrong files; what a create made can be removed in any order.
+    pub fn undoes_strictly(self) -> bool {
+        self == Self::Restore
+    }
 }
 
 impl OperationKind {

@@ -1,8 +1,15 @@
 //! When to work: a ring of the queue, and the sweep that finds what the queue lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use domain::operation::{OperationKind, SWEEP_SECONDS};
+use domain::{
+    ids::OperationId,
+    operation::{OperationKind, SWEEP_SECONDS},
+};
 use futures_util::future::BoxFuture;
 use runtime::systemd::Heartbeat;
 use store::{
@@ -20,29 +27,66 @@ const SWEEP_LIMIT: i64 = 500;
 /// Sweeps between two removals of finished jobs from Redis.
 const SWEEPS_PER_VACUUM: u32 = 300;
 
+/// Most creates and deletes that wait in one worker. What waits is a job that the queue counts as begun, and a successor
+/// takes all of those over at once: the same bound as a sweep's.
+const MOST_WAITING: usize = 256;
+
 /// How much is worked on at once. What moves backups takes hours: it has places of its own, so that a create does not
 /// wait for it.
 #[derive(Clone, Debug)]
 pub struct Places {
     short: Arc<Semaphore>,
     long: Arc<Semaphore>,
+    /// What waits for a short place.
+    waiting: Arc<Mutex<HashSet<OperationId>>>,
 }
 
 impl Places {
     /// So many creates and deletes, and so many operations on backups.
     pub fn new(short: usize, long: usize) -> Self {
-        Self { short: Arc::new(Semaphore::new(short)), long: Arc::new(Semaphore::new(long)) }
+        Self {
+            short: Arc::new(Semaphore::new(short)),
+            long: Arc::new(Semaphore::new(long)),
+            waiting: Arc::default(),
+        }
     }
 
     /// A place for an operation of this kind. A short one is waited for, since it is free soon; without a long one the
-    /// operation is left to a later sweep, so that nothing waits behind it.
-    async fn take(&self, kind: OperationKind) -> Option<OwnedSemaphorePermit> {
+    /// operation is left to a later sweep, so that nothing waits behind it. So is one for which a ring waits already:
+    /// the queue does not know of it any more, and sweeps ring again and again.
+    async fn take(&self, id: OperationId, kind: OperationKind) -> Option<OwnedSemaphorePermit> {
         match kind {
-            OperationKind::Create | OperationKind::Delete => self.short.clone().acquire_owned().await.ok(),
+            OperationKind::Create | OperationKind::Delete => {
+                if let Ok(place) = self.short.clone().try_acquire_owned() {
+                    return Some(place);
+                }
+                let _waiting = Waiting::begin(&self.waiting, id)?;
+                self.short.clone().acquire_owned().await.ok()
+            }
             OperationKind::Backup | OperationKind::Restore | OperationKind::Verify => {
                 self.long.clone().try_acquire_owned().ok()
             }
         }
+    }
+}
+
+/// One operation that waits; until this is dropped.
+struct Waiting<'a> {
+    all: &'a Mutex<HashSet<OperationId>>,
+    id: OperationId,
+}
+
+impl<'a> Waiting<'a> {
+    /// `None` if it waits already, or too many do.
+    fn begin(all: &'a Mutex<HashSet<OperationId>>, id: OperationId) -> Option<Self> {
+        let mut waiting = all.lock().unwrap_or_else(PoisonError::into_inner);
+        (waiting.len() < MOST_WAITING && waiting.insert(id)).then_some(Self { all, id })
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 
@@ -62,7 +106,7 @@ pub fn on_ring(runner: Runner, places: Places, tasks: TaskTracker, shutdown: Can
                     return tracing::warn!(operation = %id, error = ?error, "not read; the sweep will ring again");
                 }
             };
-            let Some(place) = places.take(kind).await else {
+            let Some(place) = places.take(id, kind).await else {
                 return tracing::debug!(operation = %id, %kind, "no free place; the sweep will ring again");
             };
             if shutdown.is_cancelled() {
@@ -107,7 +151,8 @@ pub async fn sweep(db: Db, queue: Queue, heartbeat: Heartbeat, shutdown: Cancell
     }
 }
 
-/// Rings only for what the queue does not have already, so that a long queue does not grow by being swept.
+/// Rings only for what the queue does not have already, so that a long queue does not grow by being swept; what waits for
+/// a place in a worker hears its ring and goes on waiting.
 async fn sweep_once(db: &Db, queue: &Queue) -> Result<(), StoreError> {
     let backlog = operations::backlog(db).await?;
     measure(&backlog);
@@ -130,4 +175,36 @@ fn measure(backlog: &operations::Backlog) {
     metrics::gauge!("zlh_operations_due").set(backlog.due as f64);
     metrics::gauge!("zlh_operations_due_oldest_seconds").set(backlog.oldest_seconds);
     metrics::gauge!("zlh_operations_stuck").set(backlog.stuck as f64);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ring_for_what_waits_already_does_not_wait_too() {
+        let places = Places::new(1, 1);
+        let take = |id, kind| {
+            let places = places.clone();
+            tokio::spawn(async move { places.take(id, kind).await })
+        };
+        let (first, second) = (OperationId::generate(), OperationId::generate());
+        let place = take(first, OperationKind::Create).await.unwrap();
+        let waits = take(second, OperationKind::Delete);
+        while places.waiting.lock().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(take(second, OperationKind::Delete).await.unwrap().is_none());
+        drop(place);
+        assert!(waits.await.unwrap().is_some());
+        assert!(places.waiting.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_so_many_wait() {
+        let all = Mutex::default();
+        let waiting: Vec<_> =
+            (0..=MOST_WAITING).map_while(|_| Waiting::begin(&all, OperationId::generate())).collect();
+        assert_eq!(waiting.len(), MOST_WAITING);
+    }
 }

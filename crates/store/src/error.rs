@@ -25,8 +25,13 @@ pub enum StoreError {
     Migrate(#[from] sqlx::migrate::MigrateError),
 }
 
+/// What passes, by the beginning of its SQLSTATE (PostgreSQL, appendix A): connections, resources, shutdown and
+/// starting up, our own statement timeout, a deadlock or a conflict of transactions, a lock not to be had, a standby that
+/// is not promoted yet.
+const PASSING: &[&str] = &["08", "53", "57P", "57014", "40", "55P03", "25006"];
+
 impl StoreError {
-    /// Whether the database is away (or starting, or full) rather than displeased with the statement: try later.
+    /// Whether the database is away (or starting, full, too slow) rather than displeased with the statement: try later.
     pub fn is_unavailable(&self) -> bool {
         let Self::Database(error) = self else { return false };
         match error {
@@ -35,10 +40,9 @@ impl StoreError {
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => true,
-            // Classes 08 (connection), 53 (resources), 57P (shutdown, starting up): PostgreSQL, appendix A.
-            sqlx::Error::Database(error) => error.code().is_some_and(|code| {
-                code.starts_with("08") || code.starts_with("53") || code.starts_with("57P")
-            }),
+            sqlx::Error::Database(error) => {
+                error.code().is_some_and(|code| PASSING.iter().any(|c| code.starts_with(c)))
+            }
             _ => false,
         }
     }

@@ -55,14 +55,18 @@ pub struct Node {
 }
 
 /// Adds the node, or brings its capacity and ports up to date. A capacity below what is handed out is refused by
-/// the table; ports that are in use stay, even outside the range.
+/// the table; ports that are in use stay, even outside the range, until
+/// their server is gone.
 pub async fn register(db: &Db, spec: &NodeSpec, now: DateTime<Utc>) -> Result<NodeId, StoreError> {
+    let (first, last) = (i32::from(*spec.ports.start()), i32::from(*spec.ports.end()));
     let mut tx = db.pool().begin().await?;
     let id = sqlx::query_scalar!(
-        "INSERT INTO nodes (id, name, public_host, agent_host, memory_mib, cpu_percent, disk_mib, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        "INSERT INTO nodes (id, name, public_host, agent_host, memory_mib, cpu_percent, disk_mib, first_port, last_port,
+             created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
          ON CONFLICT (name) DO UPDATE SET public_host = excluded.public_host, agent_host = excluded.agent_host,
-             memory_mib = excluded.memory_mib, cpu_percent = excluded.cpu_percent, disk_mib = excluded.disk_mib
+             memory_mib = excluded.memory_mib, cpu_percent = excluded.cpu_percent, disk_mib = excluded.disk_mib,
+             first_port = excluded.first_port, last_port = excluded.last_port
          RETURNING id",
         NodeId::generate().0,
         spec.name,
@@ -71,11 +75,12 @@ pub async fn register(db: &Db, spec: &NodeSpec, now: DateTime<Utc>) -> Result<No
         spec.memory_mib,
         spec.cpu_percent,
         spec.disk_mib,
+        first,
+        last,
         now,
     )
     .fetch_one(&mut *tx)
     .await?;
-    let (first, last) = (i32::from(*spec.ports.start()), i32::from(*spec.ports.end()));
     sqlx::query!(
         "DELETE FROM port_allocations WHERE node_id = $1 AND instance_id IS NULL AND port NOT BETWEEN $2 AND $3",
         id,

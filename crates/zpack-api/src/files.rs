@@ -25,11 +25,8 @@ pub async fn reader(app: &App, instance: &Instance) -> Result<Arc<dyn AgentSessi
 
 /// A session for changing something.
 pub async fn writer(app: &App, instance: &Instance) -> Result<Arc<dyn AgentSession>, Problem> {
-    if let Some(id) = instance.active_operation {
-        let operation = store::operations::get(&app.db, instance.customer_id, id).await?;
-        if operation.is_some_and(|it| replaces_files(it.kind)) {
-            return Err(PowerRefusal::Busy(id).into());
-        }
+    if let Some(operation) = instance.active_operation.filter(|it| replaces_files(it.kind)) {
+        return Err(PowerRefusal::Busy(operation.id).into());
     }
     session(app, instance, |_| true).await
 }

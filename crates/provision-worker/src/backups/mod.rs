@@ -6,20 +6,23 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     agent::{BackupFacts, BackupStatus, BackupTask, BackupTaskState, BackupWork, BackupWorkKind},
-    backup::Backup,
-    ids::OperationId,
+    backup::{Backup, BackupState},
+    ids::{BackupId, OperationId},
 };
 use integrations::{
     agent::AgentSession,
     objects::{ObjectError, ObjectStore, UploadId},
 };
-use store::Db;
+use store::{Db, backups::Settling};
 
 use crate::saga::{Outside, StepError, agent_of, insist};
 pub use sweep::{Sweep, sweep};
 
 /// How long the storage may be silent within a step.
 pub(crate) const STORAGE_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How long one backup may take, where others wait for it. An undo must end well within its own deadline.
+pub(crate) const SETTLE_DEADLINE: Duration = Duration::from_secs(40);
 
 /// How long an agent is waited for that is asked what it knows.
 const AGENT_DEADLINE: Duration = Duration::from_secs(5);
@@ -31,7 +34,7 @@ pub enum Settled {
     Found,
     /// Nothing of it is left in storage.
     Cleaned,
-    /// Its agent does not answer, and may still be uploading.
+    /// Its agent does not answer, and may still be uploading; or another is about it, or was.
     Later,
 }
 
@@ -47,15 +50,29 @@ pub(crate) async fn is_complete(
     Ok(archive.is_some_and(|it| it.bytes == facts.archive_bytes) && manifest.is_some())
 }
 
-/// Finds a backup that is complete although nobody has said so, or removes what is left of it. `task` is the operation
-/// that made it. May be repeated.
+/// Finds a backup that is complete although nobody has said so, or removes what is left of it. Nobody waits for an agent
+/// that does not answer if `agent_is_given_up`: every address that it has been given has expired. May be repeated, and
+/// cut off anywhere.
 pub async fn settle(
     db: &Db,
     outside: &Outside,
-    backup: &Backup,
-    task: Option<OperationId>,
+    id: BackupId,
+    agent_is_given_up: bool,
 ) -> Result<Settled, StepError> {
-    let known = match task {
+    let Some(settling) = store::backups::begin_settling(db, id).await? else { return Ok(Settled::Later) };
+    let settled = settle_alone(db, outside, &settling, agent_is_given_up).await;
+    store::backups::end_settling(db, id).await?;
+    settled
+}
+
+async fn settle_alone(
+    db: &Db,
+    outside: &Outside,
+    settling: &Settling,
+    agent_is_given_up: bool,
+) -> Result<Settled, StepError> {
+    let backup = &settling.backup;
+    let known = match settling.made_by {
         Some(task) => ask(db, outside, backup, task).await,
         None => Known::Nothing,
     };
@@ -69,15 +86,36 @@ pub async fn settle(
     if let Some(facts) = facts
         && is_complete(&outside.objects, backup, facts).await?
     {
-        store::backups::found(db, backup.id, facts).await?;
-        tracing::info!(backup = %backup.id, "a backup whose operation did not succeed is complete: found again");
+        if store::backups::found(db, backup.id, facts).await? {
+            tracing::info!(backup = %backup.id, "a backup whose operation did not succeed is complete: found again");
+        }
         return Ok(Settled::Found);
     }
-    if matches!(known, Known::Unknown) {
+    if matches!(known, Known::Unknown) && !agent_is_given_up {
         return Ok(Settled::Later);
     }
     remove_objects(outside, backup).await?;
+    if backup.state == BackupState::Failed {
+        store::backups::mark_swept(db, backup.id).await?;
+    }
     Ok(Settled::Cleaned)
+}
+
+/// Settles the backup whose making an agent still speaks of, although its operation is over: with the agent's next task
+/// nobody would know any more what it has made. What goes wrong keeps nobody from the next task.
+pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId) {
+    let settled = async {
+        match store::backups::unsettled_of(db, former).await? {
+            Some(backup) => settle(db, outside, backup, false).await.map(Some),
+            None => Ok(None),
+        }
+    };
+    match tokio::time::timeout(SETTLE_DEADLINE, settled).await {
+        Ok(Ok(None | Some(Settled::Found | Settled::Cleaned))) => {}
+        Ok(Ok(Some(Settled::Later))) => tracing::warn!(%former, "a former backup is not settled yet"),
+        Ok(Err(error)) => tracing::warn!(%former, error = ?error, "a former backup could not be settled"),
+        Err(_) => tracing::warn!(%former, "a former backup took too long to settle"),
+    }
 }
 
 /// Removes everything of a backup from storage. A no-op where nothing is.

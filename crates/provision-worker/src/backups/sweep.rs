@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::{backup::BackupState, ids::BackupId};
-use integrations::Clock;
-use store::{
-    Db, StoreError,
-    backups::{self, Unsettled},
+use domain::{
+    backup::{Backup, BackupState},
+    ids::BackupId,
 };
+use integrations::Clock;
+use store::{Db, StoreError, backups};
 use tokio_util::sync::CancellationToken;
 
-use super::{Settled, remove_objects, settle};
+use super::{remove_objects, settle};
 use crate::saga::{Outside, StepError};
 
 /// Backups read together.
@@ -66,11 +66,11 @@ impl Sweep {
         while seen < LIMIT {
             let page = backups::unsettled(&self.db, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.backup.id);
+            after = Some(last.id);
             seen += page.len();
             for unsettled in &page {
                 beat();
-                let (id, state) = (unsettled.backup.id, unsettled.backup.state);
+                let (id, state) = (unsettled.id, unsettled.state);
                 match tokio::time::timeout(EACH, self.settle_one(unsettled)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
@@ -85,18 +85,13 @@ impl Sweep {
         Ok(())
     }
 
-    async fn settle_one(&self, unsettled: &Unsettled) -> Result<(), StepError> {
-        let (db, backup) = (&self.db, &unsettled.backup);
+    async fn settle_one(&self, backup: &Backup) -> Result<(), StepError> {
         if backup.state == BackupState::Deleting {
             remove_objects(&self.outside, backup).await?;
-            return Ok(backups::mark_removed(db, backup.id).await?);
+            return Ok(backups::mark_removed(&self.db, backup.id).await?);
         }
         // Nobody uploads any more once every address has expired; an agent that is gone is not waited for longer.
-        let made_by = unsettled.made_by.filter(|_| !self.is_old(backup.finished_at));
-        match settle(db, &self.outside, backup, made_by).await? {
-            Settled::Cleaned => Ok(backups::mark_swept(db, backup.id).await?),
-            Settled::Found | Settled::Later => Ok(()),
-        }
+        settle(&self.db, &self.outside, backup.id, self.is_old(backup.finished_at)).await.map(drop)
     }
 
     fn is_old(&self, ended: Option<DateTime<Utc>>) -> bool {

@@ -7,8 +7,8 @@ use domain::operation::{
     forward_delay_seconds,
 };
 use store::{
-    StoreError,
-    operations::{self, Claim, StepRow},
+    Db, StoreError,
+    operations::{self, Claim, Lease, StepRow},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -64,6 +64,31 @@ pub(super) async fn pause_after(error: &StoreError) {
     tokio::time::sleep(Duration::from_millis(250)).await;
 }
 
+/// Reads, through outages of the database shorter than the lease.
+pub(super) async fn read<T, R>(mut read: impl FnMut() -> R) -> Result<T, StoreError>
+where
+    R: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match read().await {
+            Err(error) if error.is_unavailable() => pause_after(&error).await,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Lets go of an operation whose rows say something that this worker does not know: another version may.
+pub(super) async fn leave(db: &Db, lease: &Lease, error: &StoreError) -> Ended {
+    tracing::error!(error = ?error, "the operation cannot be read; it is left to a worker that can");
+    match operations::leave(db, lease).await {
+        Ok(()) => Ended::Later,
+        Err(error) => {
+            tracing::warn!(error = ?error, "the lease was not released; it will run out");
+            Ended::LeaseLost
+        }
+    }
+}
+
 /// Writes a row, through outages of the database shorter than the lease. The statement names the lease's term, so
 /// that repeating it is safe.
 macro_rules! persist {
@@ -85,7 +110,10 @@ macro_rules! persist {
 impl Drive<'_> {
     pub(super) async fn run(&self) -> Ended {
         let operation = &self.claim.operation;
-        let journal = persist!(operations::steps(&self.work.db, operation));
+        let journal = match read(|| operations::steps(&self.work.db, operation)).await {
+            Ok(journal) => journal,
+            Err(error) => return leave(&self.work.db, &self.work.lease, &error).await,
+        };
         let recovery = operation.kind.recovery(journal.last().map(|row| row.name));
         if operation.state == OperationState::Undoing {
             if operation.interruptions >= 2 * MAX_INTERRUPTIONS {
@@ -174,9 +202,10 @@ impl Drive<'_> {
         self.undo_all(journal, operation.failure.clone().unwrap_or_else(unknown)).await
     }
 
-    /// Undoes what was begun, newest first. One that fails does not keep the others from being undone.
+    /// Undoes what was begun, newest first. One that fails does not keep the others from being undone, unless they need
+    /// it; those are undone after it when a person lets the operation go on.
     async fn undo_all(&self, journal: &[StepRow], reason: Failure) -> Ended {
-        let work = self.work;
+        let (work, kind) = (self.work, self.claim.operation.kind);
         let mut failed = Vec::new();
         for row in journal.iter().rev().filter(|row| row.state != StepState::Undone) {
             let error = match self.undo(row.name).await {
@@ -186,17 +215,16 @@ impl Drive<'_> {
             };
             persist!(operations::undo_step(&work.db, &work.lease, row.name, error.as_deref()));
             failed.extend(error.map(|error| format!("{}: {error}", row.name)));
+            if !failed.is_empty() && kind.undoes_strictly() {
+                break;
+            }
         }
         if failed.is_empty() {
-            persist!(operations::undone(&work.db, &work.lease, self.claim.operation.kind, &reason));
+            persist!(operations::undone(&work.db, &work.lease, kind, &reason));
             return Ended::Failed;
         }
         tracing::error!(failed = ?failed, "undoing failed");
-        self.stuck(
-            "undo_failed",
-            &format!("{} Cleaning up failed as well; we have been told.", reason.message),
-        )
-        .await
+        self.stuck("undo_failed", "Cleaning up failed as well; we have been told.").await
     }
 
     async fn undo(&self, name: StepName) -> Result<(), Attempt> {

@@ -75,15 +75,15 @@ impl Runner {
     }
 
     async fn drive(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended {
-        let instance = loop {
-            match store::instances::get_for_work(&self.db, claim.operation.instance_id).await {
-                Ok(Some(instance)) => break instance,
-                Ok(None) => {
-                    tracing::error!("the operation's instance is deleted");
-                    return Ended::LeaseLost;
-                }
-                Err(error) => drive::pause_after(&error).await,
+        let read =
+            drive::read(|| store::instances::get_for_work(&self.db, claim.operation.instance_id)).await;
+        let instance = match read {
+            Ok(Some(instance)) => instance,
+            Ok(None) => {
+                tracing::error!("the operation's instance is deleted");
+                return Ended::LeaseLost;
             }
+            Err(error) => return drive::leave(&self.db, &claim.lease, &error).await,
         };
         let work = Work {
             db: self.db.clone(),

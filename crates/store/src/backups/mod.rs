@@ -18,4 +18,7 @@ pub use outcome::{
 };
 pub use read::{get, get_for_work, list};
 pub use request::{Asked, NewBackup, RequestError, Requested, Use, request, request_use};
-pub use sweep::{Unsettled, begin_due_verification, mark_removed, mark_swept, unsettled};
+pub use sweep::{
+    Settling, begin_due_verification, begin_settling, end_settling, mark_removed, mark_swept, unsettled,
+    unsettled_of,
+};

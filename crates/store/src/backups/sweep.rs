@@ -12,30 +12,64 @@ use crate::{Db, StoreError};
 /// A verification that failed for another reason than the backup itself is tried again after this time.
 const VERIFY_AGAIN: TimeDelta = TimeDelta::hours(24);
 
-/// A backup whose objects are to be looked at.
+/// How long before a schedule that would find the server busy no verification begins.
+const VERIFY_BEFORE: TimeDelta = TimeDelta::minutes(30);
+
+/// For how long schedules put a verification off: there may be one every five minutes.
+const VERIFY_PUT_OFF: TimeDelta = TimeDelta::days(1);
+
+/// How long who settles a backup has it for itself. Longer than anybody takes over one.
+const SETTLING_SECONDS: f64 = 120.0;
+
+/// Up to `limit` backups after `after`, by id, that are to be removed from storage, or that failed and may have left
+/// something there.
+pub async fn unsettled(db: &Db, after: Option<BackupId>, limit: i64) -> Result<Vec<Backup>, StoreError> {
+    read::unsettled(db, after, limit).await
+}
+
+/// The failed backup that nobody has settled and that this operation was to make.
+pub async fn unsettled_of(db: &Db, operation: OperationId) -> Result<Option<BackupId>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "SELECT b.id FROM backups b JOIN operations o ON o.backup_id = b.id
+         WHERE o.id = $1 AND o.kind = 'backup' AND b.state = 'failed' AND b.swept_at IS NULL",
+        operation.0,
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(id.map(BackupId))
+}
+
+/// A backup that is not complete as far as the rows say, for whoever settles it alone.
 #[derive(Clone, Debug)]
-pub struct Unsettled {
-    /// The backup: `deleting`, or `failed` and not searched for.
+pub struct Settling {
+    /// As it is now: `running` or `failed`.
     pub backup: Backup,
     /// The operation that made it: the agent's name for the task.
     pub made_by: Option<OperationId>,
 }
 
-/// Up to `limit` backups after `after`, by id, that are to be removed from storage, or that failed and may have left
-/// something there.
-pub async fn unsettled(db: &Db, after: Option<BackupId>, limit: i64) -> Result<Vec<Unsettled>, StoreError> {
-    let backups = read::unsettled(db, after, limit).await?;
-    let mut found = Vec::with_capacity(backups.len());
-    for backup in backups {
-        let made_by = sqlx::query_scalar!(
-            "SELECT id FROM operations WHERE backup_id = $1 AND kind = 'backup'",
-            backup.id.0
-        )
-        .fetch_optional(db.pool())
-        .await?;
-        found.push(Unsettled { backup, made_by: made_by.map(OperationId) });
-    }
-    Ok(found)
+/// Takes a backup for settling, for two minutes or until it [is let go](end_settling). `None` if it needs no settling any
+/// more, or another does it. One that is being made is its operation's, whose lease keeps others away.
+pub async fn begin_settling(db: &Db, id: BackupId) -> Result<Option<Settling>, StoreError> {
+    let row = sqlx::query!(
+        r#"UPDATE backups b SET settling_until = clock_timestamp() + make_interval(secs => $2)
+           WHERE id = $1 AND (state = 'running' OR (state = 'failed' AND swept_at IS NULL
+                              AND (settling_until IS NULL OR settling_until < clock_timestamp())))
+           RETURNING (SELECT o.id FROM operations o WHERE o.backup_id = b.id AND o.kind = 'backup') AS made_by"#,
+        id.0,
+        SETTLING_SECONDS,
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let backup = read::get_for_work(db, id).await?;
+    Ok(backup.map(|backup| Settling { backup, made_by: row.made_by.map(OperationId) }))
+}
+
+/// Lets another settle it.
+pub async fn end_settling(db: &Db, id: BackupId) -> Result<(), StoreError> {
+    sqlx::query!("UPDATE backups SET settling_until = NULL WHERE id = $1", id.0).execute(db.pool()).await?;
+    Ok(())
 }
 
 /// Nothing of a failed backup is left in storage.
@@ -61,7 +95,8 @@ pub async fn mark_removed(db: &Db, id: BackupId) -> Result<(), StoreError> {
 }
 
 /// Begins the verification that is due longest: of the newest available backup of an idle server, if it was not read
-/// again for `every`. One at a time in the whole installation. `None` if nothing is due or possible.
+/// again for `every`, and, for a day, only while no schedule of the server is due soon. One at a time in the whole
+/// installation. `None` if nothing is due or possible.
 pub async fn begin_due_verification(
     db: &Db,
     every: TimeDelta,
@@ -78,11 +113,16 @@ pub async fn begin_due_verification(
                            AND o.state IN ('queued', 'running', 'undoing', 'stuck'))
            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.backup_id = b.id AND o.kind = 'verify'
                            AND o.created_at > $2)
+           AND (COALESCE(b.verified_at, b.finished_at) < $4
+                OR NOT EXISTS (SELECT 1 FROM schedules s WHERE s.instance_id = i.id AND s.action <> 'command'
+                               AND s.next_run_at < $3))
            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.kind = 'verify'
                            AND o.state IN ('queued', 'running', 'undoing'))
          ORDER BY COALESCE(b.verified_at, b.finished_at), b.id LIMIT 1",
         now - every,
         now - VERIFY_AGAIN,
+        now + VERIFY_BEFORE,
+        now - every - VERIFY_PUT_OFF,
     )
     .fetch_optional(db.pool())
     .await?;

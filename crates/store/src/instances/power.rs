@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::{Db, StoreError};
 
-/// Stores what the customer wants, before anybody is asked to do it. Only for an active instance with no operation
-/// under way, and for a start only without a hold; `false` if it is not so (the caller has looked before: it changed
+/// Stores what the customer wants, before anybody is asked to do it. Only for an active instance that is not busy,
+/// and for a start only without a hold; `false` if it is not so (the caller has looked before: it changed
 /// since).
 pub async fn wish_power(
     db: &Db,
@@ -28,7 +28,7 @@ pub async fn wish_power(
         "UPDATE instances i SET desired_power = $3, pending_power = $4, updated_at = $5
          WHERE id = $2 AND customer_id = $1 AND lifecycle = 'active'
            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.instance_id = i.id
-                           AND o.state IN ('queued', 'running', 'undoing', 'stuck'))
+                           AND o.state IN ('queued', 'running', 'undoing', 'stuck') AND o.kind <> 'verify')
            AND ($3 = 'stopped' OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.instance_id = i.id
                                               AND h.lifted_at IS NULL))",
         customer.0,

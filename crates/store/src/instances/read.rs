@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     ids::{CustomerId, InstanceId, NodeId, OperationId},
-    instance::{AllocatedPort, Hold, Instance, Resources},
+    instance::{ActiveOperation, AllocatedPort, Hold, Instance, Resources},
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -37,6 +37,7 @@ struct InstanceRow {
     ports: Json<Vec<AllocatedPort>>,
     holds: Json<Vec<Hold>>,
     active_operation: Option<Uuid>,
+    active_kind: Option<String>,
 }
 
 impl TryFrom<InstanceRow> for Instance {
@@ -69,7 +70,12 @@ impl TryFrom<InstanceRow> for Instance {
             desired_power: row.desired_power.parse().map_err(corrupt)?,
             observed_power: row.observed_power.parse().map_err(corrupt)?,
             holds: row.holds.0,
-            active_operation: row.active_operation.map(OperationId),
+            active_operation: match (row.active_operation, row.active_kind) {
+                (Some(id), Some(kind)) => {
+                    Some(ActiveOperation { id: OperationId(id), kind: kind.parse().map_err(corrupt)? })
+                }
+                _ => None,
+            },
             eula_accepted_at: row.eula_accepted_at,
             row_version: row.row_version,
             created_at: row.created_at,
@@ -95,9 +101,9 @@ macro_rules! instances {
                                                                   'placed_at', h.placed_at) ORDER BY h.placed_at, h.id)
                                 FROM holds h WHERE h.instance_id = i.id AND h.lifted_at IS NULL), '[]')
                           AS "holds!: Json<Vec<Hold>>",
-                      (SELECT o.id FROM operations o WHERE o.instance_id = i.id
-                       AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS active_operation
-               FROM instances i
+                      o.id AS "active_operation?", o.kind AS "active_kind?"
+               FROM instances i LEFT JOIN operations o
+                   ON o.instance_id = i.id AND o.state IN ('queued', 'running', 'undoing', 'stuck')
                WHERE i.lifecycle <> 'deleted' AND "# + $condition,
             $($argument),+
         )

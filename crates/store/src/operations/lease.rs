@@ -8,6 +8,9 @@ use domain::{
 use super::read::OperationRow;
 use crate::{Db, StoreError};
 
+/// After which time an operation that could not be read may be claimed again.
+const UNREADABLE_PAUSE_SECONDS: f64 = 60.0;
+
 /// Proof of a claim. Every write of a worker names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
@@ -67,7 +70,13 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
         started_at: row.started_at,
         finished_at: row.finished_at,
     };
-    Ok(Some(Claim { lease, operation: operation.try_into()?, failed_attempts: row.failed_attempts }))
+    match operation.try_into() {
+        Ok(operation) => Ok(Some(Claim { lease, operation, failed_attempts: row.failed_attempts })),
+        Err(error) => {
+            leave(db, &lease).await?;
+            Err(error)
+        }
+    }
 }
 
 /// Extends the lease.
@@ -92,6 +101,22 @@ pub async fn release(db: &Db, lease: &Lease) -> Result<(), StoreError> {
          WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')",
         lease.operation.0,
         lease.term,
+    )
+    .execute(db.pool())
+    .await?;
+    held(done.rows_affected())
+}
+
+/// Lets go of an operation that this worker cannot read, for one that can: nobody claims it for a minute, and it does not
+/// count as an interruption.
+pub async fn leave(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE operations SET lease_owner = NULL, lease_expires_at = NULL, rung_at = NULL,
+                run_after = clock_timestamp() + make_interval(secs => $3)
+         WHERE id = $1 AND lease_term = $2",
+        lease.operation.0,
+        lease.term,
+        UNREADABLE_PAUSE_SECONDS,
     )
     .execute(db.pool())
     .await?;

@@ -65,11 +65,13 @@ pub async fn delete_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> 
 }
 
 /// Something may be left outside that the worker cannot remove: the operation stays, and blocks others, until a
-/// person has looked.
+/// person has looked. Why it was given up in the first place stays its failure, also when it is let go on later; what
+/// made it stuck is its detail.
 pub async fn park_stuck(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
     let done = sqlx::query!(
-        "UPDATE operations SET state = 'stuck', failure_code = $3, failure_message = $4, lease_owner = NULL,
+        "UPDATE operations SET state = 'stuck', failure_code = COALESCE(failure_code, $3),
+                failure_message = COALESCE(failure_message, $4), step_detail = $4, lease_owner = NULL,
                 lease_expires_at = NULL
          WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')",
         lease.operation.0,
@@ -172,6 +174,15 @@ async fn give_back(tx: &mut PgConnection, instance: InstanceId, lifecycle: &str)
         "UPDATE port_allocations SET instance_id = NULL, name = NULL, protocol = NULL,
                 released_at = clock_timestamp()
          WHERE instance_id = $1",
+        instance.0,
+    )
+    .execute(&mut *tx)
+    .await?;
+    // The node's range has become another one meanwhile.
+    sqlx::query!(
+        "DELETE FROM port_allocations p USING nodes n, instances i
+         WHERE i.id = $1 AND n.id = i.node_id AND p.node_id = n.id AND p.instance_id IS NULL
+           AND p.port NOT BETWEEN n.first_port AND n.last_port",
         instance.0,
     )
     .execute(&mut *tx)

@@ -1,8 +1,8 @@
 //! Backups: what may be asked for when, what retention keeps, and that a complete one is never forgotten.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    agent::BackupFacts,
+    agent::{BackupFacts, PowerAction},
     backup::{Backup, BackupOrigin, BackupRefusal, BackupState},
     ids::{BackupId, CustomerId, InstanceId, OperationId},
     instance::{HoldReason, Lifecycle},
@@ -61,6 +61,17 @@ impl Fixture {
         backups::save_facts(&self.worker, &claim.lease, &facts(10)).await.unwrap();
         backups::backup_succeeded(&self.worker, &claim.lease).await.unwrap();
         id
+    }
+
+    /// Something that is to be done to the instance then.
+    async fn schedule(&self, instance: InstanceId, at: DateTime<Utc>) {
+        let insert = format!(
+            "INSERT INTO schedules (id, instance_id, customer_id, name, cron, time_zone, action, enabled, next_run_at,
+                 created_at, updated_at)
+             VALUES (gen_random_uuid(), '{instance}', '{}', 'n', '@daily', 'UTC', 'stop', true, '{at}', now(), now())",
+            self.customer
+        );
+        self.database.execute(&insert).await;
     }
 
     async fn failed(&self, instance: InstanceId) -> BackupId {
@@ -239,12 +250,64 @@ async fn a_failed_backup_leaves_the_server_as_it_was_and_waits_for_the_sweep() {
     let there = instances::get(&f.api, f.customer, instance).await.unwrap().unwrap();
     assert_eq!((there.lifecycle, there.active_operation), (Lifecycle::Active, None));
     let waiting = backups::unsettled(&f.worker, None, 10).await.unwrap();
-    assert_eq!(waiting.iter().map(|it| it.backup.id).collect::<Vec<_>>(), [id]);
-    assert!(waiting[0].made_by.is_some(), "the agent knows it by its operation");
+    assert_eq!(waiting.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
     assert!(backups::unsettled(&f.worker, Some(id), 10).await.unwrap().is_empty());
     backups::mark_swept(&f.worker, id).await.unwrap();
     assert!(backups::unsettled(&f.worker, None, 10).await.unwrap().is_empty());
     assert_eq!(f.backup(id).await.state, BackupState::Failed);
+}
+
+#[tokio::test]
+async fn a_failed_backup_is_settled_by_one_at_a_time() {
+    let f = Fixture::new().await;
+    let instance = f.active().await;
+    let (id, operation) = f.ask(instance, 5).await.unwrap();
+    let begin = || async { backups::begin_settling(&f.worker, id).await.unwrap() };
+    // Whoever has the lease of one that is being made needs no other leave.
+    let first = begin().await.expect("to be settled");
+    assert_eq!((first.backup.id, first.made_by), (id, Some(operation)));
+    assert!(begin().await.is_some());
+    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), None);
+    backups::end_settling(&f.worker, id).await.unwrap();
+    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let failure = Failure::new("x", "y");
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), Some(id));
+
+    assert!(begin().await.is_some());
+    assert!(begin().await.is_none(), "another is about it");
+    f.database.execute("UPDATE backups SET settling_until = now() - interval '1 second'").await;
+    assert!(begin().await.is_some(), "the other one died");
+    backups::end_settling(&f.worker, id).await.unwrap();
+    assert!(begin().await.is_some());
+    assert!(backups::found(&f.worker, id, &facts(7)).await.unwrap());
+    backups::end_settling(&f.worker, id).await.unwrap();
+    assert!(begin().await.is_none(), "it is available: nothing is to be settled");
+    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() {
+    let f = Fixture::new().await;
+    let instance = f.active().await;
+    let id = f.made(instance, 5).await;
+    let asked = asked(f.customer, instance);
+    backups::request_use(&f.api, &asked, id, Use::Restore, now()).await.unwrap();
+    let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
+    let damaged = Failure::new(domain::backup::CORRUPT_CODE, "it is damaged");
+    operations::begin_undo(&f.worker, &claim.lease, &damaged).await.unwrap();
+    let left = Failure::new("undo_failed", "cleaning up failed");
+    operations::park_stuck(&f.worker, &claim.lease, &left).await.unwrap();
+    let stuck = operations::get(&f.api, f.customer, asked.operation).await.unwrap().unwrap();
+    assert_eq!(
+        (stuck.failure.as_ref(), stuck.step_detail.as_deref()),
+        (Some(&damaged), Some("cleaning up failed"))
+    );
+    operations::resume_stuck(&f.worker, asked.operation, "operator:test").await.unwrap();
+    let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
+    let reason = claim.operation.failure.clone().unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason).await.unwrap();
+    assert_eq!(f.backup(id).await.verify_failure.as_deref(), Some("it is damaged"));
 }
 
 #[tokio::test]
@@ -375,6 +438,23 @@ async fn a_stale_lease_writes_nothing_about_a_backup() {
 }
 
 #[tokio::test]
+async fn a_verification_keeps_nobody_from_stopping_the_server() {
+    let f = Fixture::new().await;
+    let instance = f.active().await;
+    let id = f.made(instance, 5).await;
+    for (wanted, possible) in [(Use::Verify, true), (Use::Restore, false)] {
+        let asked = asked(f.customer, instance);
+        backups::request_use(&f.api, &asked, id, wanted, now()).await.unwrap();
+        let there = instances::get(&f.api, f.customer, instance).await.unwrap().unwrap();
+        assert_eq!(there.active_operation.map(|it| it.id), Some(asked.operation));
+        assert_eq!(there.allows_power(PowerAction::Stop).is_ok(), possible, "{wanted:?}");
+        let wish = instances::wish_power(&f.api, f.customer, instance, PowerAction::Stop, now());
+        assert_eq!(wish.await.unwrap(), possible, "{wanted:?}");
+        f.database.execute("UPDATE operations SET state = 'succeeded', finished_at = now()").await;
+    }
+}
+
+#[tokio::test]
 async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come() {
     let f = Fixture::new().await;
     let (instance, held) = (f.active().await, f.active().await);
@@ -392,6 +472,9 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     let claim = operations::claim(&f.worker, busy, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
     operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    f.schedule(instance, later + TimeDelta::minutes(29)).await;
+    assert_eq!(due(later).await, None, "a schedule would find it busy");
+    f.database.execute("UPDATE schedules SET next_run_at = next_run_at + interval '2 minutes'").await;
     let operation = due(later).await.expect("a verification");
     let begun = operations::get(&f.api, f.customer, operation).await.unwrap().unwrap();
     assert_eq!((begun.kind, begun.backup_id), (OperationKind::Verify, Some(newest)));
@@ -401,7 +484,7 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     operations::undone(&f.worker, &claim.lease, OperationKind::Verify, &failure).await.unwrap();
     assert_eq!(due(later).await, None);
-    let operation = due(later + TimeDelta::hours(25)).await.expect("another try");
+    let operation = due(later + TimeDelta::hours(25)).await.expect("another try, put off for long enough");
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     backups::verify_succeeded(&f.worker, &claim.lease).await.unwrap();
     assert_eq!(due(f.backup(newest).await.verified_at.unwrap() + TimeDelta::hours(26)).await, None);

@@ -1,5 +1,7 @@
 //! A database with a customer and a node.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, Utc};
 use domain::{
     ids::{CustomerId, InstanceId, OperationId},
@@ -24,21 +26,25 @@ pub(crate) struct Fixture {
     pub(crate) customer: CustomerId,
 }
 
+/// The node, which hands out these ports.
+pub(crate) fn node(ports: RangeInclusive<u16>) -> NodeSpec {
+    NodeSpec {
+        name: "one".into(),
+        public_host: "127.0.0.1".into(),
+        agent_host: "127.0.0.1".into(),
+        memory_mib: 8_192,
+        cpu_percent: 800,
+        disk_mib: 81_920,
+        ports,
+    }
+}
+
 impl Fixture {
     /// One node with room for eight instances and 16 ports.
     pub(crate) async fn new() -> Self {
         let database = TestDatabase::create().await;
         let (api, worker) = (database.role("zlh_api"), database.role("zlh_provision"));
-        let node = NodeSpec {
-            name: "one".into(),
-            public_host: "127.0.0.1".into(),
-            agent_host: "127.0.0.1".into(),
-            memory_mib: 8_192,
-            cpu_percent: 800,
-            disk_mib: 81_920,
-            ports: 30_000..=30_015,
-        };
-        store::nodes::register(&worker, &node, now()).await.unwrap();
+        store::nodes::register(&worker, &node(30_000..=30_015), now()).await.unwrap();
         database.execute("INSERT INTO blueprint_versions VALUES ('demo@1', 'demo', '{}', now())").await;
         let fixture = Self { customer: CustomerId::generate(), database, api, worker };
         fixture.add_customer(fixture.customer, 20).await;

@@ -7,6 +7,7 @@ use domain::{
     agent::PowerAction,
     ids::{CustomerId, OperationId},
     instance::{DesiredPower, HoldReason, Lifecycle, ObservedPower, PowerRefusal, Resources},
+    operation::Failure,
 };
 use futures_util::future::join_all;
 use store::{
@@ -15,7 +16,7 @@ use store::{
     operations,
 };
 
-use crate::fixture::{Fixture, now};
+use crate::fixture::{Fixture, node, now};
 
 #[tokio::test]
 async fn a_create_commits_instance_ports_capacity_operation_and_audit_together() {
@@ -23,7 +24,10 @@ async fn a_create_commits_instance_ports_capacity_operation_and_audit_together()
     let (id, operation, outcome) = f.create(|_| {}).await;
     assert_eq!(outcome.unwrap(), Created::New);
     let instance = store::instances::get(&f.api, f.customer, id).await.unwrap().unwrap();
-    assert_eq!((instance.lifecycle, instance.active_operation), (Lifecycle::Provisioning, Some(operation)));
+    assert_eq!(
+        (instance.lifecycle, instance.active_operation.map(|it| it.id)),
+        (Lifecycle::Provisioning, Some(operation))
+    );
     assert_eq!(instance.ports.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["agent", "game"]);
     assert_eq!(f.inventory().await, [1, 1, 1, 1, 2, 1_024 + 100 + 10_240]);
 }
@@ -89,6 +93,19 @@ async fn fifty_creates_at_once_with_one_key_make_one_instance() {
         assert!(matches!(outcome, Ok(_) | Err(CreateError::KeyInProgress)), "{outcome:?}");
     }
     assert_eq!(f.inventory().await[..3], [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn a_port_that_comes_back_from_outside_the_nodes_range_is_not_handed_out_again() {
+    let f = Fixture::new().await;
+    let (_, create, _) = f.create(|_| {}).await;
+    let outside = "SELECT count(*) FROM port_allocations WHERE port NOT BETWEEN 30010 AND 30015";
+    store::nodes::register(&f.worker, &node(30_010..=30_015), now()).await.unwrap();
+    assert_eq!(f.database.count(outside).await, 2, "what is in use stays");
+    let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+    operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y")).await.unwrap();
+    assert_eq!(f.database.count(outside).await, 0);
+    assert_eq!(f.database.count("SELECT count(*) FROM port_allocations").await, 6);
 }
 
 #[tokio::test]

@@ -113,6 +113,20 @@ async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
 }
 
 #[tokio::test]
+async fn an_operation_that_cannot_be_read_is_left_to_a_worker_that_can() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    // As a newer version would write it.
+    f.database.execute("UPDATE operations SET step = 'of_a_newer_version'").await;
+    let unreadable = operations::claim(&f.worker, id, "w").await;
+    assert!(matches!(unreadable, Err(StoreError::Corrupt { .. })), "{unreadable:?}");
+    assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none(), "nobody tries at once again");
+    f.database.execute("UPDATE operations SET step = NULL, run_after = now()").await;
+    let claim = operations::claim(&f.worker, id, "newer").await.unwrap().unwrap();
+    assert_eq!(claim.operation.interruptions, 0);
+}
+
+#[tokio::test]
 async fn the_sweep_finds_what_nobody_holds_and_two_sweeps_find_different_rows() {
     let f = Fixture::new().await;
     let mut ids = Vec::new();

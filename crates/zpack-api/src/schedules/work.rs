@@ -4,7 +4,7 @@ use domain::{
     agent::PowerAction,
     backup::{BackupOrigin, BackupRefusal},
     ids::{BackupId, OperationId},
-    instance::{DesiredPower, Instance, PowerRefusal},
+    instance::{DesiredPower, Instance},
     schedule::{RunOutcome, RunReason, ScheduleAction},
 };
 use store::{
@@ -69,9 +69,7 @@ async fn restart(app: &App, instance: &Instance) -> Result<(), Refusal> {
 }
 
 async fn type_line(app: &App, instance: &Instance, line: &str) -> Result<(), Refusal> {
-    if let Some(operation) = instance.active_operation {
-        return Err(of_problem(&PowerRefusal::Busy(operation).into()));
-    }
+    instance.not_busy().map_err(|refusal| of_problem(&refusal.into()))?;
     console::type_line(app, instance, line).await.map_err(|problem| of_problem(&problem))
 }
 

@@ -82,7 +82,7 @@ impl From<Instance> for InstanceView {
             desired_power: it.desired_power,
             observed_power: it.observed_power,
             holds: it.holds.into_iter().map(Into::into).collect(),
-            active_operation: it.active_operation.map(|id| id.0),
+            active_operation: it.active_operation.map(|operation| operation.id.0),
             eula_accepted_at: it.eula_accepted_at,
             row_version: it.row_version,
             created_at: it.created_at,

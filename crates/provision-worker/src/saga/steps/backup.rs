@@ -8,13 +8,14 @@ use domain::{
 };
 use integrations::objects::UploadId;
 use store::backups;
+use tokio::time::timeout;
 
 use super::{
     service::variant,
     task::{Task, is_over},
 };
 use crate::{
-    backups::{self as stored, STORAGE_DEADLINE, Settled},
+    backups::{self as stored, SETTLE_DEADLINE, STORAGE_DEADLINE, Settled},
     saga::{Step, StepError, Work, wait::insist},
 };
 
@@ -52,18 +53,22 @@ impl Step for StoreArchive {
     /// A backup that is complete all the same stays, and is available. What the storage or the agent cannot be asked
     /// now the sweep asks later.
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        let (backup, task) = (work.backup().await?, work.lease.operation);
-        match stored::settle(&work.db, &work.outside, &backup, Some(task)).await {
-            Ok(Settled::Found | Settled::Cleaned) => Ok(()),
-            Ok(Settled::Later) => {
-                tracing::warn!(backup = %backup.id, "the agent does not answer; the sweep will clean up");
+        let backup = work.backup().await?.id;
+        match timeout(SETTLE_DEADLINE, stored::settle(&work.db, &work.outside, backup, false)).await {
+            Ok(Ok(Settled::Found | Settled::Cleaned)) => Ok(()),
+            Ok(Ok(Settled::Later)) => {
+                tracing::warn!(%backup, "the agent does not answer; the sweep will clean up");
                 Ok(())
             }
-            Err(StepError::Failed { failure: Failure { code, .. }, cause }) => {
-                tracing::warn!(backup = %backup.id, code, cause = ?cause, "the sweep will clean up");
+            Ok(Err(StepError::Failed { failure: Failure { code, .. }, cause })) => {
+                tracing::warn!(%backup, code, cause = ?cause, "the sweep will clean up");
                 Ok(())
             }
-            Err(error) => Err(error),
+            Ok(Err(error)) => Err(error),
+            Err(_) => {
+                tracing::warn!(%backup, "it takes too long; the sweep will clean up");
+                Ok(())
+            }
         }
     }
 }
@@ -92,21 +97,28 @@ impl<'a> Making<'a> {
         Ok(Self { task: Task::of(work, backup).await?, upload, hooks })
     }
 
-    /// Gives the agent addresses from the part `first` on; the first time, all that it needs to begin.
-    async fn sign(&self, first: u32, last: u32) -> Result<BackupStatus, StepError> {
+    async fn begin(&self) -> Result<BackupStatus, StepError> {
+        self.task.begin(self.sign(1, AHEAD)?).await
+    }
+
+    async fn go_on(&self, first: u32, last: u32) -> Result<BackupStatus, StepError> {
+        self.task.put(self.sign(first, last)?).await
+    }
+
+    /// What the agent is to do, with addresses of these parts.
+    fn sign(&self, first: u32, last: u32) -> Result<BackupWork, StepError> {
         let (work, backup) = (self.task.work, self.task.backup);
         let (storage, expires) = (&work.outside.objects, work.outside.backups.address_life);
         let key = backup.archive_key();
         let parts = (first..=last).map(|number| storage.part_url(&key, self.upload, number, expires));
-        let create = BackupWork::Create {
+        Ok(BackupWork::Create {
             ignore: backup.ignore.clone(),
             hooks: self.hooks.clone(),
             part_bytes: BACKUP_PART_BYTES,
             first_part: first,
             parts: parts.collect::<Result<_, _>>()?,
             manifest: storage.put_url(&backup.manifest_key(), expires)?,
-        };
-        self.task.put(create).await
+        })
     }
 }
 
@@ -115,7 +127,7 @@ impl<'a> Making<'a> {
 async fn make(making: &Making<'_>) -> Result<BackupStatus, StepError> {
     let mut status = match making.task.known(BackupWorkKind::Create).await? {
         Some(status) => status,
-        None => making.sign(1, AHEAD).await?,
+        None => making.begin().await?,
     };
     while !is_over(&status, BackupWorkKind::Create)? {
         let uploaded = u32::try_from(status.uploaded.len()).unwrap_or(u32::MAX);
@@ -127,7 +139,7 @@ async fn make(making: &Making<'_>) -> Result<BackupStatus, StepError> {
                                Nothing was changed; delete some, or ignore some in the backup.";
                 return Err(StepError::failed("backup_too_large", message));
             }
-            making.sign(first, last).await?;
+            making.go_on(first, last).await?;
         }
         making.task.tell(&status).await?;
         status = making.task.next(&status).await?;

@@ -5,12 +5,16 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     agent::{BackupStatus, BackupTask, BackupTaskState, BackupWork, BackupWorkKind},
     backup::Backup,
+    ids::OperationId,
 };
 use integrations::agent::AgentSession;
 use tokio::time::{Instant, sleep};
 
 use super::service::CALL_DEADLINE;
-use crate::saga::{StepError, Work, wait::insist};
+use crate::{
+    backups,
+    saga::{StepError, Work, wait::insist},
+};
 
 /// How long one long poll is held open.
 const POLL: Duration = Duration::from_secs(5);
@@ -35,7 +39,24 @@ impl<'a> Task<'a> {
         Ok(Self { work, agent: work.agent().await?, backup, end })
     }
 
-    /// Begins a piece of work, or goes on with it.
+    /// Begins a piece of work, or goes on with it. No operation but this one is under way on the server: whatever else the
+    /// agent still speaks of is over, and settled or ended before it is forgotten.
+    pub(super) async fn begin(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
+        let former = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
+        if let Some(former) = former.filter(|status| !self.is_mine(status)) {
+            if former.work == BackupWorkKind::Create {
+                backups::heed_former(&self.work.db, &self.work.outside, OperationId(former.task)).await;
+            }
+            if former.state == BackupTaskState::Running {
+                tracing::warn!(former = %former.task, work = ?former.work, "the agent is told that its former work is over");
+                let abort = BackupTask { task: former.task, backup: self.backup.id, work: BackupWork::Abort };
+                insist(CALL_DEADLINE, || self.agent.backup_put(&abort)).await?;
+            }
+        }
+        self.put(work).await
+    }
+
+    /// Goes on with a piece of work, or begins it where nothing else can have been going on.
     pub(super) async fn put(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
         let task = BackupTask { task: self.work.lease.operation.0, backup: self.backup.id, work };
         Ok(insist(CALL_DEADLINE, || self.agent.backup_put(&task)).await?)
@@ -44,7 +65,7 @@ impl<'a> Task<'a> {
     /// Does a piece of work to its end.
     pub(super) async fn run(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
         let kind = work.kind();
-        let mut status = self.put(work).await?;
+        let mut status = self.begin(work).await?;
         while !is_over(&status, kind)? {
             self.tell(&status).await?;
             status = self.next(&status).await?;
@@ -85,7 +106,7 @@ impl<'a> Task<'a> {
         self.work.report(&format!("{} ({} %)", status.detail, status.percent)).await
     }
 
-    /// For undoing: ends the task. What the agent cannot be told now it drops before its next task.
+    /// For undoing: ends the task. What the agent cannot be told now it is told [before its next task](Self::begin).
     pub(super) async fn abandon(&self) -> Result<(), StepError> {
         match self.put(BackupWork::Abort).await {
             Err(StepError::Failed { failure, cause }) => {
