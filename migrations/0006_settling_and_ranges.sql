@@ -9,3 +9,6 @@ ALTER TABLE backups ADD COLUMN settling_until timestamptz;
 
 -- A verification that nobody asked for keeps away from schedules.
 GRANT SELECT (instance_id, action, next_run_at) ON schedules TO zlh_provision;
+
+-- Whether a storage is the right one shows by the newest backups.
+CREATE INDEX backups_available ON backups (id) WHERE state = 'available';

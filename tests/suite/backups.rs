@@ -434,6 +434,47 @@ async fn a_backup_whose_operation_is_lost_is_found_again_by_the_sweep() {
 }
 
 #[tokio::test]
+async fn nothing_is_concluded_from_a_storage_that_is_not_there() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    let (_other, kept, gone) = (rig.made(instance).await, rig.made(instance).await, rig.made(instance).await);
+    let failed = lost(&rig, instance, "1 second").await;
+    let row = format!("UPDATE backups SET state = 'deleting' WHERE id = '{gone}'");
+    rig.database.execute(&row).await;
+    let elsewhere = tempfile::tempdir_in(rig.storage()).unwrap();
+    for folder in ["objects", "uploads"] {
+        fs::create_dir(elsewhere.path().join(folder)).unwrap();
+        move_all(&rig.storage().join(folder), &elsewhere.path().join(folder));
+    }
+    rig.sweep_once().await;
+    assert_eq!(rig.backup(gone).await.state, BackupState::Deleting);
+    assert_eq!(rig.backup(failed).await.state, BackupState::Failed);
+    for wanted in [Use::Verify, Use::Restore] {
+        let operation = rig.ask_use(instance, kept, wanted).await;
+        rig.work(operation, &Plan::calm()).await;
+        let code = rig.operation(operation).await.failure.map(|failure| failure.code);
+        assert_eq!(code.as_deref(), Some("storage_unreachable"), "{wanted:?}");
+        assert_eq!(rig.backup(kept).await.verify_failure, None, "{wanted:?}");
+    }
+    for folder in ["objects", "uploads"] {
+        move_all(&elsewhere.path().join(folder), &rig.storage().join(folder));
+    }
+    drop(elsewhere);
+    rig.sweep_once().await;
+    assert_eq!(rig.backup(gone).await.state, BackupState::Deleted);
+    assert_eq!(rig.backup(failed).await.state, BackupState::Available);
+    expect_calm(&rig, instance, "back again").await;
+}
+
+/// As when a disk is taken away, or is there again.
+fn move_all(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::rename(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn what_is_removed_leaves_the_storage_and_a_deleted_server_takes_all_of_it() {
     let rig = Rig::new().await;
     let instance = rig.server().await;

@@ -121,6 +121,18 @@ async fn text(answer: Response) -> Result<String, ObjectError> {
     String::from_utf8(bytes).map_err(|error| ObjectError::Invalid(error.to_string()))
 }
 
+/// What is not there is removed; unless there is no such bucket, which says nothing of what is in the right one.
+async fn removed(answer: Response) -> Result<(), ObjectError> {
+    match answer.status() {
+        status if status.is_success() => Ok(()),
+        StatusCode::NOT_FOUND => match error_code(&text(answer).await?) {
+            Some(code @ "NoSuchBucket") => Err(ObjectError::Refused(code.to_owned())),
+            _ => Ok(()),
+        },
+        _ => Err(refusal(answer).await),
+    }
+}
+
 /// What an answer that is no success says: its status and S3's own code, for example `NoSuchBucket`.
 async fn refusal(answer: Response) -> ObjectError {
     let status = answer.status();
@@ -223,10 +235,7 @@ impl ObjectStore for S3Store {
             .abort_multipart_upload(Some(&self.credentials), checked(key)?, &upload.0)
             .sign(OWN_EXPIRY);
         let answer = self.call(|http| http.delete(url.clone()).timeout(CALL_DEADLINE)).await?;
-        match answer.status() {
-            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
-            _ => Err(refusal(answer).await),
-        }
+        removed(answer).await
     }
 
     fn put_url(&self, key: &str, expires: Duration) -> Result<String, ObjectError> {
@@ -304,10 +313,7 @@ impl ObjectStore for S3Store {
     async fn delete(&self, key: &str) -> Result<(), ObjectError> {
         let url = self.bucket.delete_object(Some(&self.credentials), checked(key)?).sign(OWN_EXPIRY);
         let answer = self.call(|http| http.delete(url.clone()).timeout(CALL_DEADLINE)).await?;
-        match answer.status() {
-            status if status.is_success() || status == StatusCode::NOT_FOUND => Ok(()),
-            _ => Err(refusal(answer).await),
-        }
+        removed(answer).await
     }
 
     async fn list(

@@ -127,3 +127,23 @@ async fn a_listing_asks_for_no_more_than_it_gives() {
     let found: Vec<_> = found.iter().map(|found| (found.key.as_str(), found.bytes)).collect();
     assert_eq!(found, [("i/b/a", 2), ("i/b/b", 2)]);
 }
+
+#[tokio::test]
+async fn what_is_not_there_is_removed_but_not_from_a_bucket_that_is_not_there() {
+    let server = MockServer::start().await;
+    let absent =
+        |code| ResponseTemplate::new(404).set_body_string(format!("<Error><Code>{code}</Code></Error>"));
+    for (key, answer) in [
+        ("/b/no-key", absent("NoSuchKey")),
+        ("/b/no-bucket", absent("NoSuchBucket")),
+        ("/b/silent", ResponseTemplate::new(404)),
+    ] {
+        Mock::given(method("DELETE")).and(path(key)).respond_with(answer).mount(&server).await;
+    }
+    let store = store(&server);
+    let upload = UploadId("u".into());
+    for (key, done) in [("no-key", true), ("silent", true), ("no-bucket", false)] {
+        assert_eq!(store.delete(key).await.is_ok(), done, "{key}");
+        assert_eq!(store.abort(key, &upload).await.is_ok(), done, "{key}");
+    }
+}

@@ -15,11 +15,14 @@ use integrations::{
 };
 use store::{Db, backups::Settling};
 
-use crate::saga::{Outside, StepError, agent_of, insist};
+use crate::saga::{Outside, STORAGE_UNREACHABLE, StepError, agent_of, insist};
 pub use sweep::{Sweep, sweep};
 
 /// How long the storage may be silent within a step.
 pub(crate) const STORAGE_DEADLINE: Duration = Duration::from_secs(15);
+
+/// How many of the newest backups are looked for.
+const WITNESSES: i64 = 3;
 
 /// How long one backup may take, where others wait for it. An undo must end well within its own deadline.
 pub(crate) const SETTLE_DEADLINE: Duration = Duration::from_secs(40);
@@ -34,7 +37,8 @@ pub enum Settled {
     Found,
     /// Nothing of it is left in storage.
     Cleaned,
-    /// Its agent does not answer, and may still be uploading; or another is about it, or was.
+    /// Its agent does not answer, and may still be uploading; or another is about it, or was; or the storage is not the
+    /// one that backups are in.
     Later,
 }
 
@@ -48,6 +52,24 @@ pub(crate) async fn is_complete(
     let archive = insist(STORAGE_DEADLINE, || storage.head(&archive)).await?;
     let manifest = insist(STORAGE_DEADLINE, || storage.head(&manifest)).await?;
     Ok(archive.is_some_and(|it| it.bytes == facts.archive_bytes) && manifest.is_some())
+}
+
+/// Whether the storage is the one that backups were put into, rather than an empty folder where its disk is to be, or
+/// another bucket: it has one of the newest backups besides `except`, or there are none. Before anybody concludes from
+/// something's absence.
+pub(crate) async fn is_there(
+    db: &Db,
+    storage: &Arc<dyn ObjectStore>,
+    except: Option<BackupId>,
+) -> Result<bool, StepError> {
+    let witnesses = store::backups::witnesses(db, except, WITNESSES).await?;
+    for backup in &witnesses {
+        let archive = backup.archive_key();
+        if insist(STORAGE_DEADLINE, || storage.head(&archive)).await?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(witnesses.is_empty())
 }
 
 /// Finds a backup that is complete although nobody has said so, or removes what is left of it. Nobody waits for an agent
@@ -94,6 +116,10 @@ async fn settle_alone(
     if matches!(known, Known::Unknown) && !agent_is_given_up {
         return Ok(Settled::Later);
     }
+    if !is_there(db, &outside.objects, Some(backup.id)).await? {
+        tracing::error!(backup = %backup.id, "the storage has none of the newest backups: nothing is given up as missing");
+        return Ok(Settled::Later);
+    }
     remove_objects(outside, backup).await?;
     if backup.state == BackupState::Failed {
         store::backups::mark_swept(db, backup.id).await?;
@@ -102,8 +128,8 @@ async fn settle_alone(
 }
 
 /// Settles the backup whose making an agent still speaks of, although its operation is over: with the agent's next task
-/// nobody would know any more what it has made. What goes wrong keeps nobody from the next task.
-pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId) {
+/// nobody would know any more what it has made. Where the storage cannot be asked now the next task waits for it too.
+pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId) -> Result<(), StepError> {
     let settled = async {
         match store::backups::unsettled_of(db, former).await? {
             Some(backup) => settle(db, outside, backup, false).await.map(Some),
@@ -111,10 +137,13 @@ pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId)
         }
     };
     match tokio::time::timeout(SETTLE_DEADLINE, settled).await {
-        Ok(Ok(None | Some(Settled::Found | Settled::Cleaned))) => {}
-        Ok(Ok(Some(Settled::Later))) => tracing::warn!(%former, "a former backup is not settled yet"),
-        Ok(Err(error)) => tracing::warn!(%former, error = ?error, "a former backup could not be settled"),
-        Err(_) => tracing::warn!(%former, "a former backup took too long to settle"),
+        Ok(Ok(None | Some(Settled::Found | Settled::Cleaned))) => Ok(()),
+        Ok(Ok(Some(Settled::Later))) | Err(_) => Err(StepError::storage_is_away()),
+        Ok(Err(StepError::Failed { failure, cause })) if failure.code != STORAGE_UNREACHABLE => {
+            tracing::error!(%former, code = failure.code, cause = ?cause, "a former backup is given up: it cannot be settled");
+            Ok(())
+        }
+        Ok(Err(error)) => Err(error),
     }
 }
 

@@ -11,7 +11,7 @@ use integrations::Clock;
 use store::{Db, StoreError, backups};
 use tokio_util::sync::CancellationToken;
 
-use super::{remove_objects, settle};
+use super::{is_there, remove_objects, settle};
 use crate::saga::{Outside, StepError};
 
 /// Backups read together.
@@ -66,6 +66,9 @@ impl Sweep {
         while seen < LIMIT {
             let page = backups::unsettled(&self.db, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
+            if seen == 0 && !self.storage_is_there().await {
+                return Ok(());
+            }
             after = Some(last.id);
             seen += page.len();
             for unsettled in &page {
@@ -83,6 +86,22 @@ impl Sweep {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is removed, or given up, for its absence from a storage that is not there itself.
+    async fn storage_is_there(&self) -> bool {
+        match tokio::time::timeout(EACH, is_there(&self.db, &self.outside.objects, None)).await {
+            Ok(Ok(true)) => return true,
+            Ok(Ok(false)) => {
+                tracing::error!(
+                    "the storage has none of the newest backups: is its disk mounted, its bucket the right one? \
+                     Nothing is cleaned up until it has"
+                );
+            }
+            Ok(Err(error)) => tracing::warn!(error = ?error, "the storage does not answer"),
+            Err(_) => tracing::warn!("the storage does not answer in time"),
+        }
+        false
     }
 
     async fn settle_one(&self, backup: &Backup) -> Result<(), StepError> {

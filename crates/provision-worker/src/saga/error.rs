@@ -13,6 +13,12 @@ use integrations::{
 };
 use store::StoreError;
 
+/// The code of a failure that is the storage's.
+pub(crate) const STORAGE_UNREACHABLE: &str = "storage_unreachable";
+
+const STORAGE_AWAY: &str =
+    "The backup storage does not answer. Your server's files were not changed; please try again later.";
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A step's failure.
@@ -43,6 +49,11 @@ impl StepError {
         let message = "Something went wrong on our side. Nothing of yours was changed; please try again, and tell \
                        support the operation's number if it happens again.";
         Self::Failed { failure: Failure::new("internal", message), cause: Some(cause.into()) }
+    }
+
+    /// The storage cannot be asked now.
+    pub(crate) fn storage_is_away() -> Self {
+        Self::failed(STORAGE_UNREACHABLE, STORAGE_AWAY)
     }
 
     fn because(code: &str, message: &str, cause: impl Into<Cause>) -> Self {
@@ -84,9 +95,7 @@ impl From<AgentError> for StepError {
 impl From<ObjectError> for StepError {
     fn from(error: ObjectError) -> Self {
         if error.is_transient() {
-            let message = "The backup storage does not answer. Your server's files were not changed; please try \
-                           again later.";
-            return Self::because("storage_unreachable", message, error);
+            return Self::because(STORAGE_UNREACHABLE, STORAGE_AWAY, error);
         }
         Self::internal(error)
     }
@@ -132,7 +141,7 @@ impl From<AgentFault> for StepError {
             FaultCode::NotReadyInTime => "not_ready_in_time",
             FaultCode::CrashLoop => "crash_loop",
             FaultCode::DiskFull => "disk_full",
-            FaultCode::StorageUnreachable => "storage_unreachable",
+            FaultCode::StorageUnreachable => STORAGE_UNREACHABLE,
             FaultCode::BackupCorrupt => "backup_corrupt",
             FaultCode::BackupFailed => "backup_failed",
         };

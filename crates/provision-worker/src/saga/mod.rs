@@ -27,6 +27,7 @@ use integrations::{
 };
 use store::{Db, operations::Lease};
 
+pub(crate) use error::STORAGE_UNREACHABLE;
 pub use error::StepError;
 pub use steps::standard;
 pub(crate) use wait::insist;

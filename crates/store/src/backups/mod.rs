@@ -16,7 +16,7 @@ pub use outcome::{
     backup_failed, backup_succeeded, found, owe_start, restore_succeeded, save_facts, save_upload,
     use_failed, verify_succeeded,
 };
-pub use read::{get, get_for_work, list};
+pub use read::{get, get_for_work, list, witnesses};
 pub use request::{Asked, NewBackup, RequestError, Requested, Use, request, request_use};
 pub use sweep::{
     Settling, begin_due_verification, begin_settling, end_settling, mark_removed, mark_swept, unsettled,

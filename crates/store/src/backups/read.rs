@@ -149,3 +149,16 @@ pub(super) async fn unsettled(
     .await?;
     rows.into_iter().map(Backup::try_from).collect()
 }
+
+/// The newest backups of the whole installation that are available and, as far as is known, whole, without this one: what
+/// a storage has if it is the right one.
+pub async fn witnesses(db: &Db, except: Option<BackupId>, limit: i64) -> Result<Vec<Backup>, StoreError> {
+    let rows = backups!(
+        "state = 'available' AND verify_failure IS NULL AND id <> $1 ORDER BY id DESC LIMIT $2",
+        except.map_or(Uuid::nil(), |id| id.0),
+        limit
+    )
+    .fetch_all(db.pool())
+    .await?;
+    rows.into_iter().map(Backup::try_from).collect()
+}

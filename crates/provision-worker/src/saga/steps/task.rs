@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     agent::{BackupStatus, BackupTask, BackupTaskState, BackupWork, BackupWorkKind},
-    backup::Backup,
+    backup::{Backup, CORRUPT_CODE},
     ids::OperationId,
 };
 use integrations::agent::AgentSession;
@@ -45,7 +45,7 @@ impl<'a> Task<'a> {
         let former = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
         if let Some(former) = former.filter(|status| !self.is_mine(status)) {
             if former.work == BackupWorkKind::Create {
-                backups::heed_former(&self.work.db, &self.work.outside, OperationId(former.task)).await;
+                backups::heed_former(&self.work.db, &self.work.outside, OperationId(former.task)).await?;
             }
             if former.state == BackupTaskState::Running {
                 tracing::warn!(former = %former.task, work = ?former.work, "the agent is told that its former work is over");
@@ -62,8 +62,28 @@ impl<'a> Task<'a> {
         Ok(insist(CALL_DEADLINE, || self.agent.backup_put(&task)).await?)
     }
 
-    /// Does a piece of work to its end.
+    /// Does a piece of work to its end. A backup that is not in storage, as no other is, is not damaged.
     pub(super) async fn run(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
+        match self.run_to_end(work).await {
+            Err(StepError::Failed { failure, .. })
+                if failure.code == CORRUPT_CODE
+                    && !backups::is_there(
+                        &self.work.db,
+                        &self.work.outside.objects,
+                        Some(self.backup.id),
+                    )
+                    .await? =>
+            {
+                tracing::error!(
+                    "the storage has none of the newest backups: is its disk mounted, its bucket the right one?"
+                );
+                Err(StepError::storage_is_away())
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn run_to_end(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
         let kind = work.kind();
         let mut status = self.begin(work).await?;
         while !is_over(&status, kind)? {
