@@ -80,7 +80,8 @@ impl<'a> Waiting<'a> {
     /// `None` if it waits already, or too many do.
     fn begin(all: &'a Mutex<HashSet<OperationId>>, id: OperationId) -> Option<Self> {
         let mut waiting = all.lock().unwrap_or_else(PoisonError::into_inner);
-        (waiting.len() < MOST_WAITING && waiting.insert(id)).then_some(Self { all, id })
+        // Made only then: what is dropped here would take the place of the one that waits.
+        (waiting.len() < MOST_WAITING && waiting.insert(id)).then(|| Self { all, id })
     }
 }
 
