@@ -190,7 +190,10 @@ pub fn print_summary(status: &Value) {
     println!("  Web address   {}", text(&status["portal"]));
     println!("  Customer      {}", login(&status["customer"]));
     println!("  Operator      {}", login(&status["operator"]));
-    println!("  Demo server   {} ({})", text(&demo["address"]), text(&demo["state"]));
+    // Without an id there is none, or nobody could be asked.
+    let state =
+        if demo["instance"].is_null() { String::new() } else { format!(" ({})", text(&demo["state"])) };
+    println!("  Demo server   {}{state}", text(&demo["address"]));
 }
 
 /// `status`, printed.
