@@ -103,6 +103,12 @@ impl Upload {
         Ok(())
     }
 
+    /// Brings what was written until now to the disk, while more is written. Blocking.
+    pub fn syncing(&self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
+        let file = self.file.try_clone()?;
+        Ok(move || Ok(file.sync_data()?))
+    }
+
     /// Gives the file its name; whether it is a new one. Blocking.
     pub fn finish(mut self) -> Result<(FileInfo, bool)> {
         self.file.sync_all()?;

@@ -32,6 +32,8 @@ use crate::files::{
 
 /// Bytes read or written at once.
 const PIECE: usize = 256 * 1024;
+/// After so many bytes of an upload what has come is brought to the disk; at most twice as many are not there yet.
+const SYNC_EVERY: usize = 256 << 20;
 /// How long a refused upload may go on.
 const LINGER: Duration = Duration::from_secs(30);
 
@@ -129,20 +131,47 @@ fn conditions(headers: &HeaderMap) -> std::result::Result<Conditions, Problem> {
     Ok(Conditions { matches, absent })
 }
 
-/// Writes one batch while the next one comes.
+/// Writes one batch while the next one comes, and brings what was written to the disk meanwhile: were it left to the end,
+/// a disk that is slow would be at it for longer than anybody waits for an answer.
 async fn receive(files: &Files, upload: Upload, frames: &mut BodyDataStream) -> Result<Upload> {
     let mut state = Writing::Idle(Box::new(upload));
-    let (mut batch, mut size) = (Vec::new(), 0);
+    let (mut batch, mut size, mut unsynced, mut sync) = (Vec::new(), 0, 0, None);
     while let Some(frame) = frames.next().await {
         let frame = frame.map_err(|error| broken(&error))?;
         size += frame.len();
         batch.push(frame);
         if size >= PIECE {
-            state = Writing::begin(files, state.end().await?, std::mem::take(&mut batch));
+            let upload = state.end().await?;
+            unsynced += size;
+            if unsynced >= SYNC_EVERY {
+                ended(sync.take()).await?;
+                let sync_data = upload.syncing()?;
+                sync = Some(spawn(files, move |_| sync_data()));
+                unsynced = 0;
+            }
+            state = Writing::begin(files, upload, std::mem::take(&mut batch));
             size = 0;
         }
     }
-    Writing::begin(files, state.end().await?, batch).end().await.map(|upload| *upload)
+    let upload = Writing::begin(files, state.end().await?, batch).end().await?;
+    ended(sync).await?;
+    Ok(*upload)
+}
+
+/// Runs `work` where blocking is allowed, whether or not anybody waits for it.
+fn spawn<T: Send + 'static>(
+    files: &Files,
+    work: impl FnOnce(&Files) -> Result<T> + Send + 'static,
+) -> JoinHandle<Result<T>> {
+    let files = files.clone();
+    tokio::spawn(async move { files.blocking(work).await })
+}
+
+async fn ended(task: Option<JoinHandle<Result<()>>>) -> Result<()> {
+    match task {
+        Some(task) => task.await.unwrap_or_else(|error| Err(Why::Io(io::Error::other(error)).into())),
+        None => Ok(()),
+    }
 }
 
 /// Takes the rest of a refused upload and throws it away: a caller who still sends when the connection is closed would
@@ -162,13 +191,9 @@ enum Writing {
 
 impl Writing {
     fn begin(files: &Files, mut upload: Box<Upload>, batch: Vec<Bytes>) -> Self {
-        let files = files.clone();
-        Self::Busy(tokio::spawn(async move {
-            let written = files.blocking(move |_| {
-                upload.write(&batch)?;
-                Ok(upload)
-            });
-            written.await
+        Self::Busy(spawn(files, move |_| {
+            upload.write(&batch)?;
+            Ok(upload)
         }))
     }
 
