@@ -13,6 +13,7 @@ use futures_util::future::join_all;
 use store::{
     Page,
     instances::{CreateError, Created, DeleteOutcome, DeleteRequest, Renamed},
+    nodes::NodeSpec,
     operations,
 };
 
@@ -106,6 +107,46 @@ async fn a_port_that_comes_back_from_outside_the_nodes_range_is_not_handed_out_a
     operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y")).await.unwrap();
     assert_eq!(f.database.count(outside).await, 0);
     assert_eq!(f.database.count("SELECT count(*) FROM port_allocations").await, 6);
+}
+
+#[tokio::test]
+async fn a_node_that_has_room_but_no_ports_is_passed_over_for_one_that_has_both() {
+    let f = Fixture::new().await;
+    // Fuller than the other one, so it comes first; two servers' ports.
+    let small = NodeSpec { name: "two".into(), memory_mib: 6_144, ..node(31_000..=31_003) };
+    store::nodes::register(&f.worker, &small, now()).await.unwrap();
+    let mut ports = Vec::new();
+    for _ in 0..4 {
+        let (id, _, created) = f.create(|_| {}).await;
+        assert_eq!(created.unwrap(), Created::New);
+        let instance = store::instances::get(&f.api, f.customer, id).await.unwrap().unwrap();
+        ports.extend(instance.ports.iter().map(|port| port.port));
+    }
+    ports.sort_unstable();
+    assert_eq!(ports, [30_000, 30_001, 30_002, 30_003, 31_000, 31_001, 31_002, 31_003]);
+}
+
+#[tokio::test]
+async fn ports_that_were_never_handed_out_come_first_and_then_those_that_were_free_longest() {
+    let f = Fixture::new().await;
+    let ports = async |id| {
+        let instance = store::instances::get(&f.api, f.customer, id).await.unwrap().unwrap();
+        instance.ports.iter().map(|port| port.port).collect::<HashSet<_>>()
+    };
+    let mut given_back = Vec::new();
+    for _ in 0..7 {
+        let (id, create, _) = f.create(|_| {}).await;
+        given_back.push(ports(id).await);
+        let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+        operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y")).await.unwrap();
+    }
+    assert_eq!(given_back.iter().flatten().collect::<HashSet<_>>().len(), 14, "each had new ones");
+    let (last, ..) = f.create(|_| {}).await;
+    assert_eq!(ports(last).await, HashSet::from([30_014, 30_015]));
+    for earlier in &given_back[..3] {
+        let (id, ..) = f.create(|_| {}).await;
+        assert_eq!(ports(id).await, *earlier);
+    }
 }
 
 #[tokio::test]
