@@ -54,6 +54,12 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     interrupt::listen()?;
     if let Some(running) = supervisor(workspace) {
         ui::say(&format!("Already running (pid {}); `cargo xtask down` stops it.", running.pid));
+        if options.workspaces {
+            // What is running serves them as soon as they are there.
+            prerequisites(options)?;
+            let step = ui::step("Artifacts");
+            step.done(&make_artifacts(workspace, options)?.join(", "));
+        }
         print_summary(&status(workspace)?);
         return Ok(ExitCode::SUCCESS);
     }
@@ -77,6 +83,18 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
 
 /// Programs of others, our programs, and the artifacts: the last two at the same time.
 fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
+    prerequisites(options)?;
+    thread::scope(|scope| {
+        let artifacts = scope.spawn(|| make_artifacts(workspace, options));
+        build::programs(workspace, options.release)?;
+        let step = ui::step("Artifacts");
+        let made = artifacts.join().map_err(|_| anyhow!("making the artifacts panicked"))??;
+        step.done(&made.join(", "));
+        Ok(())
+    })
+}
+
+fn prerequisites(options: Options) -> Result<()> {
     prereq::ensure(prereq::STACK)?;
     if !options.no_demo || options.workspaces {
         prereq::ensure(prereq::NODE)?;
@@ -84,21 +102,17 @@ fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
     if options.workspaces {
         prereq::ensure(prereq::PYTHON)?;
     }
-    let tree = workspace.home().join("artifacts");
-    let catalogue = workspace.catalogue();
-    let artifacts = thread::spawn(move || {
-        if options.no_demo && !options.workspaces {
-            std::fs::create_dir_all(&tree)?;
-            return artifacts::write_catalog(&tree).map(|()| Vec::new());
-        }
-        let wanted = if options.workspaces { artifacts::Wanted::All } else { artifacts::Wanted::Games };
-        artifacts::prepare(&catalogue, &tree, wanted)
-    });
-    build::programs(workspace, options.release)?;
-    let step = ui::step("Artifacts");
-    let made = artifacts.join().map_err(|_| anyhow!("making the artifacts panicked"))??;
-    step.done(&made.join(", "));
     Ok(())
+}
+
+fn make_artifacts(workspace: &Workspace, options: Options) -> Result<Vec<String>> {
+    let tree = workspace.home().join("artifacts");
+    if options.no_demo && !options.workspaces {
+        std::fs::create_dir_all(&tree)?;
+        return artifacts::write_catalog(&tree).map(|()| Vec::new());
+    }
+    let wanted = if options.workspaces { artifacts::Wanted::All } else { artifacts::Wanted::Games };
+    artifacts::prepare(&workspace.catalogue(), &tree, wanted)
 }
 
 fn start(stack: &mut Stack, options: Options) -> Result<()> {
