@@ -82,6 +82,16 @@ impl Record {
     }
 }
 
+/// What was started, once it is ready; ended where it did not become so, since nobody else knows of it yet.
+pub fn unless_ready(ready: Result<()>, record: &Record, child: &mut Child, grace: Duration) -> Result<()> {
+    if let Err(error) = ready {
+        record.stop(Signal::INT, grace).with_context(|| format!("{error:#}"))?;
+        child.wait()?;
+        return Err(error);
+    }
+    Ok(())
+}
+
 /// When a process started, in clock ticks since boot; nothing for one that ended, reaped or not (proc_pid_stat(5)).
 pub fn start_time(pid: i32) -> Option<u64> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)

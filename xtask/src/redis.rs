@@ -59,14 +59,15 @@ impl Redis {
         secrets::write_private(&settings, &self.settings())?;
         let mut command = process::detached("redis-server");
         command.arg(&settings).current_dir(&self.folder);
-        let child = process::spawn(command, log)?;
+        let mut child = process::spawn(command, log)?;
         let record = Record::of("redis", child.id(), self.port)?;
-        wait::until("Redis", STARTS_WITHIN, || {
+        let ready = wait::until("Redis", STARTS_WITHIN, || {
             if !record.is_alive() {
                 bail!("Redis ended while starting:\n{}", process::tail(log, 10));
             }
             Ok(self.answers().then_some(()))
-        })?;
+        });
+        process::unless_ready(ready, &record, &mut child, STOPS_WITHIN)?;
         Ok((record, Some(child)))
     }
 

@@ -90,6 +90,14 @@ fn sweep(parent: &Path) -> Result<()> {
                 record.stop(Signal::INT, STOPS_WITHIN)?;
             }
         }
+        let postgres = entry.path().join("postgres");
+        // Its data may be elsewhere. A cluster that was not finished has none that is known to be ours.
+        if postgres.join("cluster.json").exists() {
+            let cluster = Cluster::open(&postgres, Durability::None)?;
+            if cluster.is_there() {
+                cluster.remove()?;
+            }
+        }
         fs::remove_dir_all(entry.path()).context("cannot remove what an earlier run has left")?;
     }
     Ok(())

@@ -30,9 +30,11 @@ pub struct Options {
 /// Runs the tests; their exit code is ours.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     interrupt::listen()?;
-    for needs in [prereq::STACK, prereq::NODE, prereq::GAMES, prereq::PYTHON, prereq::BROWSER] {
+    for needs in [prereq::STACK, prereq::GAMES, prereq::PYTHON] {
         prereq::ensure(needs)?;
     }
+    prereq::ensure_node()?;
+    let browser = prereq::ensure_browser()?;
     let prepared = prepare_node(workspace);
     build::programs(workspace, false)?;
     let step = ui::step("Artifacts and clients");
@@ -40,7 +42,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     step.done("");
     let (services, redis) = start_services(&workspace.target.join("zlh-test"))?;
     let outcome = prepare_roles(&services.cluster)
-        .and_then(|()| run_tests(workspace, options, &services.cluster.owner_url("postgres"), &redis.url()));
+        .and_then(|()| run_tests(workspace, options, &services, &redis, &browser));
     services.end()?;
     outcome
 }
@@ -72,7 +74,13 @@ fn prepare_roles(cluster: &Cluster) -> Result<()> {
     })
 }
 
-fn run_tests(workspace: &Workspace, options: &Options, database: &str, redis: &str) -> Result<ExitCode> {
+fn run_tests(
+    workspace: &Workspace,
+    options: &Options,
+    services: &Scratch,
+    redis: &Redis,
+    browser: &Path,
+) -> Result<ExitCode> {
     let mut command = workspace.cargo();
     let nextest =
         workspace.cargo().args(["nextest", "--version"]).output().is_ok_and(|it| it.status.success());
@@ -87,8 +95,9 @@ fn run_tests(workspace: &Workspace, options: &Options, database: &str, redis: &s
     command.args(options.package.iter().flat_map(|name| ["--package", name]));
     command.args(&options.filter);
     let status = command
-        .env("ZLH_TEST_DATABASE_URL", database)
-        .env("ZLH_TEST_REDIS_URL", redis)
+        .env("ZLH_TEST_DATABASE_URL", services.cluster.owner_url("postgres"))
+        .env("ZLH_TEST_REDIS_URL", redis.url())
+        .env("ZLH_TEST_CHROMIUM", browser)
         .env("ZLH_BIN_DIR", workspace.bin(false))
         .env("ZLH_TEST_ARTIFACTS", artifact_tree(workspace))
         .env("ZLH_TEST_JS", workspace.test_js())

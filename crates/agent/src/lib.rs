@@ -15,6 +15,7 @@ pub mod files;
 pub mod hold;
 pub mod init;
 pub mod install;
+mod log;
 pub mod probe;
 pub mod process;
 pub mod ring;

@@ -21,6 +21,7 @@ use crate::{
     clock,
     config::RunArgs,
     files::Files,
+    log,
     root::Root,
     service::Service,
     tls::{self, Identity},
@@ -97,6 +98,7 @@ async fn serve(args: &RunArgs, root: Root, bundle: TrustBundle, identity: Identi
     let server =
         https(listener, &identity)?.handle(handle.clone()).serve(api::router(app).into_make_service());
     let mut server = tokio::spawn(server);
+    tokio::spawn(log::bound());
     info!(%address, %instance, certificate_sha256 = %identity.fingerprint, "listening");
     tokio::select! {
         ended = &mut server => return Ok(ended??),

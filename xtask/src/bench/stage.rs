@@ -23,9 +23,8 @@ use crate::{
 
 /// Builds what is measured, and what the measured installs.
 pub(super) fn build(workspace: &Workspace, build: Build) -> Result<()> {
-    for needs in [prereq::STACK, prereq::NODE] {
-        prereq::ensure(needs)?;
-    }
+    prereq::ensure(prereq::STACK)?;
+    prereq::ensure_node()?;
     let (catalogue, tree) = (workspace.catalogue(), workspace.home().join("artifacts"));
     let artifacts = thread::spawn(move || artifacts::prepare(&catalogue, &tree, artifacts::Wanted::Games));
     build::programs(workspace, build == Build::Release)?;

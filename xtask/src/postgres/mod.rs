@@ -8,7 +8,7 @@ pub use run_as::RunAs;
 
 use std::{
     fs,
-    io::Write as _,
+    io::{ErrorKind, Write as _},
     path::{Path, PathBuf},
     process::{Child, Stdio},
     time::Duration,
@@ -61,13 +61,22 @@ pub struct Cluster {
 impl Cluster {
     /// The cluster that is kept in `folder`; a new one where there is none.
     pub fn open(folder: &Path, durability: Durability) -> Result<Self> {
-        let binaries = Binaries::find().context("PostgreSQL's server is not installed")?;
-        match fs::read(folder.join("cluster.json")) {
+        let newest = || Binaries::find().context("PostgreSQL's server is not installed");
+        let file = folder.join("cluster.json");
+        match fs::read(&file) {
             Ok(bytes) => {
                 let cluster: Self = serde_json::from_slice(&bytes).context("cluster.json")?;
+                // What one version has made another does not read. Where it is hidden from us, it is the newest's.
+                let binaries = match fs::read_to_string(cluster.data.join("PG_VERSION")) {
+                    Ok(version) => Binaries::of(version.trim())?,
+                    Err(_) => newest()?,
+                };
                 Ok(Self { binaries, ..cluster })
             }
-            Err(_) => Self::create(folder, durability, RunAs::choose()?, binaries),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Self::create(folder, durability, RunAs::choose()?, newest()?)
+            }
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
         }
     }
 
@@ -119,7 +128,7 @@ impl Cluster {
         if let Some(record) = record.filter(Record::is_alive) {
             return Ok((record, None));
         }
-        ensure!(self.data.join(MARKER).exists(), "{} is not a cluster of ours", self.data.display());
+        ensure!(self.is_there(), "{} is not a cluster of ours", self.data.display());
         self.port = ports::prefer(self.port)?;
         self.save()?;
         let mut command = self.run_as.command(&self.binaries.path("postgres"));
@@ -127,14 +136,15 @@ impl Cluster {
         for setting in self.settings() {
             command.arg("-c").arg(setting);
         }
-        let child = process::spawn(command, log)?;
+        let mut child = process::spawn(command, log)?;
         let record = Record::of("postgres", child.id(), self.port)?;
-        wait::until("PostgreSQL", STARTS_WITHIN, || {
+        let ready = wait::until("PostgreSQL", STARTS_WITHIN, || {
             if !record.is_alive() {
                 bail!("PostgreSQL ended while starting:\n{}", process::tail(log, 10));
             }
             Ok(self.is_ready(record.pid).then_some(()))
-        })?;
+        });
+        process::unless_ready(ready, &record, &mut child, STOPS_WITHIN)?;
         Ok((record, Some(child)))
     }
 
@@ -159,9 +169,14 @@ impl Cluster {
         record.stop(Signal::INT, STOPS_WITHIN)
     }
 
+    /// Whether its data is there, and ours.
+    pub fn is_there(&self) -> bool {
+        self.data.join(MARKER).exists()
+    }
+
     /// Removes a cluster that is stopped.
     pub fn remove(&self) -> Result<()> {
-        ensure!(self.data.join(MARKER).exists(), "{} is not a cluster of ours", self.data.display());
+        ensure!(self.is_there(), "{} is not a cluster of ours", self.data.display());
         // The folder that holds only it, where that is another one than ours.
         fs::remove_dir_all(self.data.parent().unwrap_or(&self.data))?;
         if self.folder.exists() {

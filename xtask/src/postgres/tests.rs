@@ -24,6 +24,28 @@ fn full_life(run_as: RunAs) {
 }
 
 #[test]
+fn a_cluster_stays_with_the_version_that_made_it() {
+    let newest = Binaries::find().unwrap();
+    let said = std::process::Command::new(newest.path("postgres")).arg("--version").output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let major = said.split(' ').nth(2).unwrap().split('.').next().unwrap();
+    assert_eq!(Binaries::of(major).unwrap().path("psql"), newest.path("psql"));
+    let gone = Binaries::of("7").unwrap_err().to_string();
+    assert!(gone.contains("postgresql-7"), "{gone}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("postgres");
+    let data = Cluster::create(&home, Durability::None, RunAs::choose().unwrap(), newest).unwrap().data;
+    fs::write(data.join("PG_VERSION"), "7\n").unwrap();
+    assert!(Cluster::open(&home, Durability::None).unwrap_err().to_string().contains("postgresql-7"));
+    // What cannot be read is not taken for absent, and made anew.
+    fs::remove_file(home.join("cluster.json")).unwrap();
+    fs::create_dir(home.join("cluster.json")).unwrap();
+    assert!(Cluster::open(&home, Durability::None).is_err());
+    assert!(data.join(MARKER).exists());
+}
+
+#[test]
 fn a_private_cluster_works_below_a_folder_that_only_its_owner_can_enter() {
     full_life(RunAs::choose().unwrap());
 }

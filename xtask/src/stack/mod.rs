@@ -10,6 +10,7 @@ pub use instances::{kill_instances, running_instances};
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -314,10 +315,14 @@ impl Stack {
 
 /// The secret in `file`; made when it is not there.
 pub(crate) fn remembered(file: &Path, make: impl FnOnce() -> String) -> Result<String> {
-    if let Ok(secret) = fs::read_to_string(file) {
-        return Ok(secret);
+    match fs::read_to_string(file) {
+        Ok(secret) => Ok(secret),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let secret = make();
+            secrets::write_private(file, &secret)?;
+            Ok(secret)
+        }
+        // Another one would not open what the first has closed.
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", file.display())),
     }
-    let secret = make();
-    secrets::write_private(file, &secret)?;
-    Ok(secret)
 }

@@ -5,13 +5,17 @@ mod supervise;
 pub use supervise::supervise;
 
 use std::{
+    fs::File,
     process::{Command, ExitCode},
     thread,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
-use rustix::process::Signal;
+use rustix::{
+    fs::{FlockOperation, flock},
+    process::Signal,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -21,6 +25,7 @@ use crate::{
     postgres::Durability,
     prereq,
     process::{self, Record},
+    secrets,
     stack::{Daemon, Places, Stack},
     ui, wait,
     workspace::Workspace,
@@ -63,6 +68,12 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
         print_summary(&status(workspace)?);
         return Ok(ExitCode::SUCCESS);
     }
+    let alone = alone(workspace)?;
+    if supervisor(workspace).is_some() {
+        // Another one came first.
+        drop(alone);
+        return up(workspace, options);
+    }
     prepare(workspace, options)?;
     let mut stack = Stack::open(places(workspace, options.release), Durability::Full)?;
     let own = Record::of(SUPERVISOR, std::process::id(), 0)?;
@@ -73,6 +84,7 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
         stopped?;
         return if interrupt::requested() { Ok(ExitCode::from(130)) } else { Err(error) };
     }
+    drop(alone);
     print_summary(&status(workspace)?);
     if options.detach {
         return detach(&stack, options);
@@ -94,10 +106,21 @@ fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
     })
 }
 
+/// The right to set up what is in this folder, until it is dropped.
+fn alone(workspace: &Workspace) -> Result<File> {
+    secrets::private_folder(&workspace.home())?;
+    let file = File::options().create(true).append(true).open(workspace.home().join("lock"))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        ui::say("Another `cargo xtask up` is at work here; waiting for it.");
+        flock(&file, FlockOperation::LockExclusive)?;
+    }
+    Ok(file)
+}
+
 fn prerequisites(options: Options) -> Result<()> {
     prereq::ensure(prereq::STACK)?;
     if !options.no_demo || options.workspaces {
-        prereq::ensure(prereq::NODE)?;
+        prereq::ensure_node()?;
     }
     if options.workspaces {
         prereq::ensure(prereq::PYTHON)?;

@@ -115,6 +115,8 @@ impl Game {
     async fn hears(&self, pattern: &Regex, mut from: u64) {
         let output = &self.0.host().output;
         loop {
+            // Before the look: what is told already, and not found then, is lost.
+            let told = output.next();
             match output.read(from, AT_ONCE.0, AT_ONCE.1).await {
                 Ok(part) if !part.entries.is_empty() => {
                     if part.entries.iter().any(|entry| pattern.is_match(&entry.text)) {
@@ -122,7 +124,10 @@ impl Game {
                     }
                     from = part.next;
                 }
-                _ => output.wait_for(from, MAX_SETTLE).await,
+                _ => {
+                    from = from.max(told);
+                    output.wait_for(from, MAX_SETTLE).await;
+                }
             }
         }
     }

@@ -74,7 +74,12 @@ impl Walk {
                 Ok(path) => path,
                 // Whoever asks for these has no use for their paths.
                 Err(PathError::Reserved) if self.reserved && !(top && name == scratch::NAME) => {
-                    level.path.join(b"_")?
+                    match level.path.join(b"_") {
+                        Ok(path) => path,
+                        // As deep, or as long, as a path may be.
+                        Err(_) if self.odd == Odd::Skip => continue,
+                        Err(error) => return Err(FileError::from(error).at(&level.path)),
+                    }
                 }
                 Err(error) if leaves_out(error) || self.odd == Odd::Skip => continue,
                 Err(error) => return Err(FileError::from(error).at(&level.path)),

@@ -149,15 +149,31 @@ impl Host {
         let size = *lock(&self.size);
         let order = launch.order(purpose, &self.data(), &self.instance, size, self.output.next());
         let holder = self.start_holder(&order).await?;
+        let connection = match self.reach().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                self.put_away(holder).await;
+                return Err(error);
+            }
+        };
         // Not waited for but by this task, which collects it.
         tokio::spawn(see_off(holder));
-        let connection = self.reach().await?;
         let run = match &connection {
             Some(connection) => connection.run.clone(),
             // A program that ended at once.
             None => self.place.read().ok_or_else(|| io::Error::other("its holder is gone"))?,
         };
         Ok(self.watch(run, connection))
+    }
+
+    /// Ends a holder that cannot be reached, and the game with it: nobody would know that it runs.
+    async fn put_away(&self, mut holder: Child) {
+        // It may have ended by itself.
+        let _ = holder.start_kill();
+        see_off(holder).await;
+        if let Err(error) = self.clear_leftovers().await {
+            warn!(%error, "what the game left behind is not cleared away");
+        }
     }
 
     /// Goes on with a program that was found.

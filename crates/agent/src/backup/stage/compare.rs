@@ -1,18 +1,20 @@
 //! Compares an unpacked backup with its manifest, by reading it again.
 
 use std::{
-    ffi::OsStr,
-    fs::{self, File},
+    ffi::CString,
+    fs::File,
     io::{self, Read as _},
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::fd::OwnedFd,
     path::Path,
 };
 
 use ring::digest::{Context, SHA256};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, Stat, readlinkat, statat};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
     error::BackupError,
+    folder::{Entered, open_file},
     manifest::{Entry, Name, Time},
 };
 
@@ -36,32 +38,70 @@ pub(super) fn compare(root: &Path, entry: &Entry, cancel: &CancellationToken) ->
     }
 }
 
-fn about(root: &Path, path: &Name) -> io::Result<fs::Metadata> {
-    fs::symlink_metadata(root.join(OsStr::from_bytes(&path.0)))
+/// Where an entry lies: the folders above it, entered whatever their owner has denied itself, and its name in the last.
+struct Place {
+    above: Vec<Entered>,
+    name: CString,
 }
 
-fn mtime(about: &fs::Metadata) -> Time {
-    (about.mtime(), u32::try_from(about.mtime_nsec()).unwrap_or(0))
+impl Place {
+    fn of(root: &Path, path: &Name) -> io::Result<Self> {
+        let mut names = path.0.split(|byte| *byte == b'/').map(CString::new);
+        let name = names.next_back().transpose()?.unwrap_or_default();
+        let first = Entered::open(CWD, &CString::new(root.as_os_str().as_encoded_bytes())?, OFlags::empty())?;
+        let mut above = vec![first];
+        for name in names {
+            above.push(Entered::open(folder_of(&above), &name?, OFlags::NOFOLLOW)?);
+        }
+        // The root itself is named by nothing.
+        let name = if name.is_empty() { c".".to_owned() } else { name };
+        Ok(Self { above, name })
+    }
+
+    fn folder(&self) -> &OwnedFd {
+        folder_of(&self.above)
+    }
+
+    fn about(&self) -> io::Result<Stat> {
+        match self.above.as_slice() {
+            // As it is without having been entered.
+            [root] if self.name.as_bytes() == b"." => Ok(root.about),
+            _ => Ok(statat(self.folder(), &self.name, AtFlags::SYMLINK_NOFOLLOW)?),
+        }
+    }
+}
+
+fn folder_of(above: &[Entered]) -> &OwnedFd {
+    &above.last().expect("the root is always there").folder
+}
+
+fn is(about: &Stat, kind: FileType, mode: Option<u32>, time: Time) -> bool {
+    let mtime = (about.st_mtime, u32::try_from(about.st_mtime_nsec).unwrap_or(0));
+    FileType::from_raw_mode(about.st_mode) == kind
+        && mode.is_none_or(|mode| about.st_mode & 0o7777 == mode)
+        && mtime == time
 }
 
 fn folder(root: &Path, path: &Name, mode: u32, time: Time) -> io::Result<bool> {
-    let about = about(root, path)?;
-    Ok(about.is_dir() && about.mode() & 0o7777 == mode && mtime(&about) == time)
+    Ok(is(&Place::of(root, path)?.about()?, FileType::Directory, Some(mode), time))
 }
 
 fn link(root: &Path, path: &Name, time: Time, target: &Name) -> io::Result<bool> {
-    let about = about(root, path)?;
-    let leads_to = fs::read_link(root.join(OsStr::from_bytes(&path.0)))?;
-    Ok(mtime(&about) == time && leads_to.as_os_str().as_bytes() == target.0)
+    let place = Place::of(root, path)?;
+    if !is(&place.about()?, FileType::Symlink, None, time) {
+        return Ok(false);
+    }
+    Ok(readlinkat(place.folder(), &place.name, Vec::new())?.as_bytes() == target.0)
 }
 
 fn file(root: &Path, path: &Name, entry: &Entry, cancel: &CancellationToken) -> io::Result<bool> {
-    let Entry::File { mode, mtime: time, size, sha256, .. } = entry else { return Ok(false) };
-    let about = about(root, path)?;
-    if !about.is_file() || about.mode() & 0o7777 != *mode || mtime(&about) != *time || about.len() != *size {
+    let Entry::File { mode, mtime, size, sha256, .. } = entry else { return Ok(false) };
+    let place = Place::of(root, path)?;
+    let about = place.about()?;
+    if !is(&about, FileType::RegularFile, Some(*mode), *mtime) || u64::try_from(about.st_size) != Ok(*size) {
         return Ok(false);
     }
-    let mut file = File::open(root.join(OsStr::from_bytes(&path.0)))?;
+    let mut file = File::from(open_file(place.folder(), &place.name)?);
     let (mut hash, mut chunk) = (Context::new(&SHA256), vec![0; CHUNK]);
     loop {
         match file.read(&mut chunk)? {

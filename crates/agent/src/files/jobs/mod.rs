@@ -107,11 +107,21 @@ impl Work {
     }
 }
 
+fn kind(spec: &FileJobSpec) -> &'static str {
+    match spec {
+        FileJobSpec::Copy { .. } => "copy",
+        FileJobSpec::Archive { .. } => "archive",
+        FileJobSpec::Extract { .. } => "extract",
+        FileJobSpec::Search { .. } => "search",
+    }
+}
+
 impl Jobs {
     /// Begins a job.
     pub fn start(&self, files: &Files, spec: FileJobSpec) -> Result<FileJob> {
         let job = self.add()?;
-        info!(id = %job.id, ?spec, "file job");
+        // What it is about is the customer's, and as long as they like.
+        info!(id = %job.id, kind = kind(&spec), "file job");
         tokio::spawn(run(Arc::clone(&job), files.clone(), spec, Arc::clone(&self.running)));
         Ok(job.view())
     }

@@ -58,6 +58,8 @@ async fn what_a_customer_has_denied_itself_is_saved_restored_and_removed_all_the
     let before = read(&agent.data());
     let (saved, facts) = agent.save(&storage).await;
     assert_same(&read(&agent.data()), &before);
+    let (_, verified) = agent.verify(&saved, &storage, &facts).await;
+    assert_eq!(verified.state, BackupTaskState::Succeeded, "{verified:?}");
     damage(&agent.data());
     agent.own_data();
     fs::set_permissions(agent.data(), fs::Permissions::from_mode(0o555)).unwrap();

@@ -247,6 +247,18 @@ impl TestAgent {
         (task, self.backup_ended().await)
     }
 
+    /// Reads a backup again, to the end.
+    pub async fn verify(
+        &self,
+        saved: &Saved,
+        storage: &Storage,
+        facts: &BackupFacts,
+    ) -> (Uuid, BackupStatus) {
+        let task = Uuid::now_v7();
+        self.backup(task, saved.backup, saved.verify(storage, facts)).await.unwrap();
+        (task, self.backup_ended().await)
+    }
+
     /// Names in the agent's folder that belong to tasks.
     pub fn leftovers(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.root.path()).unwrap();

@@ -45,6 +45,22 @@ async fn a_folder_that_nobody_can_enter_keeps_nothing_from_being_counted_or_foun
 }
 
 #[tokio::test]
+async fn what_lies_too_deep_for_a_path_keeps_nothing_from_being_counted() {
+    let mut agent = TestAgent::start();
+    agent.put_file("file", vec![0; MIB]).await.unwrap();
+    let deepest = agent.data().join(vec!["d"; 128].join("/"));
+    std::fs::create_dir_all(&deepest).unwrap();
+    // Of the game's making: a name of ours, and one that would be a customer's.
+    for name in [".zlh-a", "a"] {
+        std::fs::write(deepest.join(name), "x").unwrap();
+    }
+    agent.kill();
+    agent.boot_again();
+    assert!(agent.usage().await.used_bytes >= MIB as u64);
+    agent.put_file("other", vec![0; MIB]).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_would_pass_the_plans_disk_space_is_refused_and_leaves_nothing() {
     let agent = TestAgent::start();
     agent.limit_disk(10 * MIB as u64).await;

@@ -35,8 +35,16 @@ const POLL: Duration = Duration::from_millis(5);
 const LOG_LIMIT: u64 = 1 << 20;
 /// How much of its end goes into an error, in bytes.
 const LOG_TAIL: u64 = 1_000;
-/// All that a container's processes see of our environment.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games";
+const SYSTEMS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games";
+
+/// Where a container's processes look for programs, which is nearly all that they see of our environment: in what they
+/// are shown besides the system's folders, then in those.
+pub(super) fn search_path(visible: &[PathBuf]) -> OsString {
+    let shown = visible.iter().map(|folder| folder.join("bin")).filter(|folder| folder.is_dir());
+    let all = shown.chain(std::env::split_paths(SYSTEMS));
+    // A folder with a colon in its name cannot be searched.
+    std::env::join_paths(all).unwrap_or_else(|_| SYSTEMS.into())
+}
 
 impl Inner {
     pub(super) async fn start(&self, id: InstanceId) -> Result<(), EngineError> {
@@ -102,7 +110,11 @@ impl Inner {
             command.arg("--cgroup").arg(group);
         }
         command.arg("--").args(self.argv(paths, record));
-        command.env_clear().env("PATH", PATH).env("LANG", "C.UTF-8").env("HOME", paths.root().join("data"));
+        command
+            .env_clear()
+            .env("PATH", &self.search_path)
+            .env("LANG", "C.UTF-8")
+            .env("HOME", paths.root().join("data"));
         command.current_dir(paths.dir()).stdin(Stdio::null()).stdout(log).stderr(again);
         command.spawn().map_err(|error| match error.kind() {
             ErrorKind::NotFound => EngineError::ProgramMissing(self.agent_program.display().to_string()),
@@ -212,4 +224,20 @@ fn log_tail(path: &Path) -> String {
     };
     let bytes = read().unwrap_or_default();
     String::from_utf8_lossy(&bytes).lines().map(str::trim).collect::<Vec<_>>().join(" | ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_looked_for_in_what_is_shown_before_the_systems_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let (node, plain) = (folder.path().join("node"), folder.path().join("plain"));
+        std::fs::create_dir_all(node.join("bin")).unwrap();
+        std::fs::create_dir(&plain).unwrap();
+        let expected = format!("{}:{SYSTEMS}", node.join("bin").display());
+        assert_eq!(search_path(&[plain, node]), OsString::from(expected));
+        assert_eq!(search_path(&[]), OsString::from(SYSTEMS));
+    }
 }

@@ -89,6 +89,7 @@ pub struct LocalEngine(Arc<Inner>);
 pub(super) struct Inner {
     layout: Layout,
     agent_program: PathBuf,
+    search_path: std::ffi::OsString,
     sandbox: Option<Sandbox>,
     cgroups: Cgroups,
     locks: Locks,
@@ -124,7 +125,9 @@ impl LocalEngine {
         let cgroups = Cgroups::probe(&agent_program).await;
         let locks = Locks::new(layout.locks());
         let ended = Arc::new(Notify::new());
-        let inner = Inner { layout, agent_program, sandbox, cgroups, locks, clock: config.clock, ended };
+        let search_path = launch::search_path(&config.visible);
+        let clock = config.clock;
+        let inner = Inner { layout, agent_program, search_path, sandbox, cgroups, locks, clock, ended };
         let engine = Self(Arc::new(inner));
         tracing::info!(capabilities = ?engine.capabilities(), "local engine opened");
         // One container's remains must not keep the others from being looked after; a delete tries again.
