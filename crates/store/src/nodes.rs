@@ -55,8 +55,7 @@ pub struct Node {
 }
 
 /// Adds the node, or brings its capacity and ports up to date. A capacity below what is handed out is refused by
-/// the table; ports that are in use stay, even outside the range, until
-/// their server is gone.
+/// the table; ports that are in use stay, even outside the range, until their server is gone.
 pub async fn register(db: &Db, spec: &NodeSpec, now: DateTime<Utc>) -> Result<NodeId, StoreError> {
     let (first, last) = (i32::from(*spec.ports.start()), i32::from(*spec.ports.end()));
     let mut tx = db.pool().begin().await?;

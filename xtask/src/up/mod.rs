@@ -96,14 +96,14 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
 /// Programs of others, our programs, and the artifacts: the last two at the same time.
 fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
     prerequisites(options)?;
-    thread::scope(|scope| {
-        let artifacts = scope.spawn(|| make_artifacts(workspace, options));
-        build::programs(workspace, options.release)?;
-        let step = ui::step("Artifacts");
-        let made = artifacts.join().map_err(|_| anyhow!("making the artifacts panicked"))??;
-        step.done(&made.join(", "));
-        Ok(())
-    })
+    // In a thread that outlives this: a build that fails waits for nothing.
+    let theirs = workspace.clone();
+    let artifacts = thread::spawn(move || make_artifacts(&theirs, options));
+    build::programs(workspace, options.release)?;
+    let step = ui::step("Artifacts");
+    let made = artifacts.join().map_err(|_| anyhow!("making the artifacts panicked"))??;
+    step.done(&made.join(", "));
+    Ok(())
 }
 
 /// The right to set up what is in this folder, until it is dropped.

@@ -71,16 +71,14 @@ impl Walk {
             let name = entry.file_name().to_bytes();
             let top = level.path.is_root();
             let path = match level.path.join(name) {
-                Ok(path) => path,
                 // Whoever asks for these has no use for their paths.
                 Err(PathError::Reserved) if self.reserved && !(top && name == scratch::NAME) => {
-                    match level.path.join(b"_") {
-                        Ok(path) => path,
-                        // As deep, or as long, as a path may be.
-                        Err(_) if self.odd == Odd::Skip => continue,
-                        Err(error) => return Err(FileError::from(error).at(&level.path)),
-                    }
+                    level.path.join(b"_")
                 }
+                joined => joined,
+            };
+            let path = match path {
+                Ok(path) => path,
                 Err(error) if leaves_out(error) || self.odd == Odd::Skip => continue,
                 Err(error) => return Err(FileError::from(error).at(&level.path)),
             };

@@ -10,9 +10,9 @@ use uuid::Uuid;
 
 use crate::{Db, StoreError};
 
-/// Stores what the customer wants, before anybody is asked to do it. Only for an active instance that is not busy,
-/// and for a start only without a hold; `false` if it is not so (the caller has looked before: it changed
-/// since).
+/// Stores what the customer wants, before anybody is asked to do it. Only for an active instance that is not busy
+/// ([`ActiveOperation::is_busy`](domain::instance::ActiveOperation::is_busy)), and for a start only without a hold;
+/// `false` if it is not so (the caller has looked before: it changed since).
 pub async fn wish_power(
     db: &Db,
     customer: CustomerId,

@@ -144,7 +144,9 @@ async fn receive(files: &Files, upload: Upload, frames: &mut BodyDataStream) -> 
             let upload = state.end().await?;
             unsynced += size;
             if unsynced >= SYNC_EVERY {
-                ended(sync.take()).await?;
+                if let Some(sync) = sync.take() {
+                    ended(sync).await?;
+                }
                 let sync_data = upload.syncing()?;
                 sync = Some(spawn(files, move |_| sync_data()));
                 unsynced = 0;
@@ -154,7 +156,9 @@ async fn receive(files: &Files, upload: Upload, frames: &mut BodyDataStream) -> 
         }
     }
     let upload = Writing::begin(files, state.end().await?, batch).end().await?;
-    ended(sync).await?;
+    if let Some(sync) = sync {
+        ended(sync).await?;
+    }
     Ok(*upload)
 }
 
@@ -167,11 +171,8 @@ fn spawn<T: Send + 'static>(
     tokio::spawn(async move { files.blocking(work).await })
 }
 
-async fn ended(task: Option<JoinHandle<Result<()>>>) -> Result<()> {
-    match task {
-        Some(task) => task.await.unwrap_or_else(|error| Err(Why::Io(io::Error::other(error)).into())),
-        None => Ok(()),
-    }
+async fn ended<T>(work: JoinHandle<Result<T>>) -> Result<T> {
+    work.await.unwrap_or_else(|error| Err(Why::Io(io::Error::other(error)).into()))
 }
 
 /// Takes the rest of a refused upload and throws it away: a caller who still sends when the connection is closed would
@@ -200,9 +201,7 @@ impl Writing {
     async fn end(self) -> Result<Box<Upload>> {
         match self {
             Self::Idle(upload) => Ok(upload),
-            Self::Busy(task) => {
-                task.await.unwrap_or_else(|error| Err(Why::Io(io::Error::other(error)).into()))
-            }
+            Self::Busy(task) => ended(task).await,
         }
     }
 }

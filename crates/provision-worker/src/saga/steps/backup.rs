@@ -97,28 +97,21 @@ impl<'a> Making<'a> {
         Ok(Self { task: Task::of(work, backup).await?, upload, hooks })
     }
 
-    async fn begin(&self) -> Result<BackupStatus, StepError> {
-        self.task.begin(self.sign(1, AHEAD)?).await
-    }
-
-    async fn go_on(&self, first: u32, last: u32) -> Result<BackupStatus, StepError> {
-        self.task.put(self.sign(first, last)?).await
-    }
-
-    /// What the agent is to do, with addresses of these parts.
-    fn sign(&self, first: u32, last: u32) -> Result<BackupWork, StepError> {
+    /// Gives the agent addresses from the part `first` on; the first time, all that it needs to begin.
+    async fn sign(&self, first: u32, last: u32) -> Result<BackupStatus, StepError> {
         let (work, backup) = (self.task.work, self.task.backup);
         let (storage, expires) = (&work.outside.objects, work.outside.backups.address_life);
         let key = backup.archive_key();
         let parts = (first..=last).map(|number| storage.part_url(&key, self.upload, number, expires));
-        Ok(BackupWork::Create {
+        let create = BackupWork::Create {
             ignore: backup.ignore.clone(),
             hooks: self.hooks.clone(),
             part_bytes: BACKUP_PART_BYTES,
             first_part: first,
             parts: parts.collect::<Result<_, _>>()?,
             manifest: storage.put_url(&backup.manifest_key(), expires)?,
-        })
+        };
+        self.task.put(create).await
     }
 }
 
@@ -127,7 +120,7 @@ impl<'a> Making<'a> {
 async fn make(making: &Making<'_>) -> Result<BackupStatus, StepError> {
     let mut status = match making.task.known(BackupWorkKind::Create).await? {
         Some(status) => status,
-        None => making.begin().await?,
+        None => making.sign(1, AHEAD).await?,
     };
     while !is_over(&status, BackupWorkKind::Create)? {
         let uploaded = u32::try_from(status.uploaded.len()).unwrap_or(u32::MAX);
@@ -139,7 +132,7 @@ async fn make(making: &Making<'_>) -> Result<BackupStatus, StepError> {
                                Nothing was changed; delete some, or ignore some in the backup.";
                 return Err(StepError::failed("backup_too_large", message));
             }
-            making.go_on(first, last).await?;
+            making.sign(first, last).await?;
         }
         making.task.tell(&status).await?;
         status = making.task.next(&status).await?;

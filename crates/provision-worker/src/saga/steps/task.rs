@@ -39,24 +39,28 @@ impl<'a> Task<'a> {
         Ok(Self { work, agent: work.agent().await?, backup, end })
     }
 
-    /// Begins a piece of work, or goes on with it. No operation but this one is under way on the server: whatever else the
-    /// agent still speaks of is over, and settled or ended before it is forgotten.
-    pub(super) async fn begin(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
-        let former = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
-        if let Some(former) = former.filter(|status| !self.is_mine(status)) {
-            if former.work == BackupWorkKind::Create {
-                backups::heed_former(&self.work.db, &self.work.outside, OperationId(former.task)).await?;
-            }
-            if former.state == BackupTaskState::Running {
-                tracing::warn!(former = %former.task, work = ?former.work, "the agent is told that its former work is over");
-                let abort = BackupTask { task: former.task, backup: self.backup.id, work: BackupWork::Abort };
-                insist(CALL_DEADLINE, || self.agent.backup_put(&abort)).await?;
-            }
+    /// What the agent works at, or did last, if it is of this task. No operation but this one is under way on the server:
+    /// whatever else the agent still speaks of is over, and settled or ended here, before it is forgotten.
+    async fn own(&self) -> Result<Option<BackupStatus>, StepError> {
+        let status = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
+        let Some(former) = status.as_ref().filter(|status| !self.is_mine(status)) else { return Ok(status) };
+        if former.work == BackupWorkKind::Create {
+            backups::heed_former(&self.work.db, &self.work.outside, OperationId(former.task)).await?;
         }
-        self.put(work).await
+        if former.state == BackupTaskState::Running {
+            tracing::warn!(former = %former.task, work = ?former.work, "the agent is told that its former work is over");
+            let abort = BackupTask { task: former.task, backup: self.backup.id, work: BackupWork::Abort };
+            insist(CALL_DEADLINE, || self.agent.backup_put(&abort)).await?;
+        }
+        Ok(None)
     }
 
-    /// Goes on with a piece of work, or begins it where nothing else can have been going on.
+    /// What the agent knows of this task's work; `None` if it is of another kind, or another's. Then it can be begun.
+    pub(super) async fn known(&self, kind: BackupWorkKind) -> Result<Option<BackupStatus>, StepError> {
+        Ok(self.own().await?.filter(|status| status.work == kind))
+    }
+
+    /// Begins a piece of work, or goes on with it.
     pub(super) async fn put(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
         let task = BackupTask { task: self.work.lease.operation.0, backup: self.backup.id, work };
         Ok(insist(CALL_DEADLINE, || self.agent.backup_put(&task)).await?)
@@ -85,18 +89,13 @@ impl<'a> Task<'a> {
 
     async fn run_to_end(&self, work: BackupWork) -> Result<BackupStatus, StepError> {
         let kind = work.kind();
-        let mut status = self.begin(work).await?;
+        self.own().await?;
+        let mut status = self.put(work).await?;
         while !is_over(&status, kind)? {
             self.tell(&status).await?;
             status = self.next(&status).await?;
         }
         Ok(status)
-    }
-
-    /// What the agent knows of this task's work; `None` if it is another's or of another kind.
-    pub(super) async fn known(&self, kind: BackupWorkKind) -> Result<Option<BackupStatus>, StepError> {
-        let status = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
-        Ok(status.filter(|status| self.is_mine(status) && status.work == kind))
     }
 
     /// The status after this one.
@@ -126,7 +125,7 @@ impl<'a> Task<'a> {
         self.work.report(&format!("{} ({} %)", status.detail, status.percent)).await
     }
 
-    /// For undoing: ends the task. What the agent cannot be told now it is told [before its next task](Self::begin).
+    /// For undoing: ends the task. What the agent cannot be told now it is told [before its next task](Self::own).
     pub(super) async fn abandon(&self) -> Result<(), StepError> {
         match self.put(BackupWork::Abort).await {
             Err(StepError::Failed { failure, cause }) => {
