@@ -9,7 +9,12 @@ use domain::{
 };
 use integrations::{agent::AgentSession, engine::Engine as _, objects::ObjectStore as _};
 use provision_worker::backups::Sweep;
-use store::backups::{self, Asked, NewBackup, Use};
+use store::{
+    backups::{self, Asked, NewBackup, Use},
+    queue::{Notifier, Queue, QueueName},
+    testing::{REDIS_ENV, required},
+};
+use uuid::Uuid;
 
 use crate::{
     Plan, Rig, Tree, inventory,
@@ -77,7 +82,13 @@ impl Rig {
 
     /// What the sweep over backups needs.
     pub fn sweep(&self) -> Sweep {
+        let queue = Queue::new(
+            &required(REDIS_ENV).into(),
+            &format!("test-{}", Uuid::now_v7()),
+            QueueName::Provisioning,
+        );
         Sweep {
+            notifier: Notifier::start(self.worker.clone(), queue.expect("a Redis URL")),
             db: self.worker.clone(),
             outside: self.outside(),
             clock: clock(),

@@ -25,6 +25,7 @@ use provision_worker::{
     runner::Runner,
     saga::{BackupLimits, Outside},
 };
+use runtime::worker::work_once;
 use store::{
     Db,
     instances::{DeleteRequest, NewInstance, PortWish},
@@ -184,7 +185,7 @@ impl Rig {
 
     /// A worker with this plan's faults.
     pub fn runner(&self, plan: &Arc<Plan>) -> Runner {
-        Runner::new(self.worker.clone(), self.outside(), plan.steps(), "test-worker")
+        Runner::new(self.worker.clone(), self.outside(), plan.steps())
     }
 
     /// A worker's connections.
@@ -221,9 +222,11 @@ impl Rig {
         let due = format!("UPDATE operations SET run_after = now() WHERE id = '{operation}'");
         self.database.execute(&due).await;
         let runner = self.runner(plan);
-        let claim = runner.claim(operation).await.expect("the database").expect("an operation to claim");
-        let never = CancellationToken::new();
-        let worker = tokio::spawn(async move { runner.run(claim, &never).await });
+        let worker = tokio::spawn(async move {
+            let never = CancellationToken::new();
+            let claimed = work_once(&runner, operation, "test-worker", &never).await.expect("the database");
+            assert!(claimed, "the operation could not be claimed");
+        });
         let abort = worker.abort_handle();
         tokio::select! {
             done = tokio::time::timeout(PATIENCE, worker) => done.expect("an end in time").expect("no panic"),

@@ -186,7 +186,7 @@ async fn a_restore_whose_files_cannot_be_put_back_leaves_the_server_down_until_t
     assert_eq!(stuck.state, OperationState::Stuck);
     assert_eq!(stuck.failure.map(|failure| failure.code).as_deref(), Some("test_fault"), "the first reason");
     assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "nobody plays on files that go away");
-    assert!(operations::resume_stuck(&rig.worker, operation, "operator:test").await.unwrap());
+    assert!(operations::resume_stuck(&rig.worker, operation, "operator:test").await.unwrap().is_some());
     rig.work(operation, &plan).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Failed);
     assert_eq!(differences(&damaged, &rig.tree(instance)), [""; 0]);

@@ -137,7 +137,7 @@ async fn an_undo_that_fails_at_any_step_is_stuck_and_never_called_clean() {
         let instance = store::instances::get(&rig.api, rig.customer, instance).await.unwrap().unwrap();
         assert_eq!(instance.active_operation.map(|it| it.id), Some(create));
         // A person mends the cause and resumes it.
-        assert!(operations::resume_stuck(&rig.worker, create, "operator:test").await.unwrap());
+        assert!(operations::resume_stuck(&rig.worker, create, "operator:test").await.unwrap().is_some());
         rig.work(create, &plan).await;
         assert_eq!(rig.operation(create).await.state, OperationState::Failed, "{step}");
         assert_eq!(rig.inventory(false).await, before, "{step}");
@@ -186,7 +186,7 @@ async fn a_delete_that_never_succeeds_is_stuck_loudly() {
     }
     assert_eq!(rig.operation(delete).await.state, OperationState::Stuck);
     assert_eq!(rig.inventory(true).await.containers, 1);
-    assert!(operations::resume_stuck(&rig.worker, delete, "operator:test").await.unwrap());
+    assert!(operations::resume_stuck(&rig.worker, delete, "operator:test").await.unwrap().is_some());
     rig.work(delete, &Plan::calm()).await;
     assert_eq!(rig.operation(delete).await.state, OperationState::Succeeded);
     assert_eq!(rig.inventory(false).await.containers, 0);

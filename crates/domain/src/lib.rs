@@ -6,6 +6,7 @@ pub mod backup;
 pub mod blueprint;
 pub mod ids;
 pub mod instance;
+pub mod lease;
 pub mod name;
 pub mod operation;
 pub mod plan;

@@ -8,16 +8,6 @@ use crate::{
     instance::text_enum,
 };
 
-/// Seconds that a claim lasts without a heartbeat. With a sweep every [`SWEEP_SECONDS`] a killed worker's operation
-/// is taken over in at most 15 s (architecture, invariant 2).
-pub const LEASE_SECONDS: i32 = 9;
-
-/// Seconds between heartbeats.
-pub const HEARTBEAT_SECONDS: u64 = 3;
-
-/// Seconds between sweeps for work that nobody holds.
-pub const SWEEP_SECONDS: u64 = 2;
-
 /// After this many interruptions (a worker that died with it) an operation is undone rather than resumed.
 pub const MAX_INTERRUPTIONS: i32 = 3;
 

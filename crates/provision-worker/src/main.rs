@@ -15,15 +15,17 @@ use integrations::{
 use provision_worker::{
     backups::{Sweep, sweep},
     config::WorkerConfig,
-    listen::{self, Places},
     objects,
-    runner::Runner,
+    runner::{self, Runner},
     saga::{Outside, standard},
 };
-use runtime::daemon::{self, About, Context};
+use runtime::{
+    daemon::{self, About, Context},
+    worker,
+};
 use store::{
     Db,
-    queue::{Consumer, Heard, Queue, QueueName},
+    queue::{Notifier, Queue, QueueName, notify_now},
 };
 
 const ABOUT: About = About {
@@ -35,10 +37,8 @@ const ABOUT: About = About {
 /// How long a readiness check may take.
 const CHECK_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Longest silence of the sweep before the watchdog lets systemd restart the daemon.
-const SWEEP_SILENCE: Duration = Duration::from_mins(1);
-
-/// The same for the engine's supervision, which waits for agents that do not start.
+/// Longest silence of the engine's supervision, which waits for agents that do not start, before the watchdog lets
+/// systemd restart the daemon.
 const SUPERVISION_SILENCE: Duration = Duration::from_mins(3);
 
 /// The same for the looks at backups, besides the pause between them.
@@ -58,9 +58,10 @@ enum Command {
 
 fn main() -> ExitCode {
     daemon::run_with_commands(ABOUT, serve, async |Command::Resume { operation }, config: WorkerConfig| {
-        let resumed =
-            store::operations::resume_stuck(&connect(&config)?, operation, "operator:command-line").await?;
-        anyhow::ensure!(resumed, "operation {operation} is not stuck");
+        let (db, queue) = (connect(&config)?, provisioning(&config)?);
+        let resumed = store::operations::resume_stuck(&db, operation, "operator:command-line").await?;
+        let dispatch = resumed.with_context(|| format!("operation {operation} is not stuck"))?;
+        notify_now(&db, &queue, dispatch).await;
         println!("operation {operation} goes on");
         Ok(())
     })
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
 
 async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
     let db = connect(&config)?;
-    let queue = Queue::new(&config.redis.url, &config.redis.queue_prefix, QueueName::Provisioning)?;
+    let queue = provisioning(&config)?;
     let clock: Clock = {
         let clock = context.clock();
         Arc::new(move || clock.now())
@@ -91,39 +92,21 @@ async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
     register_node(&db, &config, &clock, &shutdown).await?;
 
     let owner = format!("{PROVISION_ISSUER}-{}", uuid::Uuid::now_v7());
-    let places = Places::new(config.provisioning.concurrency, config.backups.concurrency);
-    let runner = Runner::new(db.clone(), outside.clone(), standard(), &owner);
-    let on_ring = listen::on_ring(runner, places, context.tasks().clone(), shutdown.clone());
-    let consumer = Consumer::new(db.clone(), queue.clone(), &owner, on_ring);
-    let heard = consumer.heard();
-    context.readiness().check("queue", CHECK_DEADLINE, move || {
-        let heard = *heard.borrow();
-        async move {
-            if heard == Heard::Listening { Ok(()) } else { Err("the queue is away; operations wait for it") }
-        }
-    });
-    let consuming = shutdown.clone();
-    context.spawn_service("queue consumer", async move {
-        consuming.run_until_cancelled(consumer.run()).await;
-        Ok(())
-    });
+    let slots = runner::slots(config.provisioning.concurrency, config.backups.concurrency);
+    let runner = Arc::new(Runner::new(db.clone(), outside.clone(), standard()));
+    worker::start(&context, db.clone(), queue.clone(), &owner, slots, runner);
     look_after_backups(
         &context,
         &config,
         Sweep {
             db: db.clone(),
+            notifier: Notifier::start(db.clone(), queue),
             outside,
             clock,
             pause: Duration::from_secs(config.backups.sweep_seconds),
             verify_every: config.backups.verify_every(),
         },
     );
-    let heartbeat = context.heartbeat("sweep", SWEEP_SILENCE);
-    let sweeping = shutdown.clone();
-    context.spawn_service("sweep", async move {
-        listen::sweep(db, queue, heartbeat, sweeping).await;
-        Ok(())
-    });
     context.ready();
     shutdown.cancelled().await;
     Ok(())
@@ -141,6 +124,10 @@ fn look_after_backups(context: &Context, config: &WorkerConfig, looks: Sweep) {
 fn connect(config: &WorkerConfig) -> anyhow::Result<Db> {
     let section = &config.database;
     Ok(Db::connect_lazy(&section.url, ABOUT.name, section.max_connections, section.acquire_timeout())?)
+}
+
+fn provisioning(config: &WorkerConfig) -> anyhow::Result<Queue<OperationId>> {
+    Ok(Queue::new(&config.redis.url, &config.redis.queue_prefix, QueueName::Provisioning)?)
 }
 
 async fn open_engine(config: &WorkerConfig, clock: Clock) -> anyhow::Result<LocalEngine> {

@@ -20,15 +20,22 @@ pub struct Event {
     pub operation_id: Option<OperationId>,
 }
 
+impl Event {
+    /// Something of an operation has changed.
+    pub const fn of_operation(customer: CustomerId, instance: InstanceId, operation: OperationId) -> Self {
+        Self { customer_id: customer, instance_id: instance, operation_id: Some(operation) }
+    }
+}
+
 /// A connection of its own that waits for events.
 #[derive(Debug)]
 pub struct Listener {
     inner: PgListener,
 }
 
-/// What a listener heard.
+/// What a listener received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// An event.
     Event(Event),
     /// The connection was lost and is back: anything may have been missed.
@@ -44,11 +51,11 @@ impl Listener {
     }
 
     /// Waits for the next. After an error the listener is to be made anew.
-    pub async fn next(&mut self) -> Result<Heard, StoreError> {
+    pub async fn next(&mut self) -> Result<Received, StoreError> {
         match self.inner.try_recv().await? {
-            None => Ok(Heard::Resync),
+            None => Ok(Received::Resync),
             Some(notification) => serde_json::from_str(notification.payload())
-                .map(Heard::Event)
+                .map(Received::Event)
                 .map_err(|e| StoreError::corrupt("zlh_events", e)),
         }
     }

@@ -1,4 +1,4 @@
-//! Everything that is kept: Postgres rows (sqlx) and the doorbell of the Redis queues (apalis).
+//! Everything that is kept: Postgres rows (sqlx) and the Redis queues (apalis).
 //!
 //! Architecture invariant: this is the only crate that names sqlx or apalis. The row comes first; the queue carries
 //! an id and says "look now", so losing the whole of Redis loses nothing.

@@ -2,10 +2,10 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use domain::account::SessionLife;
+use domain::{account::SessionLife, ids::OperationId};
 use integrations::{agent::AgentApi, artifacts::ArtifactSource, objects::ObjectStore};
 use runtime::clock::Clock;
-use store::{Db, queue::Doorbell};
+use store::{Db, queue::Notifier};
 
 use crate::{
     catalogue::Catalogue,
@@ -27,7 +27,7 @@ pub struct Parts {
     /// Postgres.
     pub db: Db,
     /// Tells workers and listeners of committed work.
-    pub doorbell: Doorbell,
+    pub notifier: Notifier<OperationId>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Blueprints and plans.
@@ -67,7 +67,7 @@ pub struct World {
     /// Postgres.
     pub db: Db,
     /// Tells workers and listeners of committed work.
-    pub doorbell: Doorbell,
+    pub notifier: Notifier<OperationId>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Agents in containers.
@@ -96,7 +96,7 @@ impl App {
             trusted_proxies: settings.proxies(),
             session_life: settings.session_life(),
             db: world.db,
-            doorbell: world.doorbell,
+            notifier: world.notifier,
             clock: world.clock,
             agents: world.agents,
             objects: world.objects,

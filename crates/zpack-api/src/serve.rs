@@ -8,7 +8,7 @@ use integrations::{agent::AgentClient, artifacts::HttpArtifacts};
 use runtime::daemon::Context;
 use store::{
     Db,
-    queue::{Doorbell, Queue, QueueName},
+    queue::{Notifier, Queue, QueueName},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -86,9 +86,9 @@ fn world(context: &Context, config: &ApiConfig, db: Db, storage: &Storage) -> an
     let artifacts =
         HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL).context("artifacts.base_url")?;
     let queue = Queue::new(&config.redis.url, &config.redis.queue_prefix, QueueName::Provisioning);
-    let doorbell = Doorbell::start(db.clone(), queue.context("redis.url")?);
+    let notifier = Notifier::start(db.clone(), queue.context("redis.url")?);
     let (agents, objects) = (Arc::new(agents), storage.store());
-    Ok(World { db, doorbell, clock, agents, objects, artifacts: Arc::new(artifacts) })
+    Ok(World { db, notifier, clock, agents, objects, artifacts: Arc::new(artifacts) })
 }
 
 /// Serves backups to agents. An upload that is cut off by a restart is tried again by its agent.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     backup::{Backup, BackupState},
-    ids::BackupId,
+    ids::{BackupId, OperationId},
 };
 use integrations::Clock;
-use store::{Db, StoreError, backups};
+use store::{Db, StoreError, backups, queue::Notifier};
 use tokio_util::sync::CancellationToken;
 
 use super::{is_there, remove_objects, settle};
@@ -28,6 +28,8 @@ const EACH: Duration = Duration::from_mins(1);
 pub struct Sweep {
     /// The database.
     pub db: Db,
+    /// Tells workers of a verification.
+    pub notifier: Notifier<OperationId>,
     /// Everything else.
     pub outside: Outside,
     /// The time of day.
@@ -118,11 +120,11 @@ impl Sweep {
         ended.is_some_and(|ended| (self.clock)() - ended > life)
     }
 
-    /// The next sweep of operations rings for it.
     async fn verify_one(&self) -> Result<(), StoreError> {
         let Some(every) = self.verify_every else { return Ok(()) };
-        if let Some(operation) = backups::begin_due_verification(&self.db, every, (self.clock)()).await? {
-            tracing::info!(%operation, "a backup is verified");
+        if let Some(dispatch) = backups::begin_due_verification(&self.db, every, (self.clock)()).await? {
+            let operation = self.notifier.notify(dispatch);
+            tracing::info!(%operation, "verification of a backup that is due was enqueued as {operation}");
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use domain::operation::{
     Failure, MAX_FORWARD_ATTEMPTS, MAX_INTERRUPTIONS, OperationState, Recovery, StepName, StepState,
     forward_delay_seconds,
 };
+use runtime::worker::Ended;
 use store::{
     Db, StoreError,
     operations::{self, Claim, Lease, StepRow},
@@ -20,35 +21,17 @@ const UNDO_TRIES: u32 = 3;
 /// Longest run of one undo.
 const UNDO_DEADLINE: Duration = Duration::from_mins(1);
 
-/// How a worker's go at an operation ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+/// What came of an operation, as far as a worker brought it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
     /// All steps took effect.
     Succeeded,
     /// Failed, and everything is undone.
-    Failed,
+    Failed(Failure),
     /// Something may be left; a person must look.
-    Stuck,
-    /// It will be tried again.
-    Later,
-    /// The shutdown came first.
-    Interrupted,
-    /// It is another worker's.
-    LeaseLost,
-}
-
-impl Ended {
-    /// For metrics and the log.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Stuck => "stuck",
-            Self::Later => "later",
-            Self::Interrupted => "interrupted",
-            Self::LeaseLost => "lease_lost",
-        }
-    }
+    Stuck(Failure),
+    /// It will be tried again after this time.
+    Later(Failure, Duration),
 }
 
 pub(super) struct Drive<'a> {
@@ -60,7 +43,7 @@ pub(super) struct Drive<'a> {
 
 /// Waits a moment before a row is asked for or written again. Bounded by the lease: whoever keeps it ends the wait.
 pub(super) async fn pause_after(error: &StoreError) {
-    tracing::warn!(error = ?error, "the database did not do it; trying again");
+    tracing::warn!(?error, "the database did not answer; the operation waits and tries again");
     tokio::time::sleep(Duration::from_millis(250)).await;
 }
 
@@ -78,15 +61,12 @@ where
 }
 
 /// Lets go of an operation whose rows say something that this worker does not know: another version may.
-pub(super) async fn leave(db: &Db, lease: &Lease, error: &StoreError) -> Ended {
-    tracing::error!(error = ?error, "the operation cannot be read; it is left to a worker that can");
-    match operations::leave(db, lease).await {
-        Ok(()) => Ended::Later,
-        Err(error) => {
-            tracing::warn!(error = ?error, "the lease was not released; it will run out");
-            Ended::LeaseLost
-        }
+pub(super) async fn leave(db: &Db, lease: &Lease, error: &StoreError) -> Ended<Outcome> {
+    tracing::error!(?error, "the operation cannot be read; it is left to a worker of another version");
+    if let Err(error) = operations::leave(db, lease).await {
+        tracing::warn!(?error, "the lease could not be released; another worker goes on when it has run out");
     }
+    Ended::LeaseLost
 }
 
 /// Writes a row, through outages of the database shorter than the lease. The statement names the lease's term, so
@@ -99,7 +79,10 @@ macro_rules! persist {
                 Err(error) if error.is_unavailable() => pause_after(&error).await,
                 Err(StoreError::LeaseLost) => return Ended::LeaseLost,
                 Err(error) => {
-                    tracing::error!(error = ?error, "a row could not be written; the lease will run out");
+                    tracing::error!(
+                        ?error,
+                        "a row could not be written; another worker goes on when the lease has run out"
+                    );
                     return Ended::LeaseLost;
                 }
             }
@@ -108,7 +91,7 @@ macro_rules! persist {
 }
 
 impl Drive<'_> {
-    pub(super) async fn run(&self) -> Ended {
+    pub(super) async fn run(&self) -> Ended<Outcome> {
         let operation = &self.claim.operation;
         let journal = match read(|| operations::steps(&self.work.db, operation)).await {
             Ok(journal) => journal,
@@ -137,7 +120,7 @@ impl Drive<'_> {
         }
     }
 
-    async fn go_forward(&self, journal: &[StepRow]) -> Ended {
+    async fn go_forward(&self, journal: &[StepRow]) -> Ended<Outcome> {
         let (work, kind) = (self.work, self.claim.operation.kind);
         for name in kind.steps() {
             if journal.iter().any(|row| row.name == *name && row.state == StepState::Applied) {
@@ -152,13 +135,13 @@ impl Drive<'_> {
             metrics::histogram!("zlh_step_seconds", "step" => name.as_str())
                 .record(began.elapsed().as_secs_f64());
             match outcome {
-                Ok(()) if Some(name) == kind.steps().last() => return Ended::Succeeded,
+                Ok(()) if Some(name) == kind.steps().last() => return Ended::Finished(Outcome::Succeeded),
                 Ok(()) => persist!(operations::end_step(&work.db, &work.lease, *name)),
                 Err(failure) => return self.fail(*name, failure).await,
             }
         }
         // Every step was applied and yet the operation had not ended: the last step's transaction says so itself.
-        tracing::error!("all steps are applied, but the operation is not ended");
+        tracing::error!("all steps are applied, but the operation has not ended; it is left as it is");
         Ended::LeaseLost
     }
 
@@ -176,27 +159,28 @@ impl Drive<'_> {
         }
     }
 
-    async fn fail(&self, name: StepName, attempt: Attempt) -> Ended {
+    async fn fail(&self, name: StepName, attempt: Attempt) -> Ended<Outcome> {
         let Attempt::Failed { failure, cause } = attempt else { return Ended::LeaseLost };
-        tracing::warn!(step = %name, code = failure.code, message = failure.message, cause, "a step failed");
+        let (kind, hostname, code) = (self.claim.operation.kind, &self.claim.hostname, &failure.code);
+        tracing::warn!(step = %name, code, "step {name} of the {kind} of {hostname} failed with {code}: {cause}");
         match self.claim.operation.kind.recovery(Some(name)) {
             Recovery::Backward => self.turn_round(failure).await,
             Recovery::Forward => {
                 let delay = forward_delay_seconds(self.claim.failed_attempts);
                 persist!(operations::retry_later(&self.work.db, &self.work.lease, &failure, delay));
-                Ended::Later
+                Ended::Finished(Outcome::Later(failure, Duration::from_secs(delay.unsigned_abs().into())))
             }
         }
     }
 
-    async fn turn_round(&self, failure: Failure) -> Ended {
+    async fn turn_round(&self, failure: Failure) -> Ended<Outcome> {
         let work = self.work;
         persist!(operations::begin_undo(&work.db, &work.lease, &failure));
         let journal = persist!(operations::steps(&work.db, &self.claim.operation));
         self.undo_all(&journal, failure).await
     }
 
-    async fn go_back(&self, journal: &[StepRow]) -> Ended {
+    async fn go_back(&self, journal: &[StepRow]) -> Ended<Outcome> {
         let operation = &self.claim.operation;
         let unknown = || Failure::new("internal", format!("{} failed.", operation.kind.doing()));
         self.undo_all(journal, operation.failure.clone().unwrap_or_else(unknown)).await
@@ -204,7 +188,7 @@ impl Drive<'_> {
 
     /// Undoes what was begun, newest first. One that fails does not keep the others from being undone, unless they need
     /// it; those are undone after it when a person lets the operation go on.
-    async fn undo_all(&self, journal: &[StepRow], reason: Failure) -> Ended {
+    async fn undo_all(&self, journal: &[StepRow], reason: Failure) -> Ended<Outcome> {
         let (work, kind) = (self.work, self.claim.operation.kind);
         let mut failed = Vec::new();
         for row in journal.iter().rev().filter(|row| row.state != StepState::Undone) {
@@ -221,9 +205,9 @@ impl Drive<'_> {
         }
         if failed.is_empty() {
             persist!(operations::undone(&work.db, &work.lease, kind, &reason));
-            return Ended::Failed;
+            return Ended::Finished(Outcome::Failed(reason));
         }
-        tracing::error!(failed = ?failed, "undoing failed");
+        tracing::error!("undoing failed at {}", failed.join("; "));
         self.stuck("undo_failed", "Cleaning up failed as well; we have been told.").await
     }
 
@@ -242,16 +226,15 @@ impl Drive<'_> {
             if tries == UNDO_TRIES {
                 return Err(attempt);
             }
-            tracing::warn!(step = %name, attempt = ?attempt, "an undo failed; trying again");
+            tracing::warn!(step = %name, ?attempt, "step {name} could not be undone; trying again");
             tokio::time::sleep(Duration::from_millis(250 * u64::from(tries))).await;
         }
     }
 
-    async fn stuck(&self, code: &str, message: &str) -> Ended {
+    async fn stuck(&self, code: &str, message: &str) -> Ended<Outcome> {
         let failure = Failure::new(code, message);
         persist!(operations::park_stuck(&self.work.db, &self.work.lease, &failure));
-        tracing::error!(code, "the operation is stuck: see its steps, mend the cause, then resume it");
-        Ended::Stuck
+        Ended::Finished(Outcome::Stuck(failure))
     }
 }
 

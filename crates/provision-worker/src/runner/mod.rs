@@ -1,92 +1,61 @@
-//! Runs one operation: claims it, keeps its lease, goes forward or back along its steps, writes down the outcome.
+//! Runs one operation: goes forward or back along its steps, and writes down the outcome. Claims, slots and the lease are
+//! [`runtime::worker`]'s.
 
 mod drive;
-mod lease;
+mod report;
+mod rows;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use domain::{ids::OperationId, operation::OperationKind};
-use store::{
-    Db, StoreError,
-    operations::{self, Claim},
-};
+use async_trait::async_trait;
+use runtime::worker::{Ended, Handler, SlotLimit, WorkerSlots};
+use store::{Db, operations::Claim};
 use tokio_util::sync::CancellationToken;
 
 use crate::saga::{Outside, Steps, Work};
 use drive::Drive;
-pub use drive::Ended;
+pub use drive::Outcome;
+pub use rows::{OperationRows, Slot};
 
-/// How long a step that is under way at shutdown may go on before it is left for the next worker to repeat.
-const STEP_GRACE: Duration = Duration::from_secs(5);
+/// Most creates and deletes that wait in one worker: as many as a sweep enqueues at once.
+const MOST_WAITING: usize = 256;
 
-/// Runs operations, one at a time or several.
+/// What a worker works on at once: so many creates and deletes, and so many operations on backups. What moves backups
+/// takes hours: it has slots of its own, so that a create does not wait for it.
+pub fn slots(short: usize, long: usize) -> WorkerSlots<domain::ids::OperationId, Slot> {
+    WorkerSlots::new([
+        (Slot::Short, SlotLimit { at_once: short, waiting: MOST_WAITING }),
+        (Slot::Long, SlotLimit { at_once: long, waiting: 0 }),
+    ])
+}
+
+/// Runs operations that a worker has claimed.
 #[derive(Clone)]
 pub struct Runner {
-    db: Db,
+    rows: OperationRows,
     outside: Outside,
     steps: Steps,
-    owner: Arc<str>,
 }
 
 impl Runner {
-    /// `owner` names this process in leases and must be unique per start.
-    pub fn new(db: Db, outside: Outside, steps: Steps, owner: &str) -> Self {
-        Self { db, outside, steps, owner: owner.into() }
+    /// With these steps.
+    pub fn new(db: Db, outside: Outside, steps: Steps) -> Self {
+        Self { rows: OperationRows::new(db), outside, steps }
     }
 
-    /// What the operation does.
-    pub async fn kind(&self, id: OperationId) -> Result<Option<OperationKind>, StoreError> {
-        operations::kind(&self.db, id).await
-    }
-
-    /// Claims the operation, if it is due and nobody's.
-    pub async fn claim(&self, id: OperationId) -> Result<Option<Claim>, StoreError> {
-        operations::claim(&self.db, id, &self.owner).await
-    }
-
-    /// Works on a claimed operation until it has ended, the lease is lost or the shutdown comes. The outcome is in
-    /// the rows.
-    pub async fn run(&self, claim: Claim, shutdown: &CancellationToken) {
-        let operation = &claim.operation;
-        let span =
-            runtime::logging::operation_span(&operation.id, &operation.instance_id, &operation.customer_id);
-        tracing::Instrument::instrument(self.run_claimed(&claim, shutdown), span).await;
-    }
-
-    async fn run_claimed(&self, claim: &Claim, shutdown: &CancellationToken) {
-        let (kind, lease) = (claim.operation.kind, &claim.lease);
-        let began = tokio::time::Instant::now();
-        tracing::info!(%kind, term = lease.term, interruptions = claim.operation.interruptions, "working");
-        let ended = tokio::select! {
-            ended = self.drive(claim, shutdown) => ended,
-            () = lease::keep(&self.db, lease) => Ended::LeaseLost,
-            () = grace(shutdown) => Ended::Interrupted,
-        };
-        if matches!(ended, Ended::Interrupted)
-            && let Err(error) = operations::release(&self.db, lease).await
-        {
-            tracing::warn!(error = ?error, "the lease was not released; it will run out");
-        }
-        let outcome = ended.as_str();
-        metrics::counter!("zlh_operations_total", "kind" => kind.as_str(), "outcome" => outcome).increment(1);
-        metrics::histogram!("zlh_operation_seconds", "kind" => kind.as_str(), "outcome" => outcome)
-            .record(began.elapsed().as_secs_f64());
-        tracing::info!(%kind, outcome, seconds = began.elapsed().as_secs_f32(), "left");
-    }
-
-    async fn drive(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended {
-        let read =
-            drive::read(|| store::instances::get_for_work(&self.db, claim.operation.instance_id)).await;
+    async fn drive(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended<Outcome> {
+        let db = &self.rows.db;
+        let read = drive::read(|| store::instances::get_for_work(db, claim.operation.instance_id)).await;
         let instance = match read {
             Ok(Some(instance)) => instance,
             Ok(None) => {
-                tracing::error!("the operation's instance is deleted");
+                tracing::error!("the operation's instance is deleted; nothing is done");
                 return Ended::LeaseLost;
             }
-            Err(error) => return drive::leave(&self.db, &claim.lease, &error).await,
+            Err(error) => return drive::leave(db, &claim.lease, &error).await,
         };
         let work = Work {
-            db: self.db.clone(),
+            db: db.clone(),
             lease: claim.lease.clone(),
             instance,
             backup: claim.operation.backup_id,
@@ -96,7 +65,26 @@ impl Runner {
     }
 }
 
-async fn grace(shutdown: &CancellationToken) {
-    shutdown.cancelled().await;
-    tokio::time::sleep(STEP_GRACE).await;
+#[async_trait]
+impl Handler for Runner {
+    type Rows = OperationRows;
+    type Outcome = Outcome;
+
+    fn rows(&self) -> &OperationRows {
+        &self.rows
+    }
+
+    async fn work(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended<Outcome> {
+        report::started(claim);
+        self.drive(claim, shutdown).await
+    }
+
+    fn span(&self, claim: &Claim) -> tracing::Span {
+        let operation = &claim.operation;
+        runtime::logging::operation_span(&operation.id, &operation.instance_id, &operation.customer_id)
+    }
+
+    fn report(&self, claim: &Claim, ended: &Ended<Outcome>, took: Duration) {
+        report::ended(claim, ended, took);
+    }
 }

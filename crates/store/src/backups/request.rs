@@ -10,7 +10,7 @@ use domain::{
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use super::key;
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, events::Event, queue::Dispatch};
 
 /// Who asks, and for which instance.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +27,14 @@ pub struct Asked<'a> {
     pub actor: &'a str,
     /// For the audit log.
     pub request_id: Option<&'a str>,
+}
+
+impl Asked<'_> {
+    /// New rows.
+    fn committed(&self) -> Requested {
+        let event = Event::of_operation(self.customer, self.instance, self.operation);
+        Requested::New(Dispatch::new(self.operation, Some(event)))
+    }
 }
 
 /// A backup to be made. Its values were checked by the caller.
@@ -54,10 +62,10 @@ pub enum Use {
 }
 
 /// What a request led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Requested {
-    /// New rows.
-    New,
+    /// New rows, and an operation of which a worker must hear.
+    New(Dispatch<OperationId>),
     /// The key was used before with the same body: that operation.
     Replayed(OperationId),
 }
@@ -119,7 +127,7 @@ async fn write_backup(
     insert_backup(tx, asked, backup, now).await?;
     insert_operation(tx, asked, OperationKind::Backup, backup.id, now).await?;
     key::record(tx, asked, now).await?;
-    Ok(Requested::New)
+    Ok(asked.committed())
 }
 
 /// Commits the wish to restore or verify a backup: the operation, the key, the audit row.
@@ -167,7 +175,7 @@ async fn write_use(
     };
     insert_operation(tx, asked, kind, backup, now).await?;
     key::record(tx, asked, now).await?;
-    Ok(Requested::New)
+    Ok(asked.committed())
 }
 
 /// Ends the transaction before anybody is answered. One that is dropped is rolled back some time later: until then it

@@ -3,11 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     backup::Backup,
-    ids::{BackupId, OperationId},
+    ids::{BackupId, CustomerId, InstanceId, OperationId},
 };
 
 use super::read;
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, events::Event, queue::Dispatch};
 
 /// A verification that failed for another reason than the backup itself is tried again after this time.
 const VERIFY_AGAIN: TimeDelta = TimeDelta::hours(24);
@@ -101,9 +101,9 @@ pub async fn begin_due_verification(
     db: &Db,
     every: TimeDelta,
     now: DateTime<Utc>,
-) -> Result<Option<OperationId>, StoreError> {
-    let due = sqlx::query_scalar!(
-        "SELECT b.id FROM backups b JOIN instances i ON i.id = b.instance_id
+) -> Result<Option<Dispatch<OperationId>>, StoreError> {
+    let due = sqlx::query!(
+        "SELECT b.id, b.instance_id, b.customer_id FROM backups b JOIN instances i ON i.id = b.instance_id
          WHERE b.state = 'available' AND b.verify_failure IS NULL
            AND COALESCE(b.verified_at, b.finished_at) < $1 AND i.lifecycle = 'active'
            AND NOT EXISTS (SELECT 1 FROM backups newer WHERE newer.instance_id = b.instance_id
@@ -128,9 +128,15 @@ pub async fn begin_due_verification(
     .await?;
     let Some(due) = due else { return Ok(None) };
     let operation = OperationId::generate();
-    let begun =
-        sqlx::query_scalar!(r#"SELECT request_verification($1, $2, $3) AS "begun!""#, operation.0, due, now)
-            .fetch_one(db.pool())
-            .await?;
-    Ok(begun.then_some(operation))
+    let begun = sqlx::query_scalar!(
+        r#"SELECT request_verification($1, $2, $3) AS "begun!""#,
+        operation.0,
+        due.id,
+        now
+    )
+    .fetch_one(db.pool())
+    .await?;
+    let (customer, instance) = (CustomerId(due.customer_id), InstanceId(due.instance_id));
+    let event = Event::of_operation(customer, instance, operation);
+    Ok(begun.then(|| Dispatch::new(operation, Some(event))))
 }

@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::PgConnection;
 
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, events::Event, queue::Dispatch};
 
 /// What a rename led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +72,10 @@ pub struct DeleteRequest<'a> {
 }
 
 /// What a request to delete led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum DeleteOutcome {
-    /// A new operation.
-    New(OperationId),
+    /// A new operation, of which a worker must hear.
+    New(Dispatch<OperationId>),
     /// It is being deleted: that operation.
     Already(OperationId),
     /// Another operation is under way.
@@ -102,7 +102,8 @@ pub async fn request_delete(
     insert_delete(&mut tx, request, lifecycle, now).await?;
     crate::schedules::disable_all(&mut tx, request.instance).await?;
     tx.commit().await?;
-    Ok(DeleteOutcome::New(request.operation))
+    let event = Event::of_operation(request.customer, request.instance, request.operation);
+    Ok(DeleteOutcome::New(Dispatch::new(request.operation, Some(event))))
 }
 
 async fn lock_instance(

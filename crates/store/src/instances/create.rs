@@ -8,7 +8,7 @@ use domain::{
 };
 use sqlx::{error::DatabaseError, postgres::types::PgInterval, types::Json};
 
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, events::Event, queue::Dispatch};
 
 /// How long a key names its operation, in hours.
 const KEY_HOURS: i64 = 24;
@@ -71,10 +71,10 @@ pub struct PortWish<'a> {
 }
 
 /// What a create led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Created {
-    /// New rows.
-    New,
+    /// New rows, and an operation that a worker must hear of.
+    New(Dispatch<OperationId>),
     /// The key was used before with the same body: that operation.
     Replayed(OperationId),
 }
@@ -161,7 +161,10 @@ async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
     .fetch_one(db.pool())
     .await?;
     match (row.outcome.as_str(), row.earlier_operation, row.instance_limit) {
-        ("new", ..) => Ok(Created::New),
+        ("new", ..) => Ok(Created::New(Dispatch::new(
+            new.operation_id,
+            Some(Event::of_operation(new.customer_id, new.instance_id, new.operation_id)),
+        ))),
         ("replayed", Some(operation), _) => Ok(Created::Replayed(OperationId(operation))),
         ("key_reused", ..) => Err(CreateError::KeyReused),
         ("in_progress", ..) => Err(CreateError::KeyInProgress),

@@ -1,9 +1,6 @@
 //! The lease: who works on an operation. Claimed by compare-and-set, timed by the database's clock.
 
-use domain::{
-    ids::OperationId,
-    operation::{LEASE_SECONDS, Operation},
-};
+use domain::{ids::OperationId, lease::LEASE_SECONDS, operation::Operation};
 
 use super::read::OperationRow;
 use crate::{Db, StoreError};
@@ -29,6 +26,8 @@ pub struct Claim {
     pub operation: Operation,
     /// Failed attempts so far, of an operation that only goes forward.
     pub failed_attempts: i32,
+    /// The instance's hostname: what people call it in the log.
+    pub hostname: String,
 }
 
 /// Claims an operation that is due and that nobody holds. `None` if it is not so. Taking it over from a worker that
@@ -44,7 +43,8 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
          WHERE id = $1 AND state IN ('queued', 'running', 'undoing') AND run_after <= clock_timestamp()
            AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
          RETURNING id, instance_id, customer_id, kind, backup_id, state, step, step_detail, progress, failure_code,
-             failure_message, interruptions, created_at, started_at, finished_at, lease_term, failed_attempts",
+             failure_message, interruptions, created_at, started_at, finished_at, lease_term, failed_attempts,
+             (SELECT i.hostname FROM instances i WHERE i.id = operations.instance_id) AS \"hostname!\"",
         id.0,
         owner,
         f64::from(LEASE_SECONDS),
@@ -71,7 +71,10 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
         finished_at: row.finished_at,
     };
     match operation.try_into() {
-        Ok(operation) => Ok(Some(Claim { lease, operation, failed_attempts: row.failed_attempts })),
+        Ok(operation) => {
+            let (failed_attempts, hostname) = (row.failed_attempts, row.hostname);
+            Ok(Some(Claim { lease, operation, failed_attempts, hostname }))
+        }
         Err(error) => {
             leave(db, &lease).await?;
             Err(error)
@@ -80,7 +83,7 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
 }
 
 /// Extends the lease.
-pub async fn heartbeat(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+pub async fn renew(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "UPDATE operations SET lease_expires_at = clock_timestamp() + make_interval(secs => $3)
          WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing') AND lease_owner IS NOT NULL",

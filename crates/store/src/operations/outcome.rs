@@ -1,13 +1,13 @@
 //! How an operation ends. Each function is one transaction: operation, instance, capacity and audit row together.
 
 use domain::{
-    ids::{InstanceId, OperationId},
+    ids::{CustomerId, InstanceId, OperationId},
     operation::{Failure, OperationKind},
 };
 use sqlx::PgConnection;
 
 use super::lease::{Lease, held};
-use crate::{Db, StoreError, backups};
+use crate::{Db, StoreError, backups, events::Event, queue::Dispatch};
 
 /// The server is handed over: the instance is active at its address, the operation succeeded.
 pub async fn create_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
@@ -108,24 +108,32 @@ pub async fn retry_later(
     held(done.rows_affected())
 }
 
-/// For an operator who has mended what was in the way: the worker goes on where it gave up. `false` if it is not
-/// stuck.
-pub async fn resume_stuck(db: &Db, id: OperationId, actor: &str) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
+/// For an operator who has mended what was in the way: the worker goes on where it gave up. `None` if it is not stuck.
+pub async fn resume_stuck(
+    db: &Db,
+    id: OperationId,
+    actor: &str,
+) -> Result<Option<Dispatch<OperationId>>, StoreError> {
+    let resumed = sqlx::query!(
         "WITH resumed AS (
              UPDATE operations SET state = CASE WHEN kind = 'delete' OR step = 'mark_restored' THEN 'running'
                                                ELSE 'undoing' END,
                     interruptions = 0, failed_attempts = 0, rung_at = NULL, run_after = clock_timestamp()
              WHERE id = $1 AND state = 'stuck' RETURNING id, instance_id, customer_id
+         ), audited AS (
+             INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
+             SELECT $2, 'operation.resume', customer_id, instance_id, jsonb_build_object('operation', id) FROM resumed
          )
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-         SELECT $2, 'operation.resume', customer_id, instance_id, jsonb_build_object('operation', id) FROM resumed",
+         SELECT customer_id, instance_id FROM resumed",
         id.0,
         actor,
     )
-    .execute(db.pool())
+    .fetch_optional(db.pool())
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(resumed.map(|row| {
+        let event = Event::of_operation(CustomerId(row.customer_id), InstanceId(row.instance_id), id);
+        Dispatch::new(id, Some(event))
+    }))
 }
 
 /// Ends the operation under its lease; the instance it worked on.

@@ -1,16 +1,16 @@
-//! What the queue may have lost: committed work that nobody holds.
+//! What the queue may have lost: committed work that nobody has claimed.
 
 use domain::ids::OperationId;
 
 use crate::{Db, StoreError};
 
-/// Seconds that a ring is given to be heard before the row is rung again.
+/// Seconds that a worker has to claim a row whose job was enqueued, before the job is enqueued again.
 const PATIENCE_SECONDS: f64 = 2.0;
 
 /// Work that waits for a worker. For the sweep and for metrics: the queue itself has no timestamps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Backlog {
-    /// Operations that are due and that nobody holds.
+    /// Operations that are due and that nobody has claimed.
     pub due: i64,
     /// Age of the oldest of them in seconds.
     pub oldest_seconds: f64,
@@ -35,9 +35,9 @@ pub async fn backlog(db: &Db) -> Result<Backlog, StoreError> {
     Ok(backlog)
 }
 
-/// Up to `limit` operations to ring for again, longest unrung first; marks them as rung. Two sweepers get different
-/// ones.
-pub async fn take_unheld(db: &Db, limit: i64) -> Result<Vec<OperationId>, StoreError> {
+/// Up to `limit` operations whose jobs are to be enqueued again, those longest ago first; marks them as enqueued. Two
+/// sweepers get different ones.
+pub async fn take_unclaimed(db: &Db, limit: i64) -> Result<Vec<OperationId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "UPDATE operations SET rung_at = clock_timestamp() WHERE id IN (
              SELECT id FROM operations

@@ -20,9 +20,8 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgListener;
 use tokio::{sync::watch, time::Interval};
 
-use super::{Job, Queue, WAKE_CHANNEL, queue_error};
+use super::{JobId, Queue, WAKE_CHANNEL, queue_error};
 use crate::{Db, StoreError};
-use domain::ids::OperationId;
 
 /// How often the queue is looked at without being woken.
 const TICK: Duration = Duration::from_secs(1);
@@ -30,43 +29,44 @@ const TICK: Duration = Duration::from_secs(1);
 /// Shortest and longest pause before a worker that ended is made anew.
 const RESTART_PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
-/// What a job's handler does: look at the row. It returns when the operation was taken on or is not for us; it has
-/// no outcome, since that is a row.
-pub type OnRing = Arc<dyn Fn(OperationId) -> BoxFuture<'static, ()> + Send + Sync>;
+/// What a job's handler does: look at the row. It returns when the row was claimed or is not for us; it has no outcome,
+/// since that is the row's.
+pub type OnJob<Id> = Arc<dyn Fn(Id) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Whether the consumer has a working connection to the queue; for readiness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
-    /// It listens.
-    Listening,
+pub enum ConsumerState {
+    /// Jobs reach it.
+    Connected,
     /// It is being made anew.
-    Away,
+    Reconnecting,
 }
 
 /// A consumer of one queue.
-pub struct Consumer {
+pub struct Consumer<Id> {
     db: Db,
-    queue: Queue,
+    queue: Queue<Id>,
     owner: String,
-    on_ring: OnRing,
-    heard: watch::Sender<Heard>,
+    on_job: OnJob<Id>,
+    state: watch::Sender<ConsumerState>,
 }
 
-impl std::fmt::Debug for Consumer {
+impl<Id> std::fmt::Debug for Consumer<Id> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Consumer").field("owner", &self.owner).finish_non_exhaustive()
     }
 }
 
-impl Consumer {
+impl<Id: JobId> Consumer<Id> {
     /// Prepares a consumer. `owner` must be unique per start of the process.
-    pub fn new(db: Db, queue: Queue, owner: &str, on_ring: OnRing) -> Self {
-        Self { db, queue, owner: owner.to_owned(), on_ring, heard: watch::Sender::new(Heard::Away) }
+    pub fn new(db: Db, queue: Queue<Id>, owner: &str, on_job: OnJob<Id>) -> Self {
+        let state = watch::Sender::new(ConsumerState::Reconnecting);
+        Self { db, queue, owner: owner.to_owned(), on_job, state }
     }
 
-    /// Says whether it listens.
-    pub fn heard(&self) -> watch::Receiver<Heard> {
-        self.heard.subscribe()
+    /// Whether it is connected, now and later.
+    pub fn state(&self) -> watch::Receiver<ConsumerState> {
+        self.state.subscribe()
     }
 
     /// Consumes until dropped. A worker that ends (Redis gone, flushed or restarted) is made anew under a new name,
@@ -79,13 +79,8 @@ impl Consumer {
             let name = format!("{}-{}", self.owner, STARTS.fetch_add(1, Ordering::Relaxed));
             let began = tokio::time::Instant::now();
             let outcome = self.run_worker(&name, wake.clone()).await;
-            self.heard.send_replace(Heard::Away);
-            match outcome {
-                Ok(()) => tracing::warn!(worker = name, "the queue's worker ended; making it anew"),
-                Err(error) => {
-                    tracing::warn!(worker = name, error = ?error, "the queue is away; trying again");
-                }
-            }
+            self.state.send_replace(ConsumerState::Reconnecting);
+            self.warn_of_end(&name, outcome);
             pause = if began.elapsed() > RESTART_PAUSE.1 {
                 RESTART_PAUSE.0
             } else {
@@ -100,10 +95,21 @@ impl Consumer {
         // A connection of its own: a worker's pending commands must not outlive it in a shared one.
         let connection = self.queue.client.get_connection_manager().await.map_err(queue_error)?;
         let backend = self.queue.storage(connection).poll_with_strategy(Wakes::new(wake));
-        self.heard.send_replace(Heard::Listening);
-        let handler = Handler { on_ring: self.on_ring.clone() };
-        let worker = WorkerBuilder::new(name).backend(backend).catch_panic().data(handler).build(ring);
+        self.state.send_replace(ConsumerState::Connected);
+        tracing::info!(worker = name, "connected to the queue {}", self.queue.name.as_str());
+        let handler = Handler { on_job: self.on_job.clone() };
+        let worker =
+            WorkerBuilder::new(name).backend(backend).catch_panic().data(handler).build(handle::<Id>);
         boxed(worker.run()).await.map_err(queue_error)
+    }
+
+    fn warn_of_end(&self, worker: &str, outcome: Result<(), StoreError>) {
+        let queue = self.queue.name.as_str();
+        let follows = "work under way goes on, and the sweep finds what is new";
+        match outcome {
+            Ok(()) => tracing::warn!(worker, "the connection to the queue {queue} ended; {follows}"),
+            Err(error) => tracing::warn!(worker, ?error, "the queue {queue} cannot be reached; {follows}"),
+        }
     }
 
     /// Counts the announcements of this queue. The connection is PgListener's own to keep up.
@@ -113,7 +119,10 @@ impl Consumer {
         tokio::spawn(async move {
             while !wake.is_closed() {
                 if let Err(error) = forward(&db, name, &wake).await {
-                    tracing::warn!(error = ?error, "not woken by the database for now; looking every second");
+                    tracing::warn!(
+                        ?error,
+                        "the database does not announce new jobs; the queue {name} is looked at every second"
+                    );
                 }
                 tokio::time::sleep(TICK).await;
             }
@@ -128,8 +137,8 @@ async fn forward(db: &Db, name: &str, wake: &watch::Sender<u64>) -> Result<(), S
     loop {
         tokio::select! {
             () = wake.closed() => return Ok(()),
-            heard = listener.try_recv() => {
-                if heard?.is_none_or(|notification| notification.payload() == name) {
+            received = listener.try_recv() => {
+                if received?.is_none_or(|notification| notification.payload() == name) {
                     wake.send_modify(|count| *count += 1);
                 }
             }
@@ -137,13 +146,18 @@ async fn forward(db: &Db, name: &str, wake: &watch::Sender<u64>) -> Result<(), S
     }
 }
 
-#[derive(Clone)]
-struct Handler {
-    on_ring: OnRing,
+struct Handler<Id> {
+    on_job: OnJob<Id>,
 }
 
-async fn ring(job: Job, handler: Data<Handler>) -> Result<(), BoxDynError> {
-    (handler.on_ring)(job.operation).await;
+impl<Id> Clone for Handler<Id> {
+    fn clone(&self) -> Self {
+        Self { on_job: self.on_job.clone() }
+    }
+}
+
+async fn handle<Id: JobId>(row: Id, handler: Data<Handler<Id>>) -> Result<(), BoxDynError> {
+    (handler.on_job)(row).await;
     Ok(())
 }
 

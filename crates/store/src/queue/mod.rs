@@ -1,4 +1,4 @@
-//! The queues: doorbells, not records. A job is an operation's id and says "look now"; what happened to it is a row.
+//! The queues: signals, not records. A job is a row's id and says "look now"; what happened to it is the row.
 //!
 //! Measured of apalis-redis 1.0 and the reason for the choices here: a plain `Err` is retried about 25 times
 //! whatever is configured, so jobs return Ok; prefetched jobs stop heartbeats, so a batch is one; a worker that
@@ -6,20 +6,19 @@
 //! so NOTIFY wakes it; a flush of Redis ends the worker's future, so it is made anew.
 
 mod consumer;
-mod doorbell;
+mod notifier;
 
-use std::time::Duration;
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use apalis_redis::{Config, ConnectionManager, RedisStorage};
 use redis::aio::ConnectionManagerConfig;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 
-pub use consumer::{Consumer, Heard, OnRing};
-pub use doorbell::{Doorbell, Ring};
+pub use consumer::{Consumer, ConsumerState, OnJob};
+pub use notifier::{Dispatch, Notifier, notify_now};
 
 use crate::StoreError;
-use domain::ids::OperationId;
 
 /// Deadline for one command.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,8 +32,12 @@ pub(crate) const WAKE_CHANNEL: &str = "zlh_queue";
 /// Which queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QueueName {
-    /// Operations for provision-worker.
+    /// Operations, for provision-worker.
     Provisioning,
+    /// Repairs, for repair-worker.
+    Repair,
+    /// Enforcement of payment, for billing-worker.
+    BillingEnforcement,
 }
 
 impl QueueName {
@@ -42,33 +45,46 @@ impl QueueName {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Provisioning => "provisioning",
+            Self::Repair => "repair",
+            Self::BillingEnforcement => "billing_enforcement",
         }
     }
 }
 
-/// What lies in a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Job {
-    /// The row to look at.
-    pub operation: OperationId,
-}
+/// What lies in a queue: the id of a row, and nothing else.
+pub trait JobId: Copy + fmt::Display + Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {}
 
-/// A connection to a queue. Connects lazily and again by itself.
-#[derive(Clone)]
-pub struct Queue {
+impl<T> JobId for T where T: Copy + fmt::Display + Serialize + DeserializeOwned + Send + Sync + Unpin + 'static
+{}
+
+/// A connection to a queue of rows with this id. Connects lazily and again by itself.
+pub struct Queue<Id> {
     name: QueueName,
     client: redis::Client,
     connection: ConnectionManager,
     config: Config,
+    id: PhantomData<fn() -> Id>,
 }
 
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<Id> Clone for Queue<Id> {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name,
+            client: self.client.clone(),
+            connection: self.connection.clone(),
+            config: self.config.clone(),
+            id: PhantomData,
+        }
+    }
+}
+
+impl<Id> fmt::Debug for Queue<Id> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Queue").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl Queue {
+impl<Id: JobId> Queue<Id> {
     /// Prepares a connection; nothing is sent yet. `prefix` keeps installations on one Redis apart.
     pub fn new(url: &SecretString, prefix: &str, name: QueueName) -> Result<Self, StoreError> {
         let client = redis::Client::open(url.expose_secret()).map_err(queue_error)?;
@@ -85,7 +101,12 @@ impl Queue {
             .missed_heartbeats(3)
             .lock_tasks(false)
             .emit_events(false);
-        Ok(Self { name, client, connection, config })
+        Ok(Self { name, client, connection, config, id: PhantomData })
+    }
+
+    /// Which queue it is.
+    pub fn name(&self) -> QueueName {
+        self.name
     }
 
     /// Whether Redis answers; for readiness.
@@ -108,12 +129,12 @@ impl Queue {
         Ok(listed + scheduled)
     }
 
-    /// Puts jobs into the queue. Whether a worker hears of it now is [`Doorbell`]'s.
-    pub async fn push(&self, operations: &[OperationId]) -> Result<(), StoreError> {
+    /// Puts jobs into the queue. Whether a worker hears of it now is the [`Notifier`]'s.
+    pub async fn push(&self, rows: &[Id]) -> Result<(), StoreError> {
         use apalis_core::backend::TaskSink;
         let mut storage = self.storage(self.connection.clone());
-        for operation in operations {
-            storage.push(Job { operation: *operation }).await.map_err(queue_error)?;
+        for row in rows {
+            storage.push(*row).await.map_err(queue_error)?;
         }
         Ok(())
     }
@@ -126,7 +147,7 @@ impl Queue {
         Ok(())
     }
 
-    fn storage(&self, connection: ConnectionManager) -> RedisStorage<Job> {
+    fn storage(&self, connection: ConnectionManager) -> RedisStorage<Id> {
         RedisStorage::new(connection).with_config(self.config.clone())
     }
 }

@@ -303,7 +303,8 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
         (stuck.failure.as_ref(), stuck.step_detail.as_deref()),
         (Some(&damaged), Some("cleaning up failed"))
     );
-    operations::resume_stuck(&f.worker, asked.operation, "operator:test").await.unwrap();
+    let resumed = operations::resume_stuck(&f.worker, asked.operation, "operator:test").await.unwrap();
+    assert!(resumed.is_some());
     let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let reason = claim.operation.failure.clone().unwrap();
     operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason).await.unwrap();
@@ -370,7 +371,7 @@ async fn the_same_key_is_the_same_backup() {
     let instance = f.active().await;
     let with_key = |hash: u8| Asked { key: Some(("k", [hash; 32])), ..asked(f.customer, instance) };
     let first = with_key(1);
-    assert_eq!(backups::request(&f.api, &first, &new(3), now()).await.unwrap(), Requested::New);
+    assert!(matches!(backups::request(&f.api, &first, &new(3), now()).await, Ok(Requested::New(_))));
     let again = backups::request(&f.api, &with_key(1), &new(3), now()).await.unwrap();
     assert_eq!(again, Requested::Replayed(first.operation));
     let other = backups::request(&f.api, &with_key(2), &new(3), now()).await;
@@ -462,7 +463,10 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     f.made(held, 5).await;
     store::holds::place(&f.database.owner(), held, HoldReason::Billing, "n", "o", now()).await.unwrap();
     let week = TimeDelta::hours(168);
-    let due = async |at| backups::begin_due_verification(&f.worker, week, at).await.unwrap();
+    let due = async |at| {
+        let begun = backups::begin_due_verification(&f.worker, week, at).await.unwrap();
+        begun.map(|dispatch| dispatch.row())
+    };
     // `finished_at` is the database's clock's.
     let soon = f.backup(newest).await.finished_at.unwrap();
     assert_eq!(due(soon + TimeDelta::hours(167)).await, None);

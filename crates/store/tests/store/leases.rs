@@ -42,7 +42,7 @@ async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
     let failure = Failure::new("x", "y");
     let (db, lease, step) = (&f.worker, &old.lease, StepName::CreateContainer);
     let writes = [
-        operations::heartbeat(db, lease).await,
+        operations::renew(db, lease).await,
         operations::begin_step(db, lease, OperationKind::Create, step).await,
         operations::end_step(db, lease, step).await,
         operations::undo_step(db, lease, step, None).await,
@@ -62,7 +62,7 @@ async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
     }
     let now = operations::get(&f.api, f.customer, id).await.unwrap().unwrap();
     assert_eq!((now.state, now.failure), (OperationState::Running, None));
-    operations::heartbeat(&f.worker, &new.lease).await.unwrap();
+    operations::renew(&f.worker, &new.lease).await.unwrap();
 }
 
 #[tokio::test]
@@ -106,8 +106,9 @@ async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
     let stuck = operations::list_stuck(&f.api, store::Page::new(None, 10)).await.unwrap().0;
     assert_eq!(stuck.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
     assert_eq!(operations::backlog(&f.worker).await.unwrap().stuck, 1);
-    assert!(operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap());
-    assert!(!operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap());
+    let resumed = operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap();
+    assert_eq!(resumed.map(|dispatch| dispatch.row()), Some(id));
+    assert!(operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap().is_none());
     let again = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
     assert_eq!(again.operation.state, OperationState::Undoing);
 }
@@ -134,13 +135,13 @@ async fn the_sweep_finds_what_nobody_holds_and_two_sweeps_find_different_rows() 
         ids.push(f.create(|_| {}).await.1);
     }
     assert!(
-        operations::take_unheld(&f.worker, 10).await.unwrap().is_empty(),
-        "just committed: the ring is on its way"
+        operations::take_unclaimed(&f.worker, 10).await.unwrap().is_empty(),
+        "just committed: its job is on its way"
     );
     f.database.execute("UPDATE operations SET run_after = now() - interval '1 minute'").await;
     operations::claim(&f.worker, ids[0], "w").await.unwrap().unwrap();
     let (one, two) =
-        tokio::join!(operations::take_unheld(&f.worker, 2), operations::take_unheld(&f.worker, 2));
+        tokio::join!(operations::take_unclaimed(&f.worker, 2), operations::take_unclaimed(&f.worker, 2));
     let mut found = [one.unwrap(), two.unwrap()].concat();
     found.sort();
     assert_eq!(found, ids[1..]);

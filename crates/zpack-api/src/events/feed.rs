@@ -6,7 +6,7 @@ use domain::operation::OperationState;
 use store::{
     StoreError,
     accounts::sessions,
-    events::{Event, Heard, Listener},
+    events::{Event, Listener, Received},
 };
 
 use super::hub::{CredentialId, Message};
@@ -35,14 +35,14 @@ async fn listen(app: &App) -> Result<(), StoreError> {
     app.events.resync_all();
     loop {
         match listener.next().await? {
-            Heard::Resync => app.events.resync_all(),
-            Heard::Event(event) if app.events.listens(event.customer_id) => {
+            Received::Resync => app.events.resync_all(),
+            Received::Event(event) if app.events.listens(event.customer_id) => {
                 if let Err(error) = tell(app, event).await {
                     tracing::warn!(error = ?error, "what an event is about could not be read");
                     app.events.tell(event.customer_id, Message::Resync);
                 }
             }
-            Heard::Event(_) => {}
+            Received::Event(_) => {}
         }
     }
 }

@@ -8,9 +8,7 @@ use domain::{
     schedule::{RunOutcome, RunReason, ScheduleAction},
 };
 use store::{
-    backups::{Asked, NewBackup, RequestError},
-    events::Event,
-    queue::Ring,
+    backups::{Asked, NewBackup, RequestError, Requested},
     schedules::DueRun,
 };
 
@@ -91,14 +89,11 @@ async fn back_up(app: &App, due: &DueRun, instance: &Instance) -> Result<Operati
         ignore: &[],
         keep,
     };
-    store::backups::request(&app.db, &asked, &backup, app.clock.now()).await.map_err(of_backup)?;
-    let event = Event {
-        customer_id: asked.customer,
-        instance_id: asked.instance,
-        operation_id: Some(asked.operation),
-    };
-    app.doorbell.ring(Ring { operation: asked.operation, event });
-    Ok(asked.operation)
+    let requested = store::backups::request(&app.db, &asked, &backup, app.clock.now()).await;
+    Ok(match requested.map_err(of_backup)? {
+        Requested::New(dispatch) => app.notifier.notify(dispatch),
+        Requested::Replayed(earlier) => earlier,
+    })
 }
 
 fn of_backup(error: RequestError) -> Refusal {

@@ -16,11 +16,7 @@ use domain::{
     ids::{BackupId, InstanceId, OperationId},
     operation::Operation,
 };
-use store::{
-    backups::{Asked, Requested},
-    events::Event,
-    queue::Ring,
-};
+use store::backups::{Asked, Requested};
 
 use crate::{
     app::App,
@@ -29,7 +25,7 @@ use crate::{
     view::BackupAcceptedView,
 };
 
-/// Rings for committed work, and answers with its operation: the new one, or the one that the key named before.
+/// Notifies a worker of committed work, and answers with its operation: the new one, or the one that the key named before.
 async fn accepted(
     app: &App,
     caller: &Caller,
@@ -37,15 +33,7 @@ async fn accepted(
     requested: Requested,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let (operation, replayed) = match requested {
-        Requested::New => {
-            let event = Event {
-                customer_id: asked.customer,
-                instance_id: asked.instance,
-                operation_id: Some(asked.operation),
-            };
-            app.doorbell.ring(Ring { operation: asked.operation, event });
-            (asked.operation, false)
-        }
+        Requested::New(dispatch) => (app.notifier.notify(dispatch), false),
         Requested::Replayed(earlier) => (earlier, true),
     };
     let view = view(app, caller, asked.instance, operation).await?;

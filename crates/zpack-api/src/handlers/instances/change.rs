@@ -13,11 +13,7 @@ use domain::{
 };
 use garde::Validate;
 use serde::Deserialize;
-use store::{
-    events::Event,
-    instances::{DeleteOutcome, DeleteRequest, Renamed},
-    queue::Ring,
-};
+use store::instances::{DeleteOutcome, DeleteRequest, Renamed};
 use utoipa::ToSchema;
 
 use crate::{
@@ -116,12 +112,7 @@ pub async fn delete(
         request_id: Some(&request_id.0),
     };
     let operation = match store::instances::request_delete(&app.db, &request, app.clock.now()).await? {
-        DeleteOutcome::New(operation) => {
-            let event =
-                Event { customer_id: request.customer, instance_id: it.id, operation_id: Some(operation) };
-            app.doorbell.ring(Ring { operation, event });
-            operation
-        }
+        DeleteOutcome::New(dispatch) => app.notifier.notify(dispatch),
         DeleteOutcome::Already(operation) => operation,
         DeleteOutcome::Busy(operation) => {
             let detail = format!(

@@ -14,11 +14,7 @@ use domain::{
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use store::{
-    events::Event,
-    instances::{Created, NewInstance, PortWish},
-    queue::Ring,
-};
+use store::instances::{Created, NewInstance, PortWish};
 use utoipa::ToSchema;
 
 use crate::{
@@ -141,7 +137,7 @@ struct Asked<'a> {
     request_id: &'a str,
 }
 
-/// Writes the rows and rings; or finds the operation that the key names. The operation, and whether it was found.
+/// Writes the rows and notifies a worker; or finds the operation that the key names. The operation, and whether it was found.
 async fn commit(
     app: &App,
     caller: &May<WriteInstances>,
@@ -174,15 +170,7 @@ async fn commit(
     };
     match store::instances::create(&app.db, &new, now).await? {
         Created::Replayed(earlier) => Ok((earlier, true)),
-        Created::New => {
-            let event = Event {
-                customer_id: caller.customer.id,
-                instance_id: instance,
-                operation_id: Some(operation),
-            };
-            app.doorbell.ring(Ring { operation, event });
-            Ok((operation, false))
-        }
+        Created::New(dispatch) => Ok((app.notifier.notify(dispatch), false)),
     }
 }
 

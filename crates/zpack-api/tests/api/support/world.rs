@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use store::{
     Db,
     nodes::NodeSpec,
-    queue::{Doorbell, Queue, QueueName},
+    queue::{Notifier, Queue, QueueName},
     testing::{REDIS_ENV, TestDatabase, required},
 };
 use tempfile::TempDir;
@@ -140,7 +140,7 @@ impl Arrangement {
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         let queue = Queue::new(&required(REDIS_ENV).into(), &prefix, QueueName::Provisioning).unwrap();
         let world = app::World {
-            doorbell: Doorbell::start(db.clone(), queue),
+            notifier: Notifier::start(db.clone(), queue),
             db,
             clock: Arc::new(clock.clone()),
             agents: agents.clone(),

@@ -1,0 +1,69 @@
+//! Operations as rows that a worker leases.
+
+use async_trait::async_trait;
+use domain::{ids::OperationId, operation::OperationKind};
+use runtime::worker::{Backlog, LeasedRows};
+use store::{
+    Db, StoreError,
+    operations::{self, Claim},
+};
+
+/// The operations of a database.
+#[derive(Clone, Debug)]
+pub struct OperationRows {
+    pub(super) db: Db,
+}
+
+impl OperationRows {
+    /// Those of this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+/// Which slots an operation takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// It takes minutes.
+    Short,
+    /// It moves a backup.
+    Long,
+}
+
+#[async_trait]
+impl LeasedRows for OperationRows {
+    type Id = OperationId;
+    type Slot = Slot;
+    type Claim = Claim;
+
+    const NOUN: &'static str = "operation";
+
+    async fn slot(&self, id: OperationId) -> Result<Option<Slot>, StoreError> {
+        let kind = operations::kind(&self.db, id).await?;
+        Ok(kind.map(|kind| match kind {
+            OperationKind::Create | OperationKind::Delete => Slot::Short,
+            OperationKind::Backup | OperationKind::Restore | OperationKind::Verify => Slot::Long,
+        }))
+    }
+
+    async fn claim(&self, id: OperationId, owner: &str) -> Result<Option<Claim>, StoreError> {
+        operations::claim(&self.db, id, owner).await
+    }
+
+    async fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
+        operations::renew(&self.db, &claim.lease).await
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        operations::release(&self.db, &claim.lease).await
+    }
+
+    async fn backlog(&self) -> Result<Backlog, StoreError> {
+        let operations::Backlog { due, oldest_seconds, stuck } = operations::backlog(&self.db).await?;
+        Ok(Backlog { due, oldest_seconds, stuck })
+    }
+
+    async fn take_unclaimed(&self, limit: i64) -> Result<Vec<OperationId>, StoreError> {
+        operations::take_unclaimed(&self.db, limit).await
+    }
+}
