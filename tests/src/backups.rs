@@ -46,7 +46,7 @@ impl Rig {
         let asked = self.asked(instance);
         let (id, origin) = (BackupId::generate(), BackupOrigin::Customer);
         let new = NewBackup { id, name: "test", origin, ignore: &[], keep };
-        backups::request(&self.api, &asked, &new, clock()()).await.expect("a request");
+        backups::request(&self.api, &asked, &new, clock().now()).await.expect("a request");
         (id, asked.operation)
     }
 
@@ -62,7 +62,7 @@ impl Rig {
     /// Asks for a restore or a verification.
     pub async fn ask_use(&self, instance: InstanceId, backup: BackupId, wanted: Use) -> OperationId {
         let asked = self.asked(instance);
-        backups::request_use(&self.api, &asked, backup, wanted, clock()()).await.expect("a request");
+        backups::request_use(&self.api, &asked, backup, wanted, clock().now()).await.expect("a request");
         asked.operation
     }
 
@@ -92,14 +92,13 @@ impl Rig {
             db: self.worker.clone(),
             outside: self.outside(),
             clock: clock(),
-            pause: Duration::from_secs(1),
             verify_every: None,
         }
     }
 
     /// Sweeps once.
     pub async fn sweep_once(&self) {
-        self.sweep().look(&mut || {}).await;
+        self.sweep().look(&mut || {}).await.expect("the database");
     }
 
     /// The folder of an instance's files.

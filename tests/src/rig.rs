@@ -2,16 +2,15 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
-use chrono::Utc;
 use domain::{
     agent::PROVISION_ISSUER,
+    clock::Clock,
     ids::{CustomerId, InstanceId, OperationId},
     instance::{AGENT_PORT, InstanceKind, Protocol, Resources},
     operation::Operation,
     token::{Signer, generate_key},
 };
 use integrations::{
-    Clock,
     agent::AgentClient,
     artifacts::FakeArtifacts,
     edge::FakeEdge,
@@ -25,7 +24,7 @@ use provision_worker::{
     runner::Runner,
     saga::{BackupLimits, Outside},
 };
-use runtime::worker::work_once;
+use runtime::{clock::SystemClock, worker::work_once};
 use store::{
     Db,
     instances::{DeleteRequest, NewInstance, PortWish},
@@ -77,9 +76,9 @@ pub struct Rig {
     _ports: PortRange,
 }
 
-pub(crate) fn clock() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "agents live in real time")]
-    Arc::new(Utc::now)
+/// Agents live in real time.
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
 }
 
 /// A folder as object storage, served to agents as zpack-api does.
@@ -115,8 +114,8 @@ impl Rig {
             disk_mib: 40_960,
             ports: ports.range(),
         };
-        store::nodes::register(&worker, &node, clock()()).await.expect("the node");
-        store::blueprints::record(&api, &game::blueprint(), clock()()).await.expect("the blueprint");
+        store::nodes::register(&worker, &node, clock().now()).await.expect("the node");
+        store::blueprints::record(&api, &game::blueprint(), clock().now()).await.expect("the blueprint");
         let customer = CustomerId::generate();
         let insert = format!(
             "INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
@@ -170,7 +169,7 @@ impl Rig {
             actor: "test",
             request_id: None,
         };
-        store::instances::create(&self.api, &new, clock()()).await.expect("a create");
+        store::instances::create(&self.api, &new, clock().now()).await.expect("a create");
         (id, operation)
     }
 
@@ -179,7 +178,7 @@ impl Rig {
         let operation = OperationId::generate();
         let request =
             DeleteRequest { customer: self.customer, instance, operation, actor: "test", request_id: None };
-        store::instances::request_delete(&self.api, &request, clock()()).await.expect("a delete");
+        store::instances::request_delete(&self.api, &request, clock().now()).await.expect("a delete");
         operation
     }
 

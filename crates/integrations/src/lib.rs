@@ -11,9 +11,6 @@ pub mod engine;
 pub mod objects;
 pub mod scenario;
 
-/// Tells the time (UTC). A daemon gives its clock, a test one that it controls.
-pub type Clock = std::sync::Arc<dyn Fn() -> chrono::DateTime<chrono::Utc> + Send + Sync>;
-
 /// An error with its sources, on one line: an HTTP client's own message leaves out the reason.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let sources = std::iter::successors(Some(error), |error| error.source());

@@ -21,6 +21,7 @@ use domain::{
         AgentProblem, AgentState, AgentStatus, EnrolRequest, EnrolResponse, PowerAction, Scope, TrustBundle,
         enrolment_proof,
     },
+    clock::ManualClock,
     ids::InstanceId,
     token::{Signer, generate_key, verify},
 };
@@ -63,7 +64,7 @@ fn now() -> DateTime<Utc> {
 
 fn world() -> World {
     let signer = Arc::new(Signer::from_base64("provision-worker", &generate_key().unwrap()).unwrap());
-    let client = AgentClient::new(signer.clone(), Arc::new(now));
+    let client = AgentClient::new(signer.clone(), Arc::new(ManualClock::new(now())));
     World { signer, instance: InstanceId::generate(), client }
 }
 

@@ -20,6 +20,7 @@ use axum::{
 use axum_server::{Handle, tls_rustls::RustlsConfig};
 use domain::{
     agent::{AgentProblem, FileInfo, FileKind},
+    clock::ManualClock,
     ids::InstanceId,
     token::{Signer, generate_key},
 };
@@ -112,8 +113,10 @@ async fn serve() -> (Arc<dyn AgentSession>, Seen) {
     tokio::spawn(server.serve(routes.into_make_service()));
     let addr = handle.listening().await.unwrap();
     let signer = Arc::new(Signer::from_base64("zpack-api", &generate_key().unwrap()).unwrap());
-    let client =
-        AgentClient::new(signer, Arc::new(|| chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap()));
+    let client = AgentClient::new(
+        signer,
+        Arc::new(ManualClock::new(chrono::DateTime::from_timestamp(1_800_000_000, 0).unwrap())),
+    );
     (client.connect(addr, InstanceId::generate(), &shown).unwrap(), seen)
 }
 

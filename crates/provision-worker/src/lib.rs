@@ -5,7 +5,8 @@
 //! what is in storage between operations.
 
 pub mod backups;
+pub mod commands;
 pub mod config;
-pub mod objects;
 pub mod runner;
 pub mod saga;
+pub mod serve;

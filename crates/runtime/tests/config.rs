@@ -3,8 +3,8 @@
 use std::{cell::Cell, fs, path::PathBuf};
 
 use runtime::config::{
-    Config, DatabaseSection, HealthSection, Invalid, Key, Kind, LoggingSection, ProcessSection, Section,
-    Source, Sources, assert_described, load, load_with_sources, markdown, reference,
+    Config, DaemonConfig, Invalid, Key, Kind, Section, Source, Sources, assert_described, load,
+    load_with_sources, markdown, reference,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
@@ -13,28 +13,12 @@ use tempfile::TempDir;
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct TestConfig {
-    database: DatabaseSection,
-    logging: LoggingSection,
-    health: HealthSection,
-    process: ProcessSection,
     greeter: GreeterSection,
 }
 
 impl Config for TestConfig {
     fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.database, &self.logging, &self.health, &self.process, &self.greeter]
-    }
-
-    fn logging(&self) -> &LoggingSection {
-        &self.logging
-    }
-
-    fn health(&self) -> &HealthSection {
-        &self.health
-    }
-
-    fn process(&self) -> &ProcessSection {
-        &self.process
+        vec![&self.greeter]
     }
 }
 
@@ -90,7 +74,8 @@ impl Place {
     }
 }
 
-const URL: &str = "[database]\nurl = \"postgres://api:hunter2@localhost/zlh\"\n";
+const URL: &str =
+    "[redis]\nurl = \"redis://localhost\"\n[database]\nurl = \"postgres://api:hunter2@localhost/zlh\"\n";
 
 fn problems(sources: &Sources) -> String {
     load::<TestConfig>(sources).unwrap_err().to_string()
@@ -108,11 +93,11 @@ fn the_environment_wins_over_the_file_and_a_credential_over_both() {
 
     let loaded = load_with_sources::<TestConfig>(&sources).unwrap();
 
-    let database = &loaded.config.database;
+    let database = &loaded.config.common.database;
     assert_eq!(database.url.expose_secret(), "postgres://credential/zlh");
     assert_eq!(database.max_connections, 5);
     assert_eq!(database.acquire_timeout_ms, 700);
-    assert_eq!(loaded.config.process.worker_threads, 2);
+    assert_eq!(loaded.config.common.process.worker_threads, 2);
     let source = |key| &loaded.values.iter().find(|value| value.key == key).unwrap().source;
     assert!(matches!(source("url"), Source::Credential(_)));
     assert_eq!(source("max_connections"), &Source::Environment("ZLH_DATABASE__MAX_CONNECTIONS".to_owned()));
@@ -128,10 +113,10 @@ fn a_daemons_own_table_overrides_the_shared_section_for_it_alone() {
          [zpack-test.health]\nlisten = '127.0.0.1:2'\n[zpack-other.health]\nlisten = '127.0.0.1:3'\n"
     );
 
-    let config: TestConfig = load(&place.with_file(&text)).unwrap();
+    let config: DaemonConfig<TestConfig> = load(&place.with_file(&text)).unwrap();
 
-    assert_eq!(config.health.listen.port(), 2);
-    assert_eq!(config.database.max_connections, 3);
+    assert_eq!(config.common.health.listen.port(), 2);
+    assert_eq!(config.common.database.max_connections, 3);
 }
 
 #[test]
@@ -147,7 +132,8 @@ fn a_default_file_may_be_missing_but_a_named_one_may_not() {
     let missing = place.0.path().join("absent.toml");
     let mut sources = Sources::none("zpack-test")
         .with_file(&missing)
-        .with_env("ZLH_DATABASE__URL", "postgres://localhost/zlh");
+        .with_env("ZLH_DATABASE__URL", "postgres://localhost/zlh")
+        .with_env("ZLH_REDIS__URL", "redis://localhost");
 
     let message = problems(&sources);
     assert!(message.contains("absent.toml") && message.contains("No such file"), "{message}");
@@ -216,23 +202,24 @@ fn text_from_the_environment_is_read_as_the_key_wants_it() {
         .with_env("ZLH_GREETER__LOUD", "true")
         .with_env("ZLH_GREETER__KEY", "987");
 
-    let config: TestConfig = load(&sources).unwrap();
+    let config: DaemonConfig<TestConfig> = load(&sources).unwrap();
 
-    assert_eq!(config.greeter.greeting, "12345");
-    assert_eq!(config.greeter.names, ["ann", "bob"]);
-    assert!(config.greeter.loud);
-    assert_eq!(config.greeter.key.unwrap().expose_secret(), "987");
+    assert_eq!(config.own.greeter.greeting, "12345");
+    assert_eq!(config.own.greeter.names, ["ann", "bob"]);
+    assert!(config.own.greeter.loud);
+    assert_eq!(config.own.greeter.key.unwrap().expose_secret(), "987");
 }
 
 #[test]
 fn a_secret_may_come_from_a_file_that_is_named_instead() {
     let place = Place::new();
     let secret = place.write("url", "postgres://from-a-file/zlh\n");
-    let text = format!("[database]\nurl_file = \"{}\"\n", secret.display());
+    let text =
+        format!("[redis]\nurl = 'redis://localhost'\n[database]\nurl_file = \"{}\"\n", secret.display());
 
     let loaded = load_with_sources::<TestConfig>(&place.with_file(&text)).unwrap();
 
-    assert_eq!(loaded.config.database.url.expose_secret(), "postgres://from-a-file/zlh");
+    assert_eq!(loaded.config.common.database.url.expose_secret(), "postgres://from-a-file/zlh");
     let source = loaded.values[0].source.to_string();
     assert!(source.contains("url named by file") && source.contains("zlh.toml"), "{source}");
 }
@@ -246,8 +233,8 @@ fn a_secret_given_twice_in_one_place_is_refused_but_a_later_place_wins() {
     assert!(message.contains("given both directly and as url_file"), "{message}");
 
     let by_environment = place.with_file(URL).with_env("ZLH_DATABASE__URL_FILE", secret.to_str().unwrap());
-    let config: TestConfig = load(&by_environment).unwrap();
-    assert_eq!(config.database.url.expose_secret(), "postgres://from-a-file/zlh");
+    let config: DaemonConfig<TestConfig> = load(&by_environment).unwrap();
+    assert_eq!(config.common.database.url.expose_secret(), "postgres://from-a-file/zlh");
 }
 
 #[test]

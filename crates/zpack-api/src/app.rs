@@ -62,8 +62,8 @@ pub struct Parts {
     pub settings: ApiSection,
 }
 
-/// What the application needs of the world outside.
-pub struct World {
+/// What the application is connected to.
+pub struct Services {
     /// Postgres.
     pub db: Db,
     /// Tells workers and listeners of committed work.
@@ -80,7 +80,7 @@ pub struct World {
 
 impl App {
     /// Puts the parts together. Fails on a catalogue that cannot be read, or a public address that is none.
-    pub fn new(config: &ApiConfig, world: World) -> anyhow::Result<Self> {
+    pub fn new(config: &ApiConfig, services: Services) -> anyhow::Result<Self> {
         let settings = config.api.clone();
         let public_url: PublicUrl = settings.public_url.parse().map_err(anyhow::Error::msg)?;
         Ok(Self(Arc::new(Parts {
@@ -89,17 +89,17 @@ impl App {
             transfers: Transfers::new(&config.files),
             console: config.console.clone(),
             passwords: Passwords::new(settings.password_concurrency, settings.password_queue),
-            rate_limits: RateLimits::new(&config.rate_limits, &world.clock),
-            catalogue: Catalogue::load(&config.catalogue.dir, world.artifacts)?,
+            rate_limits: RateLimits::new(&config.rate_limits, &services.clock),
+            catalogue: Catalogue::load(&config.catalogue.dir, services.artifacts)?,
             ide: Ide::new(&config.ide, &public_url).map_err(anyhow::Error::msg)?,
             public_url,
             trusted_proxies: settings.proxies(),
             session_life: settings.session_life(),
-            db: world.db,
-            notifier: world.notifier,
-            clock: world.clock,
-            agents: world.agents,
-            objects: world.objects,
+            db: services.db,
+            notifier: services.notifier,
+            clock: services.clock,
+            agents: services.agents,
+            objects: services.objects,
             schedules: config.schedules.clone(),
             settings,
         })))

@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::{Args, Parser, Subcommand};
 use domain::{account::Role, agent::API_ISSUER};
-use runtime::clock::{Clock as _, SystemClock};
+use runtime::{
+    clock::{Clock as _, SystemClock},
+    daemon::Resources,
+};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use secrecy::SecretString;
 use store::Db;
@@ -20,7 +23,6 @@ use crate::{
     config::ApiConfig,
     password::Passwords,
     router,
-    serve::database,
 };
 
 /// Longest password file or standard input that is read, in bytes.
@@ -102,14 +104,14 @@ pub fn run_without_config() -> Option<ExitCode> {
 }
 
 /// Runs a command.
-pub async fn run(command: Command, config: ApiConfig) -> anyhow::Result<()> {
+pub async fn run(command: Command, resources: Resources, config: ApiConfig) -> anyhow::Result<()> {
     let default_limit = config.api.default_instance_limit;
     match command {
         Command::Bare(bare) => run_bare(bare).await,
         Command::PublicKey => print(&config.agent.signer(API_ISSUER)?.trusted_key(Vec::new()).public_key),
-        Command::CreateOperator(account) => create(account, Role::Operator, default_limit, &config).await,
+        Command::CreateOperator(account) => create(account, Role::Operator, default_limit, &resources).await,
         Command::CreateCustomer { account, instance_limit } => {
-            create(account, Role::Customer, instance_limit.unwrap_or(default_limit), &config).await
+            create(account, Role::Customer, instance_limit.unwrap_or(default_limit), &resources).await
         }
     }
 }
@@ -126,7 +128,12 @@ async fn run_bare(command: Bare) -> anyhow::Result<()> {
     }
 }
 
-async fn create(account: Account, role: Role, instance_limit: u32, config: &ApiConfig) -> anyhow::Result<()> {
+async fn create(
+    account: Account,
+    role: Role,
+    instance_limit: u32,
+    resources: &Resources,
+) -> anyhow::Result<()> {
     let password = match &account.password_file {
         Some(file) => read_secret(file)?,
         None => ask_password()?,
@@ -138,7 +145,7 @@ async fn create(account: Account, role: Role, instance_limit: u32, config: &ApiC
         role,
         instance_limit,
     };
-    let db = database(config)?;
+    let db = resources.database()?;
     match accounts::create(&db, &Passwords::new(1, 1), new, SystemClock.now()).await {
         Ok(customer) => print(&customer.id.to_string()),
         Err(problem) => bail!("{problem}"),

@@ -1,8 +1,6 @@
 //! The watch over running servers: delivers wishes whose agent was away, and keeps what is shown of a server's power
 //! true. It asks for nothing that the customer has not asked for.
 
-use std::time::Duration;
-
 use domain::{
     agent::PowerAction,
     ids::InstanceId,
@@ -13,34 +11,17 @@ use store::instances::{self, Watched};
 
 use crate::{app::App, power, problem::Problem};
 
-/// How often unsettled servers are looked at: a wish to deliver, or a state that passes.
-const UNSETTLED_EVERY: Duration = Duration::from_secs(2);
-
-/// After so many of these looks, all servers are looked at.
-const ALL_EVERY: u32 = 10;
-
 /// Servers looked at together.
 const AT_ONCE: usize = 8;
 
 /// Servers read from the database together.
 const PAGE: i64 = 200;
 
-/// Watches for as long as it is polled.
-pub async fn run(app: App) {
-    let mut looks: u32 = 0;
-    loop {
-        tokio::time::sleep(UNSETTLED_EVERY).await;
-        looks = looks.wrapping_add(1);
-        if let Err(error) = look(&app, !looks.is_multiple_of(ALL_EVERY)).await {
-            tracing::warn!(error = ?error, "servers could not be looked at; the next look follows");
-        }
-    }
-}
-
 /// Looks once at the unsettled servers, or at all.
-pub async fn look(app: &App, unsettled_only: bool) -> Result<(), store::StoreError> {
+pub async fn look(app: &App, unsettled_only: bool, beat: impl Fn()) -> Result<(), store::StoreError> {
     let mut after = None;
     loop {
+        beat();
         let page = instances::watched(&app.db, after, PAGE, unsettled_only).await?;
         let Some(last) = page.last() else { return Ok(()) };
         after = Some(last.id);

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     agent::{EnrolRequest, EnrolResponse, Scope, enrolment_proof_holds},
+    clock::Clock,
     ids::InstanceId,
     token::Signer,
 };
@@ -24,7 +25,6 @@ use super::{
     session::{HttpSession, Request, Wire},
     tls,
 };
-use crate::Clock;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// Connection pools kept; an evicted one is made again by the next session.
@@ -38,7 +38,7 @@ type ClientKey = (InstanceId, Fingerprint);
 /// Talks to agents with one daemon's key.
 pub struct AgentClient {
     signer: Arc<Signer>,
-    clock: Clock,
+    clock: Arc<dyn Clock>,
     /// Least recently used first.
     clients: Mutex<VecDeque<(ClientKey, Client)>>,
 }
@@ -51,7 +51,7 @@ impl fmt::Debug for AgentClient {
 
 impl AgentClient {
     /// Signs with `signer`; tokens are dated by `clock`.
-    pub fn new(signer: Arc<Signer>, clock: Clock) -> Self {
+    pub fn new(signer: Arc<Signer>, clock: Arc<dyn Clock>) -> Self {
         Self { signer, clock, clients: Mutex::default() }
     }
 

@@ -10,6 +10,7 @@ use domain::{
         MAX_BACKUP_WAIT_MS, MAX_CONSOLE_WAIT_MS, MAX_STATUS_WAIT_MS, PowerAction, PowerRequest, Scope,
         ServiceSpec, ServiceStats,
     },
+    clock::Clock,
     ids::InstanceId,
     token::Signer,
 };
@@ -18,10 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::{AgentError, AgentSession, ByteStream, FileContent, Headers, Tunnel, stream, tls};
-use crate::{
-    Clock,
-    body::{BodyError, read_bounded},
-};
+use crate::body::{BodyError, read_bounded};
 
 pub(super) const CALL_DEADLINE: Duration = Duration::from_secs(10);
 /// A change may remove a folder with many files; the agent itself gives up after 30 s.
@@ -38,7 +36,7 @@ pub(super) struct Wire {
     pub(super) addr: SocketAddr,
     pub(super) instance: InstanceId,
     pub(super) signer: Arc<Signer>,
-    pub(super) clock: Clock,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// One call.
@@ -80,7 +78,7 @@ impl Request {
 impl Wire {
     /// The request with its token, its body not yet set and without a deadline.
     pub(super) fn request(&self, request: Request) -> RequestBuilder {
-        let token = self.signer.sign(self.instance, request.scope, (self.clock)());
+        let token = self.signer.sign(self.instance, request.scope, self.clock.now());
         let url = format!("https://{}{}", self.addr, request.path);
         let http = self.http.request(request.method, url).bearer_auth(token);
         if request.query.is_empty() { http } else { http.query(&request.query) }

@@ -7,6 +7,7 @@ mod error;
 mod fake;
 pub mod folder;
 mod key;
+mod open;
 mod read_only;
 mod s3;
 
@@ -21,8 +22,9 @@ pub use self::{
     error::ObjectError,
     fake::FakeObjects,
     folder::FolderStore,
+    open::{OpenError, OpenStorage},
     read_only::ReadOnlyObjects,
-    s3::{S3Config, S3Store},
+    s3::S3Store,
 };
 pub use domain::agent::UploadedPart;
 

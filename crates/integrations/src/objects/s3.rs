@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::agent::MAX_BACKUP_PARTS;
+use domain::{agent::MAX_BACKUP_PARTS, objects::S3Bucket};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, Url, header, redirect};
 use rusty_s3::{Bucket, Credentials, S3Action as _, UrlStyle, actions::ListObjectsV2};
@@ -29,21 +29,6 @@ const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1
 /// Longest XML answer: a listing of 1,000 keys is about 500 KiB.
 const XML_LIMIT: usize = 4 << 20;
 
-/// Where the bucket is.
-#[derive(Clone, Debug)]
-pub struct S3Config {
-    /// Address of the service.
-    pub endpoint: String,
-    /// Its region.
-    pub region: String,
-    /// The bucket; it must be there.
-    pub bucket: String,
-    /// Names the credentials.
-    pub access_key_id: String,
-    /// Whether the bucket is in the path rather than in the host's name.
-    pub path_style: bool,
-}
-
 /// A bucket. Cheap to clone.
 #[derive(Clone)]
 pub struct S3Store {
@@ -60,7 +45,7 @@ impl fmt::Debug for S3Store {
 
 impl S3Store {
     /// The bucket of `config`. Asks nothing yet.
-    pub fn new(config: &S3Config, secret_access_key: &str) -> Result<Self, ObjectError> {
+    pub fn new(config: &S3Bucket, secret_access_key: &str) -> Result<Self, ObjectError> {
         let refused = |error: &dyn fmt::Display| ObjectError::Refused(format!("its address: {error}"));
         let endpoint: Url = config.endpoint.parse().map_err(|error| refused(&error))?;
         let style = if config.path_style { UrlStyle::Path } else { UrlStyle::VirtualHost };

@@ -11,12 +11,12 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use domain::{
     agent::{AgentState, AgentStatus, PowerAction, Scope, ServiceSpec, TrustBundle},
+    clock::Clock,
     ids::InstanceId,
     instance::Resources,
     token::{Signer, generate_key},
 };
 use integrations::{
-    Clock,
     agent::{AgentApi, AgentClient, AgentSession},
     engine::{
         ContainerSpec, Engine,
@@ -53,14 +53,22 @@ pub async fn open(root: &Path, isolation: Isolation) -> LocalEngine {
 }
 
 pub async fn open_showing(root: &Path, isolation: Isolation, visible: Vec<PathBuf>) -> LocalEngine {
-    let clock: Clock = Arc::new(wall_clock);
+    let clock = Arc::new(WallClock);
     let config = LocalConfig { root: root.into(), agent_program: agent_program(), isolation, visible, clock };
     LocalEngine::open(config).await.unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the agent in its own process checks tokens by the real time")]
-fn wall_clock() -> DateTime<Utc> {
-    Utc::now()
+#[derive(Debug)]
+struct WallClock;
+
+impl Clock for WallClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the agent in its own process checks tokens by the real time"
+    )]
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
 }
 
 impl World {
@@ -112,7 +120,7 @@ impl World {
 
     /// Enrols with the container's agent.
     pub async fn session(&self, spec: &ContainerSpec) -> Arc<dyn AgentSession> {
-        let client = AgentClient::new(self.signer.clone(), Arc::new(wall_clock));
+        let client = AgentClient::new(self.signer.clone(), Arc::new(WallClock));
         let addr = self.engine.inspect(spec.instance_id).await.unwrap().unwrap().agent_addr;
         let secret = STANDARD.decode(&spec.trust.enrolment_secret).unwrap();
         let fingerprint = client.enrol(addr, spec.instance_id, &secret).await.unwrap();

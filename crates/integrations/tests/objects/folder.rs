@@ -1,14 +1,9 @@
 //! A folder behind its gateway.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta};
+use domain::clock::{Clock as _, ManualClock};
 use integrations::objects::{FolderStore, ObjectStore as _, UploadedPart, folder::gateway};
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
@@ -20,7 +15,7 @@ const PART: usize = 64 * 1024;
 struct World {
     folder: TempDir,
     store: FolderStore,
-    now: Arc<AtomicI64>,
+    clock: ManualClock,
     http: Client,
 }
 
@@ -28,14 +23,12 @@ async fn world() -> World {
     let folder = TempDir::new().unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let now = Arc::new(AtomicI64::new(1_800_000_000));
-    let told = Arc::clone(&now);
-    let clock: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync> =
-        Arc::new(move || DateTime::from_timestamp(told.load(Ordering::SeqCst), 0).unwrap());
-    let store = FolderStore::open(folder.path(), &url, &[1; 32], clock).unwrap().with_part_bytes(PART as u64);
+    let clock = ManualClock::new(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
+    let store = FolderStore::open(folder.path(), &url, &[1; 32], Arc::new(clock.clone())).unwrap();
+    let store = store.with_part_bytes(PART as u64);
     let router = gateway(store.clone());
     tokio::spawn(async move { axum::serve(listener, router).await });
-    World { folder, store, now, http: Client::builder().no_proxy().build().unwrap() }
+    World { folder, store, clock, http: Client::builder().no_proxy().build().unwrap() }
 }
 
 impl World {
@@ -56,7 +49,7 @@ async fn an_address_is_good_for_one_thing_and_for_its_time() {
     let world = world().await;
     let upload = world.store.begin_upload("i/b/a").await.unwrap();
     let url = world.store.part_url("i/b/a", &upload, 1, MINUTE).unwrap();
-    let expires = world.now.load(Ordering::SeqCst) + 60;
+    let expires = world.clock.now().timestamp() + 60;
     let other = world.store.begin_upload("i/b/a").await.unwrap();
     let forged = [
         url.replace("part=1", "part=2"),
@@ -79,13 +72,16 @@ async fn an_address_is_good_for_one_thing_and_for_its_time() {
     let unsigned = url.split('?').next().unwrap();
     assert_eq!(put(&world.http, unsigned, b"x".to_vec()).await.0, StatusCode::BAD_REQUEST);
     assert_eq!(put(&world.http, &url, b"x".to_vec()).await.0, StatusCode::OK);
-    world.now.fetch_add(60, Ordering::SeqCst);
+    world.clock.advance(TimeDelta::seconds(60));
     assert_eq!(put(&world.http, &url, b"x".to_vec()).await.0, StatusCode::FORBIDDEN);
-    let other_key = FolderStore::open(world.folder.path(), "http://x", &[2; 32], Arc::new(Utc::now)).unwrap();
+    let other_key =
+        FolderStore::open(world.folder.path(), "http://x", &[2; 32], Arc::new(world.clock.clone())).unwrap();
     let theirs = other_key.get_url("i/b/a", Duration::from_secs(1_000_000)).unwrap();
     let theirs = theirs.replace("http://x", url.split("/objects").next().unwrap());
     assert_eq!(world.http.get(theirs).send().await.unwrap().status(), StatusCode::FORBIDDEN);
-    assert!(FolderStore::open(world.folder.path(), "http://x", &[2; 31], Arc::new(Utc::now)).is_err());
+    assert!(
+        FolderStore::open(world.folder.path(), "http://x", &[2; 31], Arc::new(world.clock.clone())).is_err()
+    );
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use integrations::objects::{ObjectError, ObjectStore as _, S3Config, S3Store};
+use domain::objects::S3Bucket;
+use integrations::objects::{ObjectError, ObjectStore as _, S3Store};
 use tempfile::TempDir;
 
 use super::contract;
@@ -62,7 +63,7 @@ impl Server {
     }
 
     fn store(&self, access_key_id: &str, bucket: &str) -> S3Store {
-        let config = S3Config {
+        let config = S3Bucket {
             endpoint: format!("http://127.0.0.1:{}", self.port),
             region: "us-east-1".into(),
             bucket: bucket.into(),

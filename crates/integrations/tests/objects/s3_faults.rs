@@ -1,13 +1,14 @@
 //! S3 services on a bad day.
 
-use integrations::objects::{ObjectError, ObjectStore as _, S3Config, S3Store, UploadId, UploadedPart};
+use domain::objects::S3Bucket;
+use integrations::objects::{ObjectError, ObjectStore as _, S3Store, UploadId, UploadedPart};
 use wiremock::{
     Mock, MockServer, ResponseTemplate,
     matchers::{method, path, query_param},
 };
 
 fn store(server: &MockServer) -> S3Store {
-    let config = S3Config {
+    let config = S3Bucket {
         endpoint: server.uri(),
         region: "eu-1".into(),
         bucket: "b".into(),
@@ -45,7 +46,7 @@ async fn a_service_that_stays_down_is_a_fault_that_may_pass() {
     let error = store(&server).head("k").await.unwrap_err();
     assert!(error.is_transient() && !error.to_string().contains("Signature"), "{error}");
     drop(server);
-    let gone = S3Config {
+    let gone = S3Bucket {
         endpoint: "http://127.0.0.1:1".into(),
         region: "eu-1".into(),
         bucket: "b".into(),

@@ -16,7 +16,7 @@ use integrations::{
 use store::{Db, backups::Settling};
 
 use crate::saga::{Outside, STORAGE_UNREACHABLE, StepError, agent_of, insist};
-pub use sweep::{Sweep, sweep};
+pub use sweep::Sweep;
 
 /// How long the storage may be silent within a step.
 pub(crate) const STORAGE_DEADLINE: Duration = Duration::from_secs(15);

@@ -1,15 +1,15 @@
 //! The sweep over backups that no operation works on: removes, finds again, cleans up, and begins verifications.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     backup::{Backup, BackupState},
+    clock::Clock,
     ids::{BackupId, OperationId},
 };
-use integrations::Clock;
+use runtime::{daemon::Context, periodic::Periodic};
 use store::{Db, StoreError, backups, queue::Notifier};
-use tokio_util::sync::CancellationToken;
 
 use super::{is_there, remove_objects, settle};
 use crate::saga::{Outside, StepError};
@@ -33,34 +33,28 @@ pub struct Sweep {
     /// Everything else.
     pub outside: Outside,
     /// The time of day.
-    pub clock: Clock,
-    /// Pause between two looks.
-    pub pause: Duration,
+    pub clock: Arc<dyn Clock>,
     /// After which time the newest backup of a server is verified again; `None` for never.
     pub verify_every: Option<TimeDelta>,
 }
 
-/// Sweeps until the shutdown.
-pub async fn sweep(sweep: Sweep, mut beat: impl FnMut(), shutdown: CancellationToken) {
-    loop {
-        beat();
-        if shutdown.run_until_cancelled(sweep.look(&mut beat)).await.is_none()
-            || shutdown.run_until_cancelled(tokio::time::sleep(sweep.pause)).await.is_none()
-        {
-            return;
-        }
-    }
-}
+/// How long a sweep may go on without looking at the next backup.
+const MAX_SILENCE: Duration = Duration::from_mins(3);
 
 impl Sweep {
+    /// Sweeps until the shutdown.
+    pub fn start(self, context: &Context, period: Duration) {
+        let task = Periodic::new("backups", period).max_silence(MAX_SILENCE);
+        context.spawn_periodic(task, move |activation| {
+            let sweep = self.clone();
+            async move { Ok(sweep.look(&mut || activation.beat()).await?) }
+        });
+    }
+
     /// Looks once.
-    pub async fn look(&self, beat: &mut impl FnMut()) {
-        if let Err(error) = self.settle_all(beat).await {
-            tracing::warn!(error = ?error, "backups could not be looked at; the next look follows");
-        }
-        if let Err(error) = self.verify_one().await {
-            tracing::warn!(error = ?error, "no verification could be begun; the next look follows");
-        }
+    pub async fn look(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
+        let settled = self.settle_all(beat).await;
+        self.verify_one().await.and(settled)
     }
 
     async fn settle_all(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
@@ -117,12 +111,12 @@ impl Sweep {
 
     fn is_old(&self, ended: Option<DateTime<Utc>>) -> bool {
         let life = TimeDelta::from_std(self.outside.backups.address_life).unwrap_or(TimeDelta::MAX);
-        ended.is_some_and(|ended| (self.clock)() - ended > life)
+        ended.is_some_and(|ended| self.clock.now() - ended > life)
     }
 
     async fn verify_one(&self) -> Result<(), StoreError> {
         let Some(every) = self.verify_every else { return Ok(()) };
-        if let Some(dispatch) = backups::begin_due_verification(&self.db, every, (self.clock)()).await? {
+        if let Some(dispatch) = backups::begin_due_verification(&self.db, every, self.clock.now()).await? {
             let operation = self.notifier.notify(dispatch);
             tracing::info!(%operation, "verification of a backup that is due was enqueued as {operation}");
         }

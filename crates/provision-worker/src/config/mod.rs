@@ -5,10 +5,7 @@ mod engine;
 mod provisioning;
 mod trust;
 
-use runtime::config::{
-    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ObjectsSection,
-    ProcessSection, RedisSection, Section,
-};
+use runtime::config::{AgentSection, ArtifactsSection, Common, Config, ObjectsSection, Section};
 use serde::{Deserialize, Serialize};
 
 pub use backups::BackupsSection;
@@ -20,13 +17,9 @@ pub use trust::TrustSection;
 const HEALTH_PORT: u16 = 9_102;
 
 /// All of it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WorkerConfig {
-    /// PostgreSQL, as `zlh_provision`.
-    pub database: DatabaseSection,
-    /// The queue.
-    pub redis: RedisSection,
     /// How much is done at once.
     pub provisioning: ProvisioningSection,
     /// The engine, and the node that it presents.
@@ -41,38 +34,11 @@ pub struct WorkerConfig {
     pub backups: BackupsSection,
     /// Where games' files come from.
     pub artifacts: ArtifactsSection,
-    /// The log.
-    pub logging: LoggingSection,
-    /// Health and metrics.
-    pub health: HealthSection,
-    /// Threads and drain.
-    pub process: ProcessSection,
-}
-
-impl Default for WorkerConfig {
-    fn default() -> Self {
-        Self {
-            database: DatabaseSection::default(),
-            redis: RedisSection::default(),
-            provisioning: ProvisioningSection::default(),
-            engine: EngineSection::default(),
-            agent: AgentSection::default(),
-            trust: TrustSection::default(),
-            objects: ObjectsSection::default(),
-            backups: BackupsSection::default(),
-            artifacts: ArtifactsSection::default(),
-            logging: LoggingSection::default(),
-            health: HealthSection::on(HEALTH_PORT),
-            process: ProcessSection::default(),
-        }
-    }
 }
 
 impl Config for WorkerConfig {
     fn sections(&self) -> Vec<&dyn Section> {
         vec![
-            &self.database,
-            &self.redis,
             &self.provisioning,
             &self.engine,
             &self.agent,
@@ -80,22 +46,11 @@ impl Config for WorkerConfig {
             &self.objects,
             &self.backups,
             &self.artifacts,
-            &self.logging,
-            &self.health,
-            &self.process,
         ]
     }
 
-    fn logging(&self) -> &LoggingSection {
-        &self.logging
-    }
-
-    fn health(&self) -> &HealthSection {
-        &self.health
-    }
-
-    fn process(&self) -> &ProcessSection {
-        &self.process
+    fn common() -> Common {
+        Common::with_health_on(HEALTH_PORT)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::{fs, io, path::Path};
 
 use figment::value::{Dict, Value};
+use serde::Serialize;
 
-use super::{Config, Key, Kind, Problem, Section, Source, Sources};
+use super::{Config, DaemonConfig, Key, Kind, Problem, Section, Source, Sources};
 
 /// One value for one key, from one source.
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub(super) struct Collected {
 }
 
 /// Reads every source for the configuration `defaults` is a value of.
-pub(super) fn collect<C: Config>(defaults: &C, sources: &Sources) -> Collected {
+pub(super) fn collect<C: Config>(defaults: &DaemonConfig<C>, sources: &Sources) -> Collected {
     let mut collected = Collected {
         schema: defaults
             .sections()
@@ -44,7 +45,8 @@ pub(super) fn collect<C: Config>(defaults: &C, sources: &Sources) -> Collected {
             .collect(),
         ..Collected::default()
     };
-    collected.add_defaults(defaults);
+    collected.add_defaults(&defaults.own);
+    collected.add_defaults(&defaults.common);
     if let Some(file) = &sources.file {
         collected.add_file(&file.path, file.required, &sources.daemon);
     }
@@ -61,7 +63,7 @@ impl Collected {
         self.settings.iter().rfind(|setting| setting.section == section && setting.key.name == key)
     }
 
-    fn add_defaults<C: Config>(&mut self, defaults: &C) {
+    fn add_defaults(&mut self, defaults: &impl Serialize) {
         match Value::serialize(defaults).map(Value::into_dict) {
             Ok(Some(tables)) => self.offer_tables(tables, &Source::Default),
             _ => self

@@ -8,21 +8,20 @@ use figment::{
 };
 
 use super::{
-    Config, ConfigError, Key, Kind, Problem, Source, Sources,
+    Config, ConfigError, DaemonConfig, Key, Kind, Problem, Source, Sources,
     collect::{Collected, Setting, collect},
 };
 
 /// Reads and validates the configuration from `sources`.
-pub fn load<C: Config>(sources: &Sources) -> Result<C, ConfigError> {
+pub fn load<C: Config>(sources: &Sources) -> Result<DaemonConfig<C>, ConfigError> {
     load_with_sources(sources).map(|loaded| loaded.config)
 }
 
 /// As [`load`], and keeps where each value came from.
 pub fn load_with_sources<C: Config>(sources: &Sources) -> Result<Loaded<C>, ConfigError> {
-    let defaults = C::default();
+    let defaults = DaemonConfig::<C>::default();
     let mut collected = collect(&defaults, sources);
-    let extracted = merge(&collected.settings).extract::<C>();
-    match extracted {
+    match extract(&merge(&collected.settings)) {
         Ok(config) => {
             let invalid = validate(&config, &collected);
             collected.problems.extend(invalid);
@@ -41,7 +40,7 @@ pub fn load_with_sources<C: Config>(sources: &Sources) -> Result<Loaded<C>, Conf
 /// A configuration and where each of its values came from.
 pub struct Loaded<C> {
     /// The typed configuration.
-    pub config: C,
+    pub config: DaemonConfig<C>,
     /// Every key of every section.
     pub values: Vec<Effective>,
     /// Tables of the file that this daemon does not know.
@@ -61,7 +60,7 @@ pub struct Effective {
 }
 
 impl<C: Config> Loaded<C> {
-    fn new(config: C, collected: Collected) -> Self {
+    fn new(config: DaemonConfig<C>, collected: Collected) -> Self {
         let mut values = Vec::new();
         for section in config.sections() {
             for key in section.keys() {
@@ -108,6 +107,16 @@ pub(super) fn shown(key: &Key, value: &Value) -> Option<String> {
     toml::Value::try_from(value).ok().map(|value| value.to_string())
 }
 
+/// What is the daemon's own and what is common are read one by one: of `#[serde(flatten)]`, errors would not name their
+/// key.
+fn extract<C: Config>(merged: &Figment) -> Result<DaemonConfig<C>, Box<figment::Error>> {
+    match (merged.extract::<C>(), merged.extract()) {
+        (Ok(own), Ok(common)) => Ok(DaemonConfig { own, common }),
+        (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(Box::new(error)),
+        (Err(own), Err(common)) => Err(Box::new(own.chain(common))),
+    }
+}
+
 fn merge(settings: &[Setting]) -> Figment {
     settings.iter().fold(Figment::new(), Figment::merge)
 }
@@ -124,7 +133,7 @@ impl Provider for &Setting {
     }
 }
 
-fn validate<C: Config>(config: &C, collected: &Collected) -> Vec<Problem> {
+fn validate<C: Config>(config: &DaemonConfig<C>, collected: &Collected) -> Vec<Problem> {
     let wrong = |section: &dyn super::Section| {
         let invalid = section.validate().err()?;
         let source = collected

@@ -1,17 +1,20 @@
 //! Typed configuration: defaults, then a TOML file, then `ZLH_…` variables, then the credentials directory.
 //!
-//! A daemon composes its own [`Config`] out of [`Section`]s: a field per section, named as the section is. All daemons
+//! A daemon composes its own [`Config`] out of [`Section`]s: a field per section, named as the section is; what every
+//! daemon has is [`Common`]. All daemons
 //! may share one file: a section that a daemon does not know is somebody else's and is ignored, an unknown key in a
 //! section that it does know is an error. A table named after the daemon (`[zpack-api.health]`) overrides the shared
 //! section for that daemon alone.
 
 mod collect;
+mod common;
 mod error;
 mod load;
 mod reference;
 pub mod sections;
 mod source;
 
+pub use common::{Common, DaemonConfig};
 pub use error::{ConfigError, Problem};
 pub use load::{Effective, Loaded, load, load_with_sources};
 pub use reference::{KeyReference, SectionReference, assert_described, markdown, reference};
@@ -25,18 +28,17 @@ use std::fmt;
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// All the configuration of one daemon.
+/// The configuration that is one daemon's own, besides what [every daemon has](Common).
 ///
 /// Derive it with `#[serde(default)]`; do not deny unknown fields here, they are the sections of other daemons.
 pub trait Config: Serialize + DeserializeOwned + Default + fmt::Debug + Send + Sync + 'static {
-    /// Every section, the shared ones included.
+    /// Every section of its own.
     fn sections(&self) -> Vec<&dyn Section>;
-    /// The shared section that says how to log.
-    fn logging(&self) -> &LoggingSection;
-    /// The shared section that says where health is served.
-    fn health(&self) -> &HealthSection;
-    /// The shared section about threads and draining.
-    fn process(&self) -> &ProcessSection;
+
+    /// The common sections as they are for this daemon unless something else is configured.
+    fn common() -> Common {
+        Common::default()
+    }
 }
 
 /// One table of the configuration file.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Config, Key, Kind, Section, Sources, collect::collect, load::shown};
+use super::{Config, DaemonConfig, Key, Kind, Section, Sources, collect::collect, load::shown};
 
 /// A section as the reference shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -32,9 +32,9 @@ pub struct KeyReference {
     pub secret: bool,
 }
 
-/// Describes every section of `C`.
+/// Describes every section of the daemon whose own configuration is `C`.
 pub fn reference<C: Config>() -> Vec<SectionReference> {
-    let defaults = C::default();
+    let defaults = DaemonConfig::<C>::default();
     let collected = collect(&defaults, &Sources::none(""));
     let describe = |section: &dyn Section| SectionReference {
         name: section.name().to_owned(),

@@ -13,40 +13,46 @@ use anyhow::anyhow;
 use futures_util::FutureExt as _;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::Resources;
 use crate::{
     clock::{Clock, SystemClock},
+    config::Common,
     health::{Phase, Readiness},
+    periodic,
     systemd::{self, Heartbeat, Heartbeats},
 };
 
 /// The daemon's surroundings. Clones share everything.
 #[derive(Clone)]
 pub struct Context {
-    name: &'static str,
+    pub(super) resources: Resources,
     clock: Arc<dyn Clock>,
     health_address: SocketAddr,
     pub(super) shutdown: CancellationToken,
     pub(super) readiness: Readiness,
     pub(super) heartbeats: Heartbeats,
+    pub(crate) periodic: periodic::Tasks,
     pub(super) tasks: TaskTracker,
     failed: Arc<AtomicBool>,
 }
 
 impl Context {
     pub(super) fn new(
-        name: &'static str,
+        resources: Resources,
         shutdown: CancellationToken,
         readiness: Readiness,
         heartbeats: Heartbeats,
+        periodic: periodic::Tasks,
         health_address: SocketAddr,
     ) -> Self {
         Self {
-            name,
+            resources,
             clock: Arc::new(SystemClock),
             health_address,
             shutdown,
             readiness,
             heartbeats,
+            periodic,
             tasks: TaskTracker::new(),
             failed: Arc::default(),
         }
@@ -54,7 +60,12 @@ impl Context {
 
     /// The daemon's name.
     pub fn name(&self) -> &'static str {
-        self.name
+        self.resources.daemon
+    }
+
+    /// The configuration that every daemon has.
+    pub fn common(&self) -> &Common {
+        &self.resources.common
     }
 
     /// The clock.
@@ -92,7 +103,8 @@ impl Context {
     pub fn ready(&self) {
         self.readiness.enter(Phase::Serving);
         systemd::notify_ready();
-        tracing::info!(health = %self.health_address, "ready");
+        let name = self.name();
+        tracing::info!(health = %self.health_address, "{name} is ready; health and metrics are at {}", self.health_address);
     }
 
     /// Starts a part of the daemon that runs until the shutdown. One that ends before, in whatever way, ends the daemon

@@ -3,20 +3,18 @@
 //! ```no_run
 //! # use runtime::{config::*, daemon::{self, About, Context}};
 //! # #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
-//! # struct ApiConfig { logging: LoggingSection, health: HealthSection, process: ProcessSection }
-//! # impl Config for ApiConfig {
-//! #     fn sections(&self) -> Vec<&dyn Section> { vec![&self.logging, &self.health, &self.process] }
-//! #     fn logging(&self) -> &LoggingSection { &self.logging }
-//! #     fn health(&self) -> &HealthSection { &self.health }
-//! #     fn process(&self) -> &ProcessSection { &self.process }
+//! # struct RepairConfig {}
+//! # impl Config for RepairConfig {
+//! #     fn sections(&self) -> Vec<&dyn Section> { vec![] }
 //! # }
 //! fn main() -> std::process::ExitCode {
-//!     let about = About { name: "zpack-api", summary: "The HTTP API", version: env!("CARGO_PKG_VERSION") };
+//!     let about = About { name: "zpack-repair", summary: "Repairs", version: env!("CARGO_PKG_VERSION") };
 //!     daemon::run(about, serve)
 //! }
 //!
-//! async fn serve(context: Context, config: ApiConfig) -> anyhow::Result<()> {
-//!     // connect, register checks, start loops …
+//! async fn serve(context: Context, config: RepairConfig) -> anyhow::Result<()> {
+//!     let db = context.database()?;
+//!     // start workers, periodic tasks …
 //!     context.ready();
 //!     context.shutdown().cancelled().await;
 //!     Ok(())
@@ -25,18 +23,20 @@
 
 mod args;
 mod context;
+mod resources;
 mod service;
 
 pub use args::NoCommands;
 pub use context::Context;
+pub use resources::Resources;
 
-use std::{ffi::OsString, fmt, process::ExitCode};
+use std::{ffi::OsString, fmt, process::ExitCode, sync::Arc};
 
 use clap::Subcommand;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    config::{self, Config, ConfigError, ProcessSection, Sources},
+    config::{self, Config, ConfigError, DaemonConfig, ProcessSection, Sources},
     logging,
 };
 use args::{Args, Command};
@@ -64,7 +64,7 @@ where
     Serve: FnOnce(Context, C) -> Serving,
     Serving: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    run_with_commands(about, serve, async |command: NoCommands, _config: C| match command {})
+    run_with_commands(about, serve, async |command: NoCommands, _resources, _config: C| match command {})
 }
 
 /// Runs a daemon, or one of the commands `S` that it has besides serving, such as `create-operator`.
@@ -74,7 +74,7 @@ where
     S: Subcommand,
     Serve: FnOnce(Context, C) -> Serving,
     Serving: Future<Output = anyhow::Result<()>> + Send + 'static,
-    Run: AsyncFnOnce(S, C) -> anyhow::Result<()>,
+    Run: AsyncFnOnce(S, Resources, C) -> anyhow::Result<()>,
 {
     run_with_arguments(about, std::env::args_os(), serve, command)
 }
@@ -92,18 +92,18 @@ where
     S: Subcommand,
     Serve: FnOnce(Context, C) -> Serving,
     Serving: Future<Output = anyhow::Result<()>> + Send + 'static,
-    Run: AsyncFnOnce(S, C) -> anyhow::Result<()>,
+    Run: AsyncFnOnce(S, Resources, C) -> anyhow::Result<()>,
 {
     let args = Args::<S>::parse_for(about, arguments);
     let sources = Sources::of_process(about.name, args.config.as_deref());
     match args.command {
         Some(Command::CheckConfig) => check_config::<C>(about.name, &sources),
         Some(Command::ConfigReference { json }) => print_reference::<C>(about.name, json),
-        Some(Command::Own(own)) => with_config(about, &sources, |runtime, config: C| {
-            runtime.block_on(command(own, config)).map(|()| ExitCode::SUCCESS)
+        Some(Command::Own(own)) => with_config(about, &sources, |runtime, resources, config: C| {
+            runtime.block_on(command(own, resources, config)).map(|()| ExitCode::SUCCESS)
         }),
-        None => with_config(about, &sources, |runtime, config: C| {
-            let outcome = runtime.block_on(service::serve(about, config, serve));
+        None => with_config(about, &sources, |runtime, resources, config: C| {
+            let outcome = runtime.block_on(service::serve(resources, about.version, config, serve));
             // What the drain's deadline cut off is not waited for again.
             runtime.shutdown_background();
             outcome
@@ -115,20 +115,21 @@ where
 fn with_config<C: Config>(
     about: About,
     sources: &Sources,
-    run: impl FnOnce(Runtime, C) -> anyhow::Result<ExitCode>,
+    run: impl FnOnce(Runtime, Resources, C) -> anyhow::Result<ExitCode>,
 ) -> ExitCode {
-    let config: C = match config::load(sources) {
+    let DaemonConfig { own, common } = match config::load(sources) {
         Ok(config) => config,
         Err(error) => return refuse(about.name, &error),
     };
-    if let Err(error) = logging::init(about.name, config.logging()) {
+    if let Err(error) = logging::init(about.name, &common.logging) {
         return fail(about.name, &error);
     }
-    let runtime = match build_runtime(config.process()) {
+    let runtime = match build_runtime(&common.process) {
         Ok(runtime) => runtime,
         Err(error) => return fail(about.name, &error),
     };
-    match run(runtime, config) {
+    let resources = Resources { daemon: about.name, common: Arc::new(common) };
+    match run(runtime, resources, own) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");

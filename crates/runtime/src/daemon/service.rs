@@ -9,11 +9,12 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{About, Context};
+use super::{Context, Resources};
 use crate::{
     config::Config,
     health::{self, HealthServer, Phase, Readiness},
-    metrics::{self, Metrics},
+    metrics,
+    periodic::{self, Periodic},
     shutdown::{self, Drained, Signals},
     systemd::{self, Heartbeats},
 };
@@ -22,11 +23,12 @@ use crate::{
 type Main = JoinHandle<anyhow::Result<()>>;
 
 /// How often histograms are folded when nobody scrapes.
-const METRICS_UPKEEP: Duration = Duration::from_secs(15);
+const METRICS_UPKEEP: Periodic = Periodic::new("metrics upkeep", Duration::from_secs(15)).exact();
 
 /// Serves until a signal or a failure, then drains. Only a failed start is an error: later ones are logged when they occur.
 pub(super) async fn serve<C, Serve, Serving>(
-    about: About,
+    resources: Resources,
+    version: &'static str,
     config: C,
     serve: Serve,
 ) -> anyhow::Result<ExitCode>
@@ -36,19 +38,30 @@ where
     Serving: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
     let signals = shutdown::on_signal().context("cannot listen for signals")?;
-    let metrics = metrics::install(about.name, about.version).context("cannot record metrics")?;
+    let metrics = metrics::install(resources.daemon, version).context("cannot record metrics")?;
     let (readiness, heartbeats) = (Readiness::default(), Heartbeats::default());
-    let routes = health::router(readiness.clone(), heartbeats.clone(), metrics.clone());
-    let listen = config.health().listen;
+    let periodic = periodic::Tasks::default();
+    let routes = health::router(readiness.clone(), heartbeats.clone(), periodic.clone(), metrics.clone());
+    let listen = resources.common.health.listen;
     let health = HealthServer::start(listen, routes)
         .await
         .with_context(|| format!("cannot listen on {listen} (health.listen)"))?;
-    let drain_deadline = config.process().drain_deadline();
-    let context =
-        Context::new(about.name, signals.stop.clone(), readiness, heartbeats.clone(), health.address());
+    let drain_deadline = resources.common.process.drain_deadline();
+    let context = Context::new(
+        resources,
+        signals.stop.clone(),
+        readiness,
+        heartbeats.clone(),
+        periodic,
+        health.address(),
+    );
     let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::feed_watchdog(heartbeats)));
-    let _upkeep = AbortOnDropHandle::new(tokio::spawn(keep_up(metrics)));
-    tracing::info!(version = about.version, "starting");
+    tracing::info!(version, "starting version {version}");
+
+    context.spawn_periodic(METRICS_UPKEEP, move |_| {
+        metrics.upkeep();
+        async { Ok(()) }
+    });
 
     let mut main = tokio::spawn(serve(context.clone(), config));
     let main = tokio::select! {
@@ -60,13 +73,6 @@ where
     };
     stop(&context, main, drain_deadline, &signals).await;
     Ok(if context.has_failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-async fn keep_up(metrics: Metrics) {
-    loop {
-        tokio::time::sleep(METRICS_UPKEEP).await;
-        metrics.upkeep();
-    }
 }
 
 fn report_end(context: &Context, ended: Result<anyhow::Result<()>, JoinError>) {
@@ -85,7 +91,8 @@ async fn stop(context: &Context, main: Option<Main>, deadline: Duration, signals
     context.readiness.enter(Phase::Draining);
     context.heartbeats.stand_down();
     systemd::notify_stopping();
-    tracing::info!(work = context.tasks.len(), ?deadline, "stopping");
+    let work = context.tasks.len();
+    tracing::info!(work, ?deadline, "stopping; {work} pieces of work have {deadline:?} to end");
     if let Some(main) = main.as_ref().filter(|_| !served) {
         // Setting up has nothing to finish, and may be waiting for a database that is not there.
         main.abort();

@@ -4,4 +4,5 @@ mod readiness;
 mod server;
 
 pub use readiness::{Failure, Phase, Readiness, Report};
-pub use server::{HealthServer, router};
+pub use server::HealthServer;
+pub(crate) use server::router;

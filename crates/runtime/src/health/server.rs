@@ -13,22 +13,28 @@ use serde_json::json;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::Readiness;
-use crate::{metrics::Metrics, systemd::Heartbeats};
+use crate::{metrics::Metrics, periodic::Tasks, systemd::Heartbeats};
 
 #[derive(Clone)]
 struct Served {
     readiness: Readiness,
     heartbeats: Heartbeats,
+    periodic: Tasks,
     metrics: Metrics,
 }
 
 /// The three routes.
-pub fn router(readiness: Readiness, heartbeats: Heartbeats, metrics: Metrics) -> Router {
+pub(crate) fn router(
+    readiness: Readiness,
+    heartbeats: Heartbeats,
+    periodic: Tasks,
+    metrics: Metrics,
+) -> Router {
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(render_metrics))
-        .with_state(Served { readiness, heartbeats, metrics })
+        .with_state(Served { readiness, heartbeats, periodic, metrics })
 }
 
 /// A running server. It ends when this is dropped, which is after everything else of the daemon has ended.
@@ -62,11 +68,13 @@ impl Drop for HealthServer {
     }
 }
 
-/// Alive: the process answers, and no loop of it has fallen silent.
+/// Alive: the process answers, and no loop of it has fallen silent. A periodic task that fails is shown, and is not a
+/// reason to start the daemon again.
 async fn healthz(State(served): State<Served>) -> impl IntoResponse {
     let silent = served.heartbeats.silent();
     let status = if silent.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "alive": silent.is_empty(), "silent": silent })))
+    let body = json!({ "alive": silent.is_empty(), "silent": silent, "periodic": served.periodic.all() });
+    (status, Json(body))
 }
 
 /// Ready: it serves, and everything it needs answers.

@@ -111,24 +111,24 @@ type RowsOf<H> = <H as Handler>::Rows;
 type IdOf<H> = <RowsOf<H> as LeasedRows>::Id;
 type SlotOf<H> = <RowsOf<H> as LeasedRows>::Slot;
 
-/// Starts a worker of `queue`: its consumer, its sweep, and its check of readiness. `owner` names this process in leases
-/// and must be unique per start.
+/// Starts a worker of `queue`: its consumer, its sweep, and its check of readiness.
 pub fn start<H: Handler>(
     context: &Context,
     db: Db,
     queue: Queue<IdOf<H>>,
-    owner: &str,
     slots: WorkerSlots<IdOf<H>, SlotOf<H>>,
     handler: Arc<H>,
 ) {
+    // Names this process in leases and in the queue: unique per start, since a queue refuses a name that it has seen.
+    let owner = format!("{}-{}", context.name(), uuid::Uuid::now_v7());
     let worker = job::Worker {
         handler: handler.clone(),
         slots,
-        owner: owner.into(),
+        owner: owner.as_str().into(),
         tasks: context.tasks().clone(),
         shutdown: context.shutdown(),
     };
-    let consumer = Consumer::new(db, queue.clone(), owner, worker.on_job());
+    let consumer = Consumer::new(db, queue.clone(), &owner, worker.on_job());
     check_queue(context, &consumer);
     let shutdown = context.shutdown();
     context.spawn_service("queue consumer", async move {

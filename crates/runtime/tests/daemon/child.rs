@@ -3,34 +3,19 @@
 use std::{env, ffi::OsString, future::pending, path::PathBuf, process::ExitCode, time::Duration};
 
 use runtime::{
-    config::{Config, HealthSection, LoggingSection, ProcessSection, Section},
-    daemon::{About, Context, run_with_arguments},
+    config::{Config, Section},
+    daemon::{About, Context, Resources, run_with_arguments},
+    periodic::Periodic,
 };
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct TestConfig {
-    logging: LoggingSection,
-    health: HealthSection,
-    process: ProcessSection,
-}
+struct TestConfig {}
 
 impl Config for TestConfig {
     fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.logging, &self.health, &self.process]
-    }
-
-    fn logging(&self) -> &LoggingSection {
-        &self.logging
-    }
-
-    fn health(&self) -> &HealthSection {
-        &self.health
-    }
-
-    fn process(&self) -> &ProcessSection {
-        &self.process
+        Vec::new()
     }
 }
 
@@ -52,8 +37,9 @@ fn child() {
         about,
         arguments.into_iter().flatten().map(OsString::from),
         |context, _config: TestConfig| serve(context, mode),
-        async |Commands::Greet, config: TestConfig| {
-            println!("hello from {} threads", config.process.worker_threads);
+        async |Commands::Greet, resources: Resources, _config: TestConfig| {
+            resources.database()?;
+            println!("hello from {} threads", resources.common().process.worker_threads);
             Ok(())
         },
     );
@@ -79,7 +65,7 @@ async fn serve(context: Context, mode: String) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A main loop with a heartbeat, and two checks that fail while a file exists.
+/// A periodic task that can be made to hang or fail, and two checks that fail while a file exists.
 fn register(context: &Context) {
     let limit = Duration::from_millis(50);
     context.readiness().check("database", limit, || async {
@@ -91,15 +77,12 @@ fn register(context: &Context) {
         }
         Ok::<_, String>(())
     });
-    let heartbeat = context.heartbeat("main loop", Duration::from_secs(1));
-    let shutdown = context.shutdown();
-    context.spawn_service("main loop", async move {
-        while !shutdown.is_cancelled() {
-            if !file("stick").exists() {
-                heartbeat.beat();
-            }
+    let task = Periodic::new("main loop", Duration::from_millis(5)).max_silence(Duration::from_secs(1));
+    context.spawn_periodic(task, |_| async {
+        while file("stick").exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        anyhow::ensure!(!file("fail").exists(), "the work is not there");
         Ok(())
     });
 }

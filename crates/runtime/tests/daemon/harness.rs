@@ -48,6 +48,8 @@ impl Daemon {
             .env("TEST_DIR", folder.path())
             .env("NOTIFY_SOCKET", &socket)
             .env("ZLH_HEALTH__LISTEN", "127.0.0.1:0")
+            .env("ZLH_DATABASE__URL", "postgres://nobody@127.0.0.1:1/nothing")
+            .env("ZLH_REDIS__URL", "redis://127.0.0.1:1")
             .envs(environment.iter().copied())
             .stdout(File::create(folder.path().join("stdout")).unwrap())
             .stderr(File::create(folder.path().join("stderr")).unwrap())
@@ -130,12 +132,12 @@ impl Drop for Daemon {
 /// Reads what the daemon says as it says it, as a service manager does: the socket's queue is short, and a full one
 /// blocks the daemon.
 fn listen(socket: UnixDatagram) -> Receiver<String> {
-    let (heard, notices) = mpsc::channel();
+    let (received, notices) = mpsc::channel();
     thread::spawn(move || {
         let mut buffer = [0; 1024];
         while let Ok(length) = socket.recv(&mut buffer) {
             let notice = String::from_utf8_lossy(&buffer[..length]).trim().to_owned();
-            if heard.send(notice).is_err() {
+            if received.send(notice).is_err() {
                 break;
             }
         }

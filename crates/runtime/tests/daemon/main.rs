@@ -21,7 +21,7 @@ fn a_daemon_reports_ready_feeds_the_watchdog_and_stops_on_sigterm() {
 }
 
 #[test]
-fn the_watchdog_starves_when_the_main_loop_is_stuck_while_the_process_still_answers() {
+fn the_watchdog_starves_when_a_periodic_task_hangs_while_the_process_still_answers() {
     let mut daemon = Daemon::start("loop", &[("WATCHDOG_USEC", "60000")]);
     daemon.expect_notice("WATCHDOG=1");
     assert_eq!(daemon.get("/healthz").0, 200);
@@ -39,6 +39,25 @@ fn the_watchdog_starves_when_the_main_loop_is_stuck_while_the_process_still_answ
     daemon.expect_notice("WATCHDOG=1");
     daemon.terminate();
     assert_eq!(daemon.exit_code(), 0);
+}
+
+#[test]
+fn a_periodic_task_that_fails_is_shown_and_does_not_end_the_daemon() {
+    let mut daemon = Daemon::start("loop", &[("WATCHDOG_USEC", "60000")]);
+    daemon.touch("fail");
+    let failed = r#""last_error":"the work is not there""#;
+    let (status, body) = daemon.get_until("/healthz", |_, body| body.contains(failed));
+    assert_eq!(status, SERVED, "{body}");
+    let metrics = daemon.get("/metrics").1;
+    assert!(metrics.contains(r#"zlh_periodic_runs_total{task="main loop",outcome="failed"}"#), "{metrics}");
+    daemon.remove("fail");
+    daemon.get_until("/healthz", |_, body| !body.contains(failed));
+    daemon.expect_notice("WATCHDOG=1");
+    daemon.terminate();
+    assert_eq!(daemon.exit_code(), 0);
+    let log = daemon.log();
+    assert!(log.contains("main loop failed: the work is not there; it is tried again in"), "{log}");
+    assert!(log.contains("main loop works again, after"), "{log}");
 }
 
 #[test]

@@ -11,8 +11,7 @@ mod rate_limits;
 mod schedules;
 
 use runtime::config::{
-    AgentSection, ArtifactsSection, Config, DatabaseSection, HealthSection, LoggingSection, ObjectsSection,
-    ProcessSection, RedisSection, Section,
+    AgentSection, ArtifactsSection, Common, Config, DatabaseSection, ObjectsSection, Section,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +25,11 @@ pub use public_url::PublicUrl;
 pub use rate_limits::RateLimitsSection;
 pub use schedules::SchedulesSection;
 
-/// All of it. Default ports: 8080 for the API, 9180 for health.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Port of health and metrics.
+const HEALTH_PORT: u16 = 9_180;
+
+/// What is its own. The API's default port is 8080.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApiConfig {
     /// `[api]`
@@ -50,39 +52,6 @@ pub struct ApiConfig {
     pub agent: AgentSection,
     /// `[objects]`
     pub objects: ObjectsSection,
-    /// `[database]`
-    pub database: DatabaseSection,
-    /// `[redis]`
-    pub redis: RedisSection,
-    /// `[logging]`
-    pub logging: LoggingSection,
-    /// `[health]`
-    pub health: HealthSection,
-    /// `[process]`
-    pub process: ProcessSection,
-}
-
-impl Default for ApiConfig {
-    fn default() -> Self {
-        Self {
-            api: ApiSection::default(),
-            rate_limits: RateLimitsSection::default(),
-            schedules: SchedulesSection::default(),
-            catalogue: CatalogueSection::default(),
-            console: ConsoleSection::default(),
-            files: FilesSection::default(),
-            ide: IdeSection::default(),
-            artifacts: ArtifactsSection::default(),
-            agent: AgentSection::default(),
-            objects: ObjectsSection::default(),
-            // A client is told after two seconds that the database is away, rather than left to wait.
-            database: DatabaseSection { acquire_timeout_ms: 2_000, ..DatabaseSection::default() },
-            redis: RedisSection::default(),
-            logging: LoggingSection::default(),
-            health: HealthSection::on(9180),
-            process: ProcessSection::default(),
-        }
-    }
 }
 
 impl Config for ApiConfig {
@@ -98,24 +67,15 @@ impl Config for ApiConfig {
             &self.artifacts,
             &self.agent,
             &self.objects,
-            &self.database,
-            &self.redis,
-            &self.logging,
-            &self.health,
-            &self.process,
         ]
     }
 
-    fn logging(&self) -> &LoggingSection {
-        &self.logging
-    }
-
-    fn health(&self) -> &HealthSection {
-        &self.health
-    }
-
-    fn process(&self) -> &ProcessSection {
-        &self.process
+    fn common() -> Common {
+        Common {
+            // A client is told after two seconds that the database is away, rather than left to wait.
+            database: DatabaseSection { acquire_timeout_ms: 2_000, ..DatabaseSection::default() },
+            ..Common::with_health_on(HEALTH_PORT)
+        }
     }
 }
 

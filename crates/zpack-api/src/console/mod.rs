@@ -17,5 +17,5 @@ mod tap;
 pub use command::type_line;
 pub use hub::Consoles;
 pub use input::{checked_line, send};
-pub use rights::check as check_rights;
+pub use rights::end_forbidden;
 pub use socket::{refuse, serve};

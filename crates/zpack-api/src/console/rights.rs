@@ -1,9 +1,6 @@
 //! Ends sockets whose owner may not go on: the session or key has ended, the server is deleted or on hold.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
 
 use store::{
     StoreError,
@@ -13,21 +10,8 @@ use store::{
 use super::protocol::Close;
 use crate::{app::App, events};
 
-/// A socket ends at most this much, and the look's own time, after its right to be there.
-const EVERY: Duration = Duration::from_secs(2);
-
-/// Looks for as long as the process lives. While the database is away the sockets may stay.
-pub async fn check(app: App) {
-    loop {
-        tokio::time::sleep(EVERY).await;
-        if let Err(error) = look(&app).await {
-            tracing::warn!(error = ?error, "the rights of open consoles could not be checked");
-        }
-    }
-}
-
-/// Looks once.
-async fn look(app: &App) -> Result<(), StoreError> {
+/// Looks once at all open sockets. While the database is away they may stay.
+pub async fn end_forbidden(app: &App) -> Result<(), StoreError> {
     let (instances, credentials) = app.consoles.open_with();
     if instances.is_empty() {
         return Ok(());

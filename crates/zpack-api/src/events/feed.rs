@@ -17,14 +17,15 @@ use crate::{
 
 /// Until the listener connects again after a failure.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// A stream ends at most this much, and the look's own time, after its session or key.
-const CREDENTIALS_EVERY: Duration = Duration::from_secs(3);
 
 /// Listens for as long as the process lives. Whenever it may have missed something, everybody starts over.
 pub async fn run_feed(app: App) {
     loop {
         if let Err(error) = listen(&app).await {
-            tracing::warn!(error = ?error, "events are interrupted");
+            tracing::warn!(
+                ?error,
+                "events are interrupted; every stream starts over when the database is back"
+            );
         }
         tokio::time::sleep(RECONNECT).await;
     }
@@ -38,7 +39,10 @@ async fn listen(app: &App) -> Result<(), StoreError> {
             Received::Resync => app.events.resync_all(),
             Received::Event(event) if app.events.listens(event.customer_id) => {
                 if let Err(error) = tell(app, event).await {
-                    tracing::warn!(error = ?error, "what an event is about could not be read");
+                    tracing::warn!(
+                        ?error,
+                        "what has changed could not be read; the customer's streams start over"
+                    );
                     app.events.tell(event.customer_id, Message::Resync);
                 }
             }
@@ -73,24 +77,18 @@ fn json(value: &impl serde::Serialize) -> std::sync::Arc<str> {
     serde_json::to_string(value).unwrap_or_default().into()
 }
 
-/// Ends streams whose session or key has ended, for as long as the process lives. While the database is away nothing
-/// is told to anybody, so the streams may stay.
-pub async fn check_credentials(app: App) {
-    loop {
-        tokio::time::sleep(CREDENTIALS_EVERY).await;
-        let open = app.events.credentials();
-        if open.is_empty() {
-            continue;
-        }
-        match still_valid(&app, &open).await {
-            Ok(valid) => {
-                // Only those that were asked about: one opened meanwhile is asked about next time.
-                let ended: HashSet<_> = open.into_iter().filter(|id| !valid.contains(id)).collect();
-                app.events.end_unless(|id| !ended.contains(id));
-            }
-            Err(error) => tracing::warn!(error = ?error, "the streams' sessions could not be checked"),
-        }
+/// Ends streams whose session or key has ended. While the database is away nothing is told to anybody, so the streams
+/// may stay.
+pub async fn end_expired(app: &App) -> Result<(), StoreError> {
+    let open = app.events.credentials();
+    if open.is_empty() {
+        return Ok(());
     }
+    let valid = still_valid(app, &open).await?;
+    // Only those that were asked about: one opened meanwhile is asked about next time.
+    let ended: HashSet<_> = open.into_iter().filter(|id| !valid.contains(id)).collect();
+    app.events.end_unless(|id| !ended.contains(id));
+    Ok(())
 }
 
 /// Those of these sessions and keys that have not ended.

@@ -4,6 +4,6 @@ mod feed;
 mod hub;
 mod stream;
 
-pub use feed::{check_credentials, run_feed, still_valid};
+pub use feed::{end_expired, run_feed, still_valid};
 pub use hub::{CredentialId, Hub, Message, Subscription, TooManyStreams};
 pub use stream::sse;

@@ -1,33 +1,12 @@
-//! Stops workspaces that nobody uses, and drops tickets and cookies whose time is over.
-
-use std::time::Duration;
+//! Stops workspaces that nobody uses.
 
 use chrono::TimeDelta;
 use domain::agent::PowerAction;
 
 use crate::{app::App, power};
 
-/// How often workspaces are looked at.
-const EVERY: Duration = Duration::from_mins(1);
-/// After so many looks, what has expired is dropped.
-const FORGET_EVERY: u32 = 60;
 /// Workspaces stopped in one look.
 const AT_ONCE: i64 = 50;
-
-/// Watches for as long as it is polled.
-pub async fn run(app: App) {
-    for looks in 1_u32.. {
-        tokio::time::sleep(EVERY).await;
-        if let Err(error) = stop_idle(&app).await {
-            tracing::warn!(error = ?error, "idle workspaces could not be looked for; the next look follows");
-        }
-        if looks.is_multiple_of(FORGET_EVERY)
-            && let Err(error) = store::ide::forget_expired(&app.db, app.clock.now()).await
-        {
-            tracing::warn!(error = ?error, "expired tickets could not be dropped");
-        }
-    }
-}
 
 /// Looks once. The wish is stored as a customer's would be; what cannot be told to an agent now is delivered by the
 /// watch over all servers.

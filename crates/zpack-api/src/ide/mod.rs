@@ -28,7 +28,7 @@ use axum::{
 use tokio::sync::Semaphore;
 
 pub use entry::{Ticket, make_ticket};
-pub use idle::{run as watch, stop_idle};
+pub use idle::stop_idle;
 
 use self::{access::Accesses, page::Page, site::Host, upstream::Upstreams};
 use crate::{

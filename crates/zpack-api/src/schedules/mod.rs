@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use domain::schedule::{RunOutcome, RunReason};
 use futures_util::{StreamExt as _, stream};
+use runtime::systemd::Heartbeat;
 use store::{
     StoreError,
     schedules::{Claimed, DueRun},
@@ -33,9 +34,12 @@ const RUN_DEADLINE: Duration = Duration::from_mins(1);
 /// A run that is older and has not ended belongs to a daemon that is gone.
 const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(2);
 
+/// Longest silence of the loop: it sleeps, or waits for one of the runs under way.
+pub const MAX_SILENCE: Duration = Duration::from_mins(3);
+
 /// Carries out what becomes due, until the shutdown; then what was begun is finished.
-pub async fn run(app: App, shutdown: CancellationToken) {
-    let due = stream::unfold((), |()| async { Some((wait_for_due(&app).await, ())) });
+pub async fn run(app: App, heartbeat: Heartbeat, shutdown: CancellationToken) {
+    let due = stream::unfold((), |()| async { Some((wait_for_due(&app, &heartbeat).await, ())) });
     due.take_until(shutdown.cancelled_owned())
         .for_each_concurrent(AT_ONCE, |due| async { carry_out(&app, due).await })
         .await;
@@ -51,13 +55,17 @@ pub async fn pass(app: &App) -> Result<(), StoreError> {
     .await
 }
 
-async fn wait_for_due(app: &App) -> DueRun {
+async fn wait_for_due(app: &App, heartbeat: &Heartbeat) -> DueRun {
     loop {
+        heartbeat.beat();
         match look(app).await {
             Ok(Some(due)) => return due,
             Ok(None) => tokio::time::sleep(until_next(app).await).await,
             Err(error) => {
-                tracing::warn!(?error, "schedules could not be looked at; the next look follows");
+                tracing::warn!(
+                    ?error,
+                    "schedules could not be read; what is due waits for the next look, in 10 s"
+                );
                 tokio::time::sleep(LONGEST_SLEEP).await;
             }
         }
@@ -79,7 +87,10 @@ async fn look(app: &App) -> Result<Option<DueRun>, StoreError> {
     let now = app.clock.now();
     let abandoned = store::schedules::interrupt(&app.db, now - ABANDONED_AFTER, now).await?;
     if abandoned > 0 {
-        tracing::warn!(abandoned, "scheduled runs were left behind by a daemon that is gone");
+        tracing::warn!(
+            abandoned,
+            "{abandoned} scheduled runs of a daemon that is gone are marked as interrupted"
+        );
     }
     loop {
         match store::schedules::claim_due(&app.db, now).await? {
@@ -106,9 +117,10 @@ pub async fn carry_out(app: &App, due: DueRun) {
         metrics::histogram!("zlh_schedule_delay_seconds").record(delay.as_secs_f64());
     }
     let (schedule, instance) = (due.schedule.id, due.schedule.instance_id);
-    tracing::info!(%schedule, %instance, %action, %state, planned_for = %due.planned_for, "a schedule ran");
+    let planned_for = due.planned_for;
+    tracing::info!(%schedule, %instance, %action, %state, %planned_for, "{action} of {instance} by its schedule: {state}");
     if let Err(error) = store::schedules::finish(&app.db, &due, &outcome, now).await {
         // It stays as running, and is marked as interrupted by a later look.
-        tracing::error!(%schedule, ?error, "how a scheduled run ended could not be recorded");
+        tracing::error!(%schedule, ?error, "how a scheduled run ended could not be recorded; it is marked as interrupted");
     }
 }

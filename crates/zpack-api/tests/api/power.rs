@@ -141,16 +141,16 @@ async fn a_wish_is_delivered_once_the_agent_is_back() {
     world.agents.scenario.disturb("power", When::FailBefore, 2);
     let away = client.post(&format!("{path}/power"), json!({ "action": "stop" })).await;
     away.expect_problem(503, "agent_unreachable");
-    watch::look(&world.app, true).await.unwrap();
+    watch::look(&world.app, true, || {}).await.unwrap();
     assert_eq!(client.get(&path).await.at("/observed_power"), "running", "still away");
-    watch::look(&world.app, true).await.unwrap();
+    watch::look(&world.app, true, || {}).await.unwrap();
     let instance = client.get(&path).await;
     assert_eq!(
         (instance.at("/desired_power"), instance.at("/observed_power")),
         (json!("stopped"), json!("stopped"))
     );
     let asked = world.agents.scenario.count("power");
-    watch::look(&world.app, true).await.unwrap();
+    watch::look(&world.app, true, || {}).await.unwrap();
     assert_eq!(world.agents.scenario.count("power"), asked, "delivered once");
 }
 
@@ -169,7 +169,7 @@ async fn a_wish_that_a_hold_forbids_since_is_dropped() {
                 SELECT gen_random_uuid(), id, 'abuse', 'A report.', 'test', now() FROM instances";
     world.database.execute(hold).await;
     let asked = world.agents.scenario.count("power");
-    watch::look(&world.app, true).await.unwrap();
+    watch::look(&world.app, true, || {}).await.unwrap();
     assert_eq!(world.agents.scenario.count("power"), asked);
     assert_eq!(world.database.count("SELECT count(pending_power) FROM instances").await, 0);
 }
@@ -183,11 +183,11 @@ async fn what_is_shown_of_a_server_follows_what_it_does_by_itself() {
     install(&world, &id).await;
     world.agents.set_state(id.parse().unwrap(), AgentState::Crashed);
     let observed = || async { client.get(&format!("/api/instances/{id}")).await.at("/observed_power") };
-    watch::look(&world.app, false).await.unwrap();
+    watch::look(&world.app, false, || {}).await.unwrap();
     assert_eq!(observed().await, "crashed");
     world.agents.scenario.disturb("status", When::FailBefore, 1);
-    watch::look(&world.app, false).await.unwrap();
+    watch::look(&world.app, false, || {}).await.unwrap();
     assert_eq!(observed().await, "unknown", "what cannot be seen is not claimed");
-    watch::look(&world.app, false).await.unwrap();
+    watch::look(&world.app, false, || {}).await.unwrap();
     assert_eq!(observed().await, "crashed");
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::agent::AgentState;
 use integrations::scenario::When;
 use reqwest::Method;
-use runtime::clock::Clock as _;
+use runtime::{clock::Clock as _, systemd::Heartbeats};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use zpack_api::schedules;
@@ -378,7 +378,8 @@ async fn the_loop_carries_out_what_becomes_due_and_finishes_it_when_it_is_to_end
     // The agent hangs: the run takes as long as a call may.
     s.world.agents.scenario.disturb("power", When::HangBefore, 1);
     let (asked, shutdown) = (s.asked(), CancellationToken::new());
-    let looping = tokio::spawn(schedules::run(s.world.app.clone(), shutdown.clone()));
+    let heartbeat = Heartbeats::default().register("schedules", schedules::MAX_SILENCE);
+    let looping = tokio::spawn(schedules::run(s.world.app.clone(), heartbeat, shutdown.clone()));
     World::eventually("the agent is asked", async || s.asked() > asked).await;
     assert_eq!(s.history(&schedule).await, [("running".to_owned(), Value::Null)]);
     shutdown.cancel();

@@ -22,6 +22,7 @@ use domain::{
         AgentProblem, BackupFacts, BackupHooks, BackupStatus, BackupTask, BackupTaskState, BackupWork, Scope,
         archive_key, manifest_key,
     },
+    clock::ManualClock,
     ids::BackupId,
 };
 use integrations::objects::{FolderStore, ObjectStore as _, UploadId, folder::gateway};
@@ -60,9 +61,8 @@ impl Storage {
         let folder = TempDir::new().unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let store = FolderStore::open(folder.path(), &url, &[7; 32], Arc::new(Utc::now))
-            .unwrap()
-            .with_part_bytes(PART);
+        let clock = Arc::new(ManualClock::new(Utc::now()));
+        let store = FolderStore::open(folder.path(), &url, &[7; 32], clock).unwrap().with_part_bytes(PART);
         let faults = Arc::new(Faults::default());
         let router: Router = gateway(store.clone()).layer(from_fn_with_state(Arc::clone(&faults), disturb));
         tokio::spawn(async move { axum::serve(listener, router).await });

@@ -23,7 +23,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::ids::InstanceId;
+use domain::{clock::Clock, ids::InstanceId};
 use tokio::sync::Notify;
 
 use self::{
@@ -35,7 +35,6 @@ use self::{
     sandbox::Sandbox,
 };
 use super::{Container, ContainerSpec, ContainerState, Engine, EngineError};
-use crate::Clock;
 
 /// How containers are kept apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -63,7 +62,7 @@ pub struct LocalConfig {
     /// protect what is in them: a container's user is, outside, the user that this engine runs as.
     pub visible: Vec<PathBuf>,
     /// For the date of creation.
-    pub clock: Clock,
+    pub clock: Arc<dyn Clock>,
 }
 
 /// What this machine lets the engine enforce.
@@ -93,8 +92,8 @@ pub(super) struct Inner {
     sandbox: Option<Sandbox>,
     cgroups: Cgroups,
     locks: Locks,
-    clock: Clock,
-    /// Rung when an agent ends.
+    clock: Arc<dyn Clock>,
+    /// Notified when an agent ends.
     ended: Arc<Notify>,
 }
 
@@ -154,7 +153,7 @@ impl Inner {
         let id = spec.instance_id;
         let _lock = self.locks.acquire(id).await?;
         let paths = self.layout.paths(id);
-        let created_at = (self.clock)();
+        let created_at = self.clock.now();
         blocking(move || match record::find(&paths, id)? {
             Found::NotOurs => Err(EngineError::NotOurs(id)),
             Found::Ours(record) => Record { spec, ..*record }.save(&paths),

@@ -11,7 +11,7 @@ mod signature;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use domain::agent::BACKUP_PART_BYTES;
+use domain::{agent::BACKUP_PART_BYTES, clock::Clock};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::{
     io::{AsyncReadExt as _, AsyncSeekExt as _},
@@ -29,7 +29,6 @@ use super::{
     ByteRange, ListedObject, ObjectBody, ObjectError, ObjectInfo, ObjectStore, UploadId, UploadedPart,
     key::checked,
 };
-use crate::Clock;
 
 /// Shortest key for signatures, in bytes.
 pub const MIN_KEY_BYTES: usize = 32;
@@ -45,23 +44,18 @@ pub struct FolderStore {
     base_url: Arc<str>,
     signatures: Signatures,
     part_bytes: u64,
-    clock: Clocked,
-}
-
-/// A clock that can be shown.
-#[derive(Clone)]
-struct Clocked(Clock);
-
-impl std::fmt::Debug for Clocked {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock")
-    }
+    clock: Arc<dyn Clock>,
 }
 
 impl FolderStore {
     /// Opens `folder`, making it when it is missing. `base_url` is where agents reach the gateway; `key` signs
     /// addresses and has at least [`MIN_KEY_BYTES`]. Blocking.
-    pub fn open(folder: &Path, base_url: &str, key: &[u8], clock: Clock) -> Result<Self, ObjectError> {
+    pub fn open(
+        folder: &Path,
+        base_url: &str,
+        key: &[u8],
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ObjectError> {
         if key.len() < MIN_KEY_BYTES {
             return Err(ObjectError::Refused(format!("its key has fewer than {MIN_KEY_BYTES} bytes")));
         }
@@ -70,7 +64,7 @@ impl FolderStore {
             base_url: base_url.trim_end_matches('/').into(),
             signatures: Signatures::new(key),
             part_bytes: BACKUP_PART_BYTES,
-            clock: Clocked(clock),
+            clock,
         })
     }
 
@@ -81,7 +75,7 @@ impl FolderStore {
     }
 
     fn now(&self) -> i64 {
-        (self.clock.0)().timestamp()
+        self.clock.now().timestamp()
     }
 
     fn url(

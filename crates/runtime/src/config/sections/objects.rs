@@ -5,6 +5,7 @@ use std::{
     path::PathBuf,
 };
 
+use domain::objects::{ObjectStorage, S3Bucket};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,29 @@ impl Default for ObjectsSection {
             access_key_id: String::new(),
             secret_access_key: SecretString::default(),
             path_style: true,
+        }
+    }
+}
+
+impl ObjectsSection {
+    /// The storage that it says.
+    pub fn storage(&self) -> ObjectStorage {
+        match self.kind {
+            ObjectsKind::Folder => ObjectStorage::Folder {
+                path: self.folder.clone(),
+                base_url: self.base_url.clone(),
+                key: self.key.clone(),
+            },
+            ObjectsKind::S3 => ObjectStorage::S3 {
+                bucket: S3Bucket {
+                    endpoint: self.endpoint.clone(),
+                    region: self.region.clone(),
+                    bucket: self.bucket.clone(),
+                    access_key_id: self.access_key_id.clone(),
+                    path_style: self.path_style,
+                },
+                secret_access_key: self.secret_access_key.clone(),
+            },
         }
     }
 }

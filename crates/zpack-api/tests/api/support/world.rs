@@ -20,8 +20,9 @@ use tempfile::TempDir;
 use zpack_api::{
     app::{self, App},
     config::ApiConfig,
+    console, events,
     router::router,
-    serve::{Server, feed_events},
+    serve::Server,
 };
 
 use super::Client;
@@ -139,7 +140,7 @@ impl Arrangement {
         let db = self.db.unwrap_or_else(|| self.database.role("zlh_api"));
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         let queue = Queue::new(&required(REDIS_ENV).into(), &prefix, QueueName::Provisioning).unwrap();
-        let world = app::World {
+        let services = app::Services {
             notifier: Notifier::start(db.clone(), queue),
             db,
             clock: Arc::new(clock.clone()),
@@ -147,13 +148,27 @@ impl Arrangement {
             objects: objects.clone(),
             artifacts: artifacts.clone(),
         };
-        let app = App::new(&self.config, world).unwrap();
+        let app = App::new(&self.config, services).unwrap();
         let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1_024).unwrap();
         let base = format!("http://{}", server.address().unwrap());
         tokio::spawn(server.serve(router(app.clone())));
-        tokio::spawn(feed_events(app.clone()));
+        feed_events(&app);
         World { base, app, database: self.database, clock, agents, artifacts, objects, _catalogue: catalogue }
     }
+}
+
+/// As the daemon does it, at the same periods.
+fn feed_events(app: &App) {
+    tokio::spawn(events::run_feed(app.clone()));
+    let app = app.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            // While a test keeps the database away, the next look follows.
+            let _ = events::end_expired(&app).await;
+            let _ = console::end_forbidden(&app).await;
+        }
+    });
 }
 
 /// A create request that will do.

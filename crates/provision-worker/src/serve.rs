@@ -1,0 +1,106 @@
+//! Serving: connects to everything, starts the worker and what it does unasked.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use domain::{agent::PROVISION_ISSUER, clock::Clock};
+use integrations::{
+    agent::AgentClient,
+    artifacts::HttpArtifacts,
+    edge::DirectEdge,
+    engine::local::{LocalConfig, LocalEngine},
+    objects::OpenStorage,
+};
+use runtime::{daemon::Context, worker};
+use store::{Db, queue::QueueName};
+
+use crate::{
+    backups::Sweep,
+    config::WorkerConfig,
+    runner::{self, Runner},
+    saga::{Outside, standard},
+};
+
+/// Longest silence of the engine's supervision, which waits for agents that do not start, before the watchdog lets
+/// systemd restart the daemon.
+const SUPERVISION_SILENCE: Duration = Duration::from_mins(3);
+
+/// How long a catalogue is believed; the worker reads manifests, which are not cached.
+const CATALOG_TTL: Duration = Duration::from_mins(1);
+
+/// Pause before a database that is away is asked again.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves until the shutdown.
+pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
+    let (db, clock) = (context.database()?, context.clock());
+    let queue = context.queue(QueueName::Provisioning)?;
+    let engine = open_engine(&config, clock.clone()).await?;
+    let outside = outside(&config, engine.clone(), &clock)?;
+    supervise(&context, engine);
+    register_node(&context, &db, &config).await?;
+    let slots = runner::slots(config.provisioning.concurrency, config.backups.concurrency);
+    let runner = Arc::new(Runner::new(db.clone(), outside.clone(), standard()));
+    worker::start(&context, db.clone(), queue, slots, runner);
+    let notifier = context.notifier(&db, QueueName::Provisioning)?;
+    let sweep = Sweep { db, notifier, outside, clock, verify_every: config.backups.verify_every() };
+    sweep.start(&context, Duration::from_secs(config.backups.sweep_seconds));
+    context.ready();
+    context.shutdown().cancelled().await;
+    Ok(())
+}
+
+async fn open_engine(config: &WorkerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<LocalEngine> {
+    let section = &config.engine;
+    let local = LocalConfig {
+        root: section.root.clone(),
+        agent_program: section.agent_program.clone(),
+        isolation: section.isolation,
+        visible: section.visible.clone(),
+        clock,
+    };
+    LocalEngine::open(local).await.context("the local engine could not be opened")
+}
+
+fn outside(config: &WorkerConfig, engine: LocalEngine, clock: &Arc<dyn Clock>) -> anyhow::Result<Outside> {
+    let signer = Arc::new(config.agent.signer(PROVISION_ISSUER)?);
+    Ok(Outside {
+        engine: Arc::new(engine),
+        objects: OpenStorage::open(&config.objects.storage(), clock.clone())?.store(),
+        backups: config.backups.limits(),
+        agents: Arc::new(AgentClient::new(signer.clone(), clock.clone())),
+        artifacts: Arc::new(HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL)?),
+        edge: Arc::new(DirectEdge::new(config.engine.public_host.clone())),
+        bind_address: config.engine.bind_address,
+        signer,
+        trusted: config.trust.keys()?,
+    })
+}
+
+fn supervise(context: &Context, engine: LocalEngine) {
+    let (shutdown, heartbeat) =
+        (context.shutdown(), context.heartbeat("engine supervision", SUPERVISION_SILENCE));
+    context.spawn_service("engine supervision", async move {
+        engine.supervise(shutdown, || heartbeat.beat()).await;
+        Ok(())
+    });
+}
+
+/// Presents this machine as a node. Waits while the database is away.
+async fn register_node(context: &Context, db: &Db, config: &WorkerConfig) -> anyhow::Result<()> {
+    let (node, shutdown) = (config.engine.node(), context.shutdown());
+    while !shutdown.is_cancelled() {
+        match store::nodes::register(db, &node, context.clock().now()).await {
+            Ok(id) => {
+                tracing::info!(node = node.name, %id, "this machine is registered as node {}", node.name);
+                return Ok(());
+            }
+            Err(error) if error.is_unavailable() => {
+                tracing::warn!(?error, "the database does not answer; nothing is worked on until it does");
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            Err(error) => return Err(error).context("the node could not be registered"),
+        }
+    }
+    Ok(())
+}
