@@ -23,6 +23,15 @@ pub enum StoreError {
     /// A migration failed.
     #[error("migration")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A function's file cannot be applied.
+    #[error("the SQL function {name}")]
+    Function {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
 }
 
 /// What passes, by the beginning of its SQLSTATE (PostgreSQL, appendix A): connections, resources, shutdown and

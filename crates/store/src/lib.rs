@@ -17,9 +17,11 @@ pub mod operations;
 mod page;
 pub mod queue;
 pub mod schedules;
+mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Db, migrate};
+pub use db::Db;
 pub use error::StoreError;
 pub use page::Page;
+pub use schema::migrate;

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use crate::{Db, db};
+use crate::{Db, schema};
 
 /// Where the tests' PostgreSQL is: a superuser's URL. `cargo xtask test` sets it.
 pub const DATABASE_ENV: &str = "ZLH_TEST_DATABASE_URL";
@@ -35,10 +35,21 @@ impl TestDatabase {
         let server: PgConnectOptions = required(DATABASE_ENV).parse().expect("a database URL");
         let mut admin = server.clone().connect().await.expect("the tests' PostgreSQL");
         let template = template(&server, &mut admin).await;
+        Self::copy(&server, admin, &template).await
+    }
+
+    /// Makes a database without a schema.
+    pub async fn empty() -> Self {
+        let server: PgConnectOptions = required(DATABASE_ENV).parse().expect("a database URL");
+        let admin = server.clone().connect().await.expect("the tests' PostgreSQL");
+        Self::copy(&server, admin, "template0").await
+    }
+
+    async fn copy(server: &PgConnectOptions, mut admin: PgConnection, template: &str) -> Self {
         let name = format!("zlh_test_{}", Uuid::now_v7().simple());
         run(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await;
         admin.close().await.ok();
-        Self { options: server.database(&name) }
+        Self { options: server.clone().database(&name) }
     }
 
     /// Connections as one of the daemons' roles, such as `zlh_api`.
@@ -102,7 +113,7 @@ impl TestDatabase {
 }
 
 async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String {
-    let name = format!("zlh_template_{}", db::schema_version());
+    let name = format!("zlh_template_{}", schema::schema_version());
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(TEMPLATE_LOCK)
         .execute(&mut *admin)
@@ -118,7 +129,7 @@ async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String
         run(admin, format!("DROP DATABASE IF EXISTS {building}")).await;
         run(admin, format!("CREATE DATABASE {building}")).await;
         let mut owner = server.clone().database(&building).connect().await.expect("the template");
-        db::migrate_connection(&mut owner).await.expect("the migrations");
+        schema::migrate_connection(&mut owner).await.expect("the migrations");
         owner.close().await.expect("the template to be left");
         run(admin, format!("ALTER DATABASE {building} RENAME TO {name}")).await;
     }

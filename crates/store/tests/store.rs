@@ -16,3 +16,5 @@ mod queue;
 mod roles;
 #[path = "store/schedules.rs"]
 mod schedules;
+#[path = "store/schema.rs"]
+mod schema;

@@ -139,7 +139,7 @@ pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
     try_create(db, new, now).await
 }
 
-/// One call of `create_instance` (migration 0005), which is one transaction. Statement by statement it was 13 round
+/// One call of `create_instance` (`migrations/functions`), which is one transaction. Statement by statement it was 13 round
 /// trips.
 async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Created, CreateError> {
     let names: Vec<String> = new.ports.iter().map(|port| port.name.to_owned()).collect();

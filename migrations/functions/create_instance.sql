@@ -3,9 +3,8 @@
 -- is volatile, the isolation READ COMMITTED), as if a client had sent it.
 --
 -- Answers with an outcome and writes nothing, unless the outcome is 'new'. What shows only after something was written
--- is an error, which takes the writing back: ZL001 (no room, or no ports, any more), or a unique index by its name.
-
-CREATE FUNCTION create_instance(
+-- is an error, which takes the writing back: ZL001 (no room any more), or a unique index by its name.
+CREATE OR REPLACE FUNCTION create_instance(
     new jsonb, port_names text[], port_protocols text[], idempotency_key text, hash bytea, actor text, request text,
     at timestamptz, key_life interval
 ) RETURNS TABLE (outcome text, earlier_operation uuid, instance_limit integer)
@@ -15,7 +14,10 @@ DECLARE
     operation uuid := (new->>'operation_id')::uuid;
     taken idempotency_keys;
     limit_ integer;
-    chosen uuid;
+    chosen record;
+    ports integer[];
+    fresh integer := 0;
+    wanted integer := cardinality(port_names);
     done integer;
 BEGIN
     order_ := jsonb_populate_record(NULL::instances, new);
@@ -54,13 +56,30 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Best fit: the fullest node that still has room, so that large instances find room later.
-    SELECT n.id INTO chosen FROM nodes n
-    WHERE NOT n.cordoned AND n.memory_mib - n.used_memory_mib >= order_.memory_mib
-      AND n.cpu_percent - n.used_cpu_percent >= order_.cpu_percent
-      AND n.disk_mib - n.used_disk_mib >= order_.disk_mib
-    ORDER BY n.memory_mib - n.used_memory_mib, n.id LIMIT 1;
-    IF NOT FOUND THEN
+    -- Best fit: the fullest node that still has room, so that large instances find room later. Of its free ports those
+    -- that were never handed out come first, then those that were free longest. Those that another transaction is taking
+    -- are passed over, not waited for.
+    FOR chosen IN
+        SELECT n.id, n.last_fresh_port FROM nodes n
+        WHERE NOT n.cordoned AND n.memory_mib - n.used_memory_mib >= order_.memory_mib
+          AND n.cpu_percent - n.used_cpu_percent >= order_.cpu_percent
+          AND n.disk_mib - n.used_disk_mib >= order_.disk_mib
+        ORDER BY n.memory_mib - n.used_memory_mib, n.id
+    LOOP
+        SELECT array_agg(free.port ORDER BY free.port), max(free.port) INTO ports, fresh FROM (
+            SELECT p.port FROM port_allocations p
+            WHERE p.node_id = chosen.id AND p.instance_id IS NULL AND p.released_at IS NULL
+              AND p.port > chosen.last_fresh_port
+            ORDER BY p.port LIMIT wanted FOR UPDATE SKIP LOCKED
+        ) free;
+        EXIT WHEN cardinality(ports) = wanted;
+        SELECT array_agg(free.port), 0 INTO ports, fresh FROM (
+            SELECT p.port FROM port_allocations p WHERE p.node_id = chosen.id AND p.instance_id IS NULL
+            ORDER BY p.released_at NULLS FIRST, p.port LIMIT wanted FOR UPDATE SKIP LOCKED
+        ) free;
+        EXIT WHEN cardinality(ports) = wanted;
+    END LOOP;
+    IF cardinality(ports) IS DISTINCT FROM wanted THEN
         RETURN QUERY SELECT 'no_capacity', NULL::uuid, NULL::integer;
         RETURN;
     END IF;
@@ -72,7 +91,7 @@ BEGIN
         memory_mib, cpu_percent, disk_mib, node_id, eula_accepted_at, created_at, updated_at)
     VALUES (order_.id, order_.customer_id, order_.name, order_.hostname, order_.kind, order_.blueprint,
         order_.blueprint_version, order_.variant, order_.version, order_.plan, order_.memory_mib, order_.cpu_percent,
-        order_.disk_mib, chosen, order_.eula_accepted_at, at, at);
+        order_.disk_mib, chosen.id, order_.eula_accepted_at, at, at);
     INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
     VALUES (operation, order_.id, order_.customer_id, 'create', at);
     INSERT INTO idempotency_keys (customer_id, key, body_hash, operation_id, created_at)
@@ -80,26 +99,15 @@ BEGIN
     INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
     VALUES (create_instance.actor, 'instance.create', order_.customer_id, order_.id, request,
         jsonb_build_object('operation', operation, 'plan', order_.plan));
-
-    -- Free ports. Those that another transaction is taking are passed over, not waited for.
-    WITH free AS (
-        SELECT p.port FROM port_allocations p WHERE p.node_id = chosen AND p.instance_id IS NULL
-        ORDER BY p.released_at NULLS FIRST, p.port LIMIT cardinality(port_names) FOR UPDATE SKIP LOCKED
-    ), numbered AS (
-        SELECT port, row_number() OVER (ORDER BY port) AS n FROM free
-    )
     UPDATE port_allocations p SET instance_id = order_.id, name = wish.name, protocol = wish.protocol
-    FROM numbered JOIN unnest(port_names, port_protocols) WITH ORDINALITY AS wish (name, protocol, n) USING (n)
-    WHERE p.node_id = chosen AND p.port = numbered.port;
-    GET DIAGNOSTICS done = ROW_COUNT;
-    IF done <> cardinality(port_names) THEN
-        RAISE EXCEPTION 'no ports' USING ERRCODE = 'ZL001';
-    END IF;
+    FROM unnest(ports, port_names, port_protocols) AS wish (port, name, protocol)
+    WHERE p.node_id = chosen.id AND p.port = wish.port;
 
     -- Last, since all creates on the node meet here. Somebody may have taken the room since the look.
     UPDATE nodes n SET used_memory_mib = n.used_memory_mib + order_.memory_mib,
-        used_cpu_percent = n.used_cpu_percent + order_.cpu_percent, used_disk_mib = n.used_disk_mib + order_.disk_mib
-    WHERE n.id = chosen AND NOT n.cordoned AND n.used_memory_mib + order_.memory_mib <= n.memory_mib
+        used_cpu_percent = n.used_cpu_percent + order_.cpu_percent, used_disk_mib = n.used_disk_mib + order_.disk_mib,
+        last_fresh_port = greatest(n.last_fresh_port, fresh)
+    WHERE n.id = chosen.id AND NOT n.cordoned AND n.used_memory_mib + order_.memory_mib <= n.memory_mib
       AND n.used_cpu_percent + order_.cpu_percent <= n.cpu_percent
       AND n.used_disk_mib + order_.disk_mib <= n.disk_mib;
     IF NOT FOUND THEN

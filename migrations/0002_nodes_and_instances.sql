@@ -1,4 +1,4 @@
--- Nodes, instances and the work on them. An instance's state has axes (lifecycle, desired power, observed power,
+-- Nodes and instances. An instance's state has axes (lifecycle, desired power, observed power,
 -- holds, active operation): none is derived from another.
 
 CREATE TABLE nodes (
@@ -15,7 +15,13 @@ CREATE TABLE nodes (
     used_memory_mib  bigint NOT NULL DEFAULT 0 CHECK (used_memory_mib BETWEEN 0 AND memory_mib),
     used_cpu_percent bigint NOT NULL DEFAULT 0 CHECK (used_cpu_percent BETWEEN 0 AND cpu_percent),
     used_disk_mib    bigint NOT NULL DEFAULT 0 CHECK (used_disk_mib BETWEEN 0 AND disk_mib),
-    created_at       timestamptz NOT NULL
+    created_at       timestamptz NOT NULL,
+    -- Which ports it may hand out, as it said last: one outside that comes back from its server is not handed out again.
+    first_port       integer CHECK (first_port BETWEEN 1 AND 65535),
+    last_port        integer CHECK (last_port BETWEEN 1 AND 65535),
+    -- The port that was handed out last of those that never were before. Ports that were handed out leave dead entries at
+    -- the front of the index of free ones until a vacuum; the search begins behind them.
+    last_fresh_port  integer NOT NULL DEFAULT 0
 );
 
 -- Content of the blueprints in use, so that editing a file changes nothing for servers that exist.
@@ -56,6 +62,8 @@ CREATE TABLE instances (
     row_version          bigint NOT NULL DEFAULT 1,
     created_at           timestamptz NOT NULL,
     updated_at           timestamptz NOT NULL,
+    -- When somebody last used a workspace through the proxy; for stopping idle ones.
+    last_used_at         timestamptz,
     CHECK (lifecycle NOT IN ('deleted', 'failed') OR NOT capacity_held)
 );
 CREATE INDEX instances_customer ON instances (customer_id, id);
@@ -94,87 +102,3 @@ CREATE TABLE holds (
     lifted_at   timestamptz
 );
 CREATE UNIQUE INDEX holds_in_force ON holds (instance_id, reason) WHERE lifted_at IS NULL;
-
-CREATE TABLE operations (
-    id               uuid PRIMARY KEY,
-    instance_id      uuid NOT NULL REFERENCES instances (id),
-    customer_id      uuid NOT NULL REFERENCES customers (id),
-    kind             text NOT NULL CHECK (kind IN ('create', 'delete')),
-    state            text NOT NULL DEFAULT 'queued'
-                     CHECK (state IN ('queued', 'running', 'undoing', 'succeeded', 'failed', 'stuck')),
-    step             text,
-    step_detail      text,
-    progress         smallint NOT NULL DEFAULT 0 CHECK (progress BETWEEN 0 AND 100),
-    failure_code     text,
-    failure_message  text,
-    interruptions    integer NOT NULL DEFAULT 0,
-    -- Failed attempts of an operation that can only go forward (delete).
-    failed_attempts  integer NOT NULL DEFAULT 0,
-    -- Not before this time; by the database's clock.
-    run_after        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    -- When the queue was last told of it.
-    rung_at          timestamptz,
-    lease_owner      text,
-    lease_term       bigint NOT NULL DEFAULT 0,
-    lease_expires_at timestamptz,
-    created_at       timestamptz NOT NULL,
-    started_at       timestamptz,
-    finished_at      timestamptz,
-    CHECK ((failure_code IS NULL) = (failure_message IS NULL)),
-    CHECK ((state IN ('succeeded', 'failed')) = (finished_at IS NOT NULL))
-);
--- Invariant: one active operation per instance.
-CREATE UNIQUE INDEX operations_one_active ON operations (instance_id)
-    WHERE state IN ('queued', 'running', 'undoing', 'stuck');
-CREATE INDEX operations_customer ON operations (customer_id, id);
-CREATE INDEX operations_instance ON operations (instance_id, id);
-CREATE INDEX operations_unheld ON operations (rung_at NULLS FIRST) WHERE state IN ('queued', 'running', 'undoing');
-
--- The journal. A row is written before its step runs: that is the registration of the undo.
-CREATE TABLE operation_steps (
-    operation_id uuid NOT NULL REFERENCES operations (id),
-    name         text NOT NULL,
-    ordinal      smallint NOT NULL,
-    state        text NOT NULL CHECK (state IN ('applying', 'applied', 'undone', 'undo_failed')),
-    attempts     integer NOT NULL DEFAULT 1,
-    lease_term   bigint NOT NULL,
-    error        text,
-    begun_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
-    ended_at     timestamptz,
-    PRIMARY KEY (operation_id, name)
-);
-
--- Same key, same body: the same operation for 24 h.
-CREATE TABLE idempotency_keys (
-    customer_id  uuid NOT NULL REFERENCES customers (id),
-    key          text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
-    body_hash    bytea NOT NULL CHECK (length(body_hash) = 32),
-    operation_id uuid NOT NULL REFERENCES operations (id),
-    created_at   timestamptz NOT NULL,
-    PRIMARY KEY (customer_id, key)
-);
-CREATE INDEX idempotency_keys_age ON idempotency_keys (created_at);
-
--- Tells the API that something a customer sees has changed. The first row of an operation is announced by the API
--- itself after its commit: a NOTIFY inside a transaction makes all such commits wait for one another.
-CREATE FUNCTION announce_operation() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('zlh_events', json_build_object(
-        'customer_id', NEW.customer_id, 'instance_id', NEW.instance_id, 'operation_id', NEW.id)::text);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER operations_announce AFTER UPDATE ON operations FOR EACH ROW
-    WHEN ((OLD.state, OLD.step, OLD.step_detail, OLD.progress) IS DISTINCT FROM
-          (NEW.state, NEW.step, NEW.step_detail, NEW.progress))
-    EXECUTE FUNCTION announce_operation();
-
-CREATE FUNCTION announce_instance() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('zlh_events', json_build_object(
-        'customer_id', NEW.customer_id, 'instance_id', NEW.id)::text);
-    RETURN NULL;
-END $$;
-CREATE TRIGGER instances_announce AFTER UPDATE ON instances FOR EACH ROW
-    WHEN ((OLD.name, OLD.address, OLD.lifecycle, OLD.desired_power, OLD.observed_power) IS DISTINCT FROM
-          (NEW.name, NEW.address, NEW.lifecycle, NEW.desired_power, NEW.observed_power))
-    EXECUTE FUNCTION announce_instance();
