@@ -21,7 +21,8 @@ CREATE TABLE nodes (
     last_port        integer CHECK (last_port BETWEEN 1 AND 65535),
     -- The port that was handed out last of those that never were before. Ports that were handed out leave dead entries at
     -- the front of the index of free ones until a vacuum; the search begins behind them.
-    last_fresh_port  integer NOT NULL DEFAULT 0
+    last_fresh_port  integer NOT NULL DEFAULT 0,
+    CONSTRAINT nodes_ports_range CHECK ((first_port IS NULL) = (last_port IS NULL) AND first_port <= last_port)
 );
 
 -- Content of the blueprints in use, so that editing a file changes nothing for servers that exist.

@@ -23,25 +23,25 @@ CREATE TABLE backups (
     content_bytes    bigint CHECK (content_bytes >= 0),
     files            bigint CHECK (files >= 0),
     -- Files that changed while they were read.
-    changed_files    bigint NOT NULL DEFAULT 0,
+    changed_files    bigint NOT NULL DEFAULT 0 CHECK (changed_files >= 0),
     -- The storage's handle of an upload under way, so that anybody can finish or abort it.
     upload_id        text,
     verified_at      timestamptz,
     -- Why the last verification failed; such a backup is never the last good one.
     verify_failure   text,
-    -- When the storage was searched for what a failed backup may have left, and nothing of it remained.
-    swept_at         timestamptz,
+    -- When storage was searched for what a failed backup may have left, and nothing of it remained.
+    reconciled_at    timestamptz,
     -- Who looks whether a failed backup is complete after all, and removes it if it is not, has it for itself until then:
     -- what one has found nobody else removes. By the database's clock.
-    settling_until   timestamptz,
+    reconciling_until timestamptz,
     created_at       timestamptz NOT NULL,
     finished_at      timestamptz,
     CHECK (state <> 'available'
            OR (archive_bytes IS NOT NULL AND archive_sha256 IS NOT NULL AND manifest_sha256 IS NOT NULL))
 );
 CREATE INDEX backups_instance ON backups (instance_id, id);
-CREATE INDEX backups_unsettled ON backups (id)
-    WHERE state = 'deleting' OR (state = 'failed' AND swept_at IS NULL);
+CREATE INDEX backups_unreconciled ON backups (id)
+    WHERE state = 'deleting' OR (state = 'failed' AND reconciled_at IS NULL);
 -- Whether a storage is the right one shows by the newest backups.
 CREATE INDEX backups_available ON backups (id) WHERE state = 'available';
 -- At most one backup of an instance is being made.

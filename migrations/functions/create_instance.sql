@@ -99,9 +99,9 @@ BEGIN
     INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
     VALUES (create_instance.actor, 'instance.create', order_.customer_id, order_.id, request,
         jsonb_build_object('operation', operation, 'plan', order_.plan));
-    UPDATE port_allocations p SET instance_id = order_.id, name = wish.name, protocol = wish.protocol
-    FROM unnest(ports, port_names, port_protocols) AS wish (port, name, protocol)
-    WHERE p.node_id = chosen.id AND p.port = wish.port;
+    UPDATE port_allocations p SET instance_id = order_.id, name = taking.name, protocol = taking.protocol
+    FROM unnest(ports, port_names, port_protocols) AS taking (port, name, protocol)
+    WHERE p.node_id = chosen.id AND p.port = taking.port;
 
     -- Last, since all creates on the node meet here. Somebody may have taken the room since the look.
     UPDATE nodes n SET used_memory_mib = n.used_memory_mib + order_.memory_mib,

@@ -2,6 +2,8 @@
 
 #[path = "store/backups.rs"]
 mod backups;
+#[path = "store/constraints.rs"]
+mod constraints;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/ide.rs"]

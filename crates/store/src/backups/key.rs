@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{CustomerId, OperationId};
 use sqlx::PgConnection;
 
-use super::{Asked, RequestError};
+use super::{BackupRequest, RequestError};
 
 /// How long a key names its operation, in hours: as long as that of a create.
 const KEY_HOURS: i64 = 24;
@@ -12,14 +12,14 @@ const KEY_HOURS: i64 = 24;
 /// Takes the key for this transaction. `Some` is the operation that it named before.
 pub(super) async fn claim(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     now: DateTime<Utc>,
 ) -> Result<Option<OperationId>, RequestError> {
-    let Some((key, body_hash)) = asked.key else { return Ok(None) };
-    let got = lock(tx, asked.customer, key).await?;
+    let Some((key, body_hash)) = request.key else { return Ok(None) };
+    let got = lock(tx, request.customer, key).await?;
     let row = sqlx::query!(
         "SELECT operation_id, body_hash, created_at FROM idempotency_keys WHERE customer_id = $1 AND key = $2",
-        asked.customer.0,
+        request.customer.0,
         key,
     )
     .fetch_optional(&mut *tx)
@@ -32,7 +32,7 @@ pub(super) async fn claim(
     if !got {
         return Err(RequestError::KeyInProgress);
     }
-    sqlx::query!("DELETE FROM idempotency_keys WHERE customer_id = $1 AND key = $2", asked.customer.0, key)
+    sqlx::query!("DELETE FROM idempotency_keys WHERE customer_id = $1 AND key = $2", request.customer.0, key)
         .execute(tx)
         .await?;
     Ok(None)
@@ -51,17 +51,17 @@ async fn lock(tx: &mut PgConnection, customer: CustomerId, key: &str) -> Result<
 /// Lets the key name the operation.
 pub(super) async fn record(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), RequestError> {
-    let Some((key, body_hash)) = asked.key else { return Ok(()) };
+    let Some((key, body_hash)) = request.key else { return Ok(()) };
     sqlx::query!(
         "INSERT INTO idempotency_keys (customer_id, key, body_hash, operation_id, created_at)
          VALUES ($1, $2, $3, $4, $5)",
-        asked.customer.0,
+        request.customer.0,
         key,
         &body_hash,
-        asked.operation.0,
+        request.operation.0,
         now,
     )
     .execute(tx)

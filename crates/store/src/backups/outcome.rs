@@ -152,7 +152,7 @@ pub async fn found(db: &Db, id: BackupId, facts: &BackupFacts) -> Result<bool, S
     let row = sqlx::query!(
         "UPDATE backups SET state = 'available', archive_bytes = $2, archive_sha256 = $3, manifest_sha256 = $4,
                 content_bytes = $5, files = $6, changed_files = $7, upload_id = NULL,
-                finished_at = COALESCE(finished_at, clock_timestamp()), swept_at = NULL
+                finished_at = COALESCE(finished_at, clock_timestamp()), reconciled_at = NULL
          WHERE id = $1 AND state IN ('running', 'failed') RETURNING instance_id, customer_id, keep",
         id.0,
         size(facts.archive_bytes),

@@ -12,9 +12,9 @@ use sqlx::{PgConnection, Postgres, Transaction};
 use super::key;
 use crate::{Db, StoreError};
 
-/// Who asks, and for which instance.
+/// Who asks for work on an instance's backups, and under which key.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct BackupRequest<'a> {
     /// Whose.
     pub customer: CustomerId,
     /// Which.
@@ -93,66 +93,66 @@ impl From<sqlx::Error> for RequestError {
     }
 }
 
-/// Commits the wish for a backup: its row, the operation, the key, the audit row.
+/// Commits a request for a backup: its row, the operation, the key, the audit row.
 pub async fn request(
     db: &Db,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    let outcome = write_backup(&mut tx, asked, backup, now).await;
+    let outcome = write_backup(&mut tx, request, backup, now).await;
     end(tx, outcome).await
 }
 
 async fn write_backup(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
-    if let Some(operation) = key::claim(tx, asked, now).await? {
+    if let Some(operation) = key::claim(tx, request, now).await? {
         return Ok(Requested::Replayed(operation));
     }
-    check_instance(tx, asked).await?;
-    check_room(tx, asked.instance, backup.keep).await?;
-    insert_backup(tx, asked, backup, now).await?;
-    insert_operation(tx, asked, OperationKind::Backup, backup.id, now).await?;
-    key::record(tx, asked, now).await?;
+    check_instance(tx, request).await?;
+    check_room(tx, request.instance, backup.keep).await?;
+    insert_backup(tx, request, backup, now).await?;
+    insert_operation(tx, request, OperationKind::Backup, backup.id, now).await?;
+    key::record(tx, request, now).await?;
     Ok(Requested::New)
 }
 
-/// Commits the wish to restore or verify a backup: the operation, the key, the audit row.
+/// Commits a request to restore or verify a backup: the operation, the key, the audit row.
 pub async fn request_use(
     db: &Db,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: BackupId,
     wanted: Use,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    let outcome = write_use(&mut tx, asked, backup, wanted, now).await;
+    let outcome = write_use(&mut tx, request, backup, wanted, now).await;
     end(tx, outcome).await
 }
 
 async fn write_use(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: BackupId,
     wanted: Use,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
-    if let Some(operation) = key::claim(tx, asked, now).await? {
+    if let Some(operation) = key::claim(tx, request, now).await? {
         return Ok(Requested::Replayed(operation));
     }
-    check_instance(tx, asked).await?;
+    check_instance(tx, request).await?;
     // Locked, so that it is not removed between this look and the commit.
     let state = sqlx::query_scalar!(
         "SELECT state FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3 AND state <> 'deleted'
          FOR NO KEY UPDATE",
         backup.0,
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
     )
     .fetch_optional(&mut *tx)
     .await?
@@ -165,8 +165,8 @@ async fn write_use(
         Use::Restore => OperationKind::Restore,
         Use::Verify => OperationKind::Verify,
     };
-    insert_operation(tx, asked, kind, backup, now).await?;
-    key::record(tx, asked, now).await?;
+    insert_operation(tx, request, kind, backup, now).await?;
+    key::record(tx, request, now).await?;
     Ok(Requested::New)
 }
 
@@ -185,12 +185,12 @@ async fn end(
 }
 
 /// Locks the instance, so that of two requests one comes first, and looks whether work on it may begin.
-async fn check_instance(tx: &mut PgConnection, asked: &Asked<'_>) -> Result<(), RequestError> {
+async fn check_instance(tx: &mut PgConnection, request: &BackupRequest<'_>) -> Result<(), RequestError> {
     let lifecycle = sqlx::query_scalar!(
         "SELECT lifecycle FROM instances WHERE id = $1 AND customer_id = $2 AND lifecycle <> 'deleted'
          FOR NO KEY UPDATE",
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
     )
     .fetch_optional(&mut *tx)
     .await?
@@ -204,7 +204,7 @@ async fn check_instance(tx: &mut PgConnection, asked: &Asked<'_>) -> Result<(), 
                    AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS operation,
                   ARRAY(SELECT h.reason FROM holds h WHERE h.instance_id = $1 AND h.lifted_at IS NULL
                         ORDER BY h.placed_at, h.id) AS "holds!""#,
-        asked.instance.0,
+        request.instance.0,
     )
     .fetch_one(tx)
     .await?;
@@ -233,7 +233,7 @@ async fn check_room(tx: &mut PgConnection, instance: InstanceId, keep: u32) -> R
 
 async fn insert_backup(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), RequestError> {
@@ -241,8 +241,8 @@ async fn insert_backup(
         "INSERT INTO backups (id, instance_id, customer_id, name, origin, ignore_patterns, keep, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         backup.id.0,
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
         backup.name,
         backup.origin.as_str(),
         backup.ignore,
@@ -256,7 +256,7 @@ async fn insert_backup(
 
 async fn insert_operation(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     kind: OperationKind,
     backup: BackupId,
     now: DateTime<Utc>,
@@ -268,14 +268,14 @@ async fn insert_operation(
          )
          INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
          VALUES ($7, 'instance.' || $4, $3, $2, $8, jsonb_build_object('operation', $1::uuid, 'backup', $5::uuid))",
-        asked.operation.0,
-        asked.instance.0,
-        asked.customer.0,
+        request.operation.0,
+        request.instance.0,
+        request.customer.0,
         kind.as_str(),
         backup.0,
         now,
-        asked.actor,
-        asked.request_id,
+        request.actor,
+        request.request_id,
     )
     .execute(tx)
     .await?;

@@ -84,7 +84,7 @@ pub enum DeleteOutcome {
     Absent,
 }
 
-/// Commits the wish to delete: the operation, the lifecycle, the audit row.
+/// Commits a request to delete: the operation, the lifecycle, the audit row.
 pub async fn request_delete(
     db: &Db,
     request: &DeleteRequest<'_>,

@@ -52,7 +52,7 @@ pub struct NewInstance<'a> {
     /// Limits.
     pub resources: Resources,
     /// Ports to allocate, the agent's among them.
-    pub ports: &'a [PortWish<'a>],
+    pub ports: &'a [PortRequest<'a>],
     /// When the customer accepted the EULA.
     pub eula_accepted_at: Option<DateTime<Utc>>,
     /// For the audit log.
@@ -63,7 +63,7 @@ pub struct NewInstance<'a> {
 
 /// A port to allocate.
 #[derive(Clone, Copy, Debug)]
-pub struct PortWish<'a> {
+pub struct PortRequest<'a> {
     /// Its name in the blueprint.
     pub name: &'a str,
     /// Transport.

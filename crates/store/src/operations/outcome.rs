@@ -96,7 +96,7 @@ pub async fn retry_later(
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "UPDATE operations SET failed_attempts = failed_attempts + 1, lease_owner = NULL, lease_expires_at = NULL,
-                rung_at = NULL, run_after = clock_timestamp() + make_interval(secs => $3), step_detail = $4
+                enqueued_at = NULL, run_after = clock_timestamp() + make_interval(secs => $3), step_detail = $4
          WHERE id = $1 AND lease_term = $2 AND state = 'running'",
         lease.operation.0,
         lease.term,
@@ -115,7 +115,7 @@ pub async fn resume_stuck(db: &Db, id: OperationId, actor: &str) -> Result<bool,
         "WITH resumed AS (
              UPDATE operations SET state = CASE WHEN kind = 'delete' OR step = 'mark_restored' THEN 'running'
                                                ELSE 'undoing' END,
-                    interruptions = 0, failed_attempts = 0, rung_at = NULL, run_after = clock_timestamp()
+                    interruptions = 0, failed_attempts = 0, enqueued_at = NULL, run_after = clock_timestamp()
              WHERE id = $1 AND state = 'stuck' RETURNING id, instance_id, customer_id
          )
          INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
@@ -150,7 +150,7 @@ pub(crate) async fn finish(
     .await?
     .ok_or(StoreError::LeaseLost)?;
     sqlx::query!(
-        "UPDATE operation_steps SET state = 'applied', ended_at = clock_timestamp()
+        "UPDATE operation_steps SET state = 'applied', finished_at = clock_timestamp()
          WHERE operation_id = $1 AND state = 'applying' AND $2 = 'succeeded'",
         lease.operation.0,
         state,

@@ -10,7 +10,7 @@ use domain::{
 };
 use store::{
     Page, StoreError,
-    backups::{self, Asked, Edit, NewBackup, RemoveOutcome, RequestError, Requested, Use},
+    backups::{self, BackupRequest, Edit, NewBackup, RemoveOutcome, RequestError, Requested, Use},
     instances::{self, DeleteOutcome, DeleteRequest},
     operations,
 };
@@ -28,9 +28,9 @@ fn facts(bytes: u64) -> BackupFacts {
     }
 }
 
-fn asked(customer: CustomerId, instance: InstanceId) -> Asked<'static> {
+fn asked(customer: CustomerId, instance: InstanceId) -> BackupRequest<'static> {
     let operation = OperationId::generate();
-    Asked { customer, instance, operation, key: None, actor: "test", request_id: None }
+    BackupRequest { customer, instance, operation, key: None, actor: "test", request_id: None }
 }
 
 fn new(keep: u32) -> NewBackup<'static> {
@@ -249,41 +249,41 @@ async fn a_failed_backup_leaves_the_server_as_it_was_and_waits_for_the_sweep() {
     let id = f.failed(instance).await;
     let there = instances::get(&f.api, f.customer, instance).await.unwrap().unwrap();
     assert_eq!((there.lifecycle, there.active_operation), (Lifecycle::Active, None));
-    let waiting = backups::unsettled(&f.worker, None, 10).await.unwrap();
+    let waiting = backups::unreconciled(&f.worker, None, 10).await.unwrap();
     assert_eq!(waiting.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
-    assert!(backups::unsettled(&f.worker, Some(id), 10).await.unwrap().is_empty());
-    backups::mark_swept(&f.worker, id).await.unwrap();
-    assert!(backups::unsettled(&f.worker, None, 10).await.unwrap().is_empty());
+    assert!(backups::unreconciled(&f.worker, Some(id), 10).await.unwrap().is_empty());
+    backups::mark_reconciled(&f.worker, id).await.unwrap();
+    assert!(backups::unreconciled(&f.worker, None, 10).await.unwrap().is_empty());
     assert_eq!(f.backup(id).await.state, BackupState::Failed);
 }
 
 #[tokio::test]
-async fn a_failed_backup_is_settled_by_one_at_a_time() {
+async fn a_failed_backup_is_reconciled_by_one_at_a_time() {
     let f = Fixture::new().await;
     let instance = f.active().await;
     let (id, operation) = f.ask(instance, 5).await.unwrap();
-    let begin = || async { backups::begin_settling(&f.worker, id).await.unwrap() };
+    let begin = || async { backups::begin_reconciliation(&f.worker, id).await.unwrap() };
     // Whoever has the lease of one that is being made needs no other leave.
-    let first = begin().await.expect("to be settled");
+    let first = begin().await.expect("to be reconciled");
     assert_eq!((first.backup.id, first.made_by), (id, Some(operation)));
     assert!(begin().await.is_some());
-    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), None);
-    backups::end_settling(&f.worker, id).await.unwrap();
+    assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), None);
+    backups::end_reconciliation(&f.worker, id).await.unwrap();
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
     operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
-    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), Some(id));
+    assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), Some(id));
 
     assert!(begin().await.is_some());
     assert!(begin().await.is_none(), "another is about it");
-    f.database.execute("UPDATE backups SET settling_until = now() - interval '1 second'").await;
+    f.database.execute("UPDATE backups SET reconciling_until = now() - interval '1 second'").await;
     assert!(begin().await.is_some(), "the other one died");
-    backups::end_settling(&f.worker, id).await.unwrap();
+    backups::end_reconciliation(&f.worker, id).await.unwrap();
     assert!(begin().await.is_some());
     assert!(backups::found(&f.worker, id, &facts(7)).await.unwrap());
-    backups::end_settling(&f.worker, id).await.unwrap();
-    assert!(begin().await.is_none(), "it is available: nothing is to be settled");
-    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), None);
+    backups::end_reconciliation(&f.worker, id).await.unwrap();
+    assert!(begin().await.is_none(), "it is available: nothing is to be reconciled");
+    assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -357,7 +357,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
     let refused = backups::request_use(&f.api, &ask(), id, Use::Restore, now()).await;
     assert_eq!(refusal(refused), BackupRefusal::NotAvailable(BackupState::Deleting));
     assert!(!backups::edit(&f.api, f.customer, instance, id, lock(true)).await.unwrap());
-    assert_eq!(backups::unsettled(&f.worker, None, 10).await.unwrap().len(), 1);
+    assert_eq!(backups::unreconciled(&f.worker, None, 10).await.unwrap().len(), 1);
     backups::mark_removed(&f.worker, id).await.unwrap();
     assert_eq!(backups::get(&f.api, f.customer, instance, id).await.unwrap(), None);
     let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
@@ -368,7 +368,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
 async fn the_same_key_is_the_same_backup() {
     let f = Fixture::new().await;
     let instance = f.active().await;
-    let with_key = |hash: u8| Asked { key: Some(("k", [hash; 32])), ..asked(f.customer, instance) };
+    let with_key = |hash: u8| BackupRequest { key: Some(("k", [hash; 32])), ..asked(f.customer, instance) };
     let first = with_key(1);
     assert_eq!(backups::request(&f.api, &first, &new(3), now()).await.unwrap(), Requested::New);
     let again = backups::request(&f.api, &with_key(1), &new(3), now()).await.unwrap();
@@ -385,7 +385,7 @@ async fn a_refused_request_may_be_made_again_at_once_with_its_key() {
     let f = Fixture::new().await;
     let instance = f.active().await;
     f.ask(instance, 3).await.unwrap();
-    let refused = Asked { key: Some(("k", [1; 32])), ..asked(f.customer, instance) };
+    let refused = BackupRequest { key: Some(("k", [1; 32])), ..asked(f.customer, instance) };
     for _ in 0..50 {
         let answer = backups::request(&f.api, &refused, &new(3), now()).await;
         assert!(matches!(refusal(answer), BackupRefusal::Busy(_)));

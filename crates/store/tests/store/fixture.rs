@@ -9,7 +9,7 @@ use domain::{
 };
 use store::{
     Db,
-    instances::{CreateError, Created, NewInstance, PortWish},
+    instances::{CreateError, Created, NewInstance, PortRequest},
     nodes::NodeSpec,
     testing::TestDatabase,
 };
@@ -67,8 +67,8 @@ impl Fixture {
         let id = InstanceId::generate();
         let unique = id.to_string();
         let ports = [
-            PortWish { name: "agent", protocol: Protocol::Tcp },
-            PortWish { name: "game", protocol: Protocol::Tcp },
+            PortRequest { name: "agent", protocol: Protocol::Tcp },
+            PortRequest { name: "game", protocol: Protocol::Tcp },
         ];
         let mut new = NewInstance {
             instance_id: id,

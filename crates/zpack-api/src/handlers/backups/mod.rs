@@ -17,7 +17,7 @@ use domain::{
     operation::Operation,
 };
 use store::{
-    backups::{Asked, Requested},
+    backups::{BackupRequest, Requested},
     events::Event,
     queue::Ring,
 };
@@ -33,7 +33,7 @@ use crate::{
 async fn accepted(
     app: &App,
     caller: &Caller,
-    asked: &Asked<'_>,
+    asked: &BackupRequest<'_>,
     requested: Requested,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let (operation, replayed) = match requested {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use store::{
     events::Event,
-    instances::{Created, NewInstance, PortWish},
+    instances::{Created, NewInstance, PortRequest},
     queue::Ring,
 };
 use utoipa::ToSchema;
@@ -187,9 +187,10 @@ async fn commit(
 }
 
 /// The blueprint's ports, and the agent's.
-fn ports<'a>(order: &Order<'a>) -> Vec<PortWish<'a>> {
-    let own = order.blueprint.ports.iter().map(|port| PortWish { name: &port.name, protocol: port.protocol });
-    own.chain([PortWish { name: AGENT_PORT, protocol: Protocol::Tcp }]).collect()
+fn ports<'a>(order: &Order<'a>) -> Vec<PortRequest<'a>> {
+    let own =
+        order.blueprint.ports.iter().map(|port| PortRequest { name: &port.name, protocol: port.protocol });
+    own.chain([PortRequest { name: AGENT_PORT, protocol: Protocol::Tcp }]).collect()
 }
 
 /// Six hex digits of the id's random part.

@@ -18,20 +18,20 @@ const VERIFY_BEFORE: TimeDelta = TimeDelta::minutes(30);
 /// For how long schedules put a verification off: there may be one every five minutes.
 const VERIFY_PUT_OFF: TimeDelta = TimeDelta::days(1);
 
-/// How long who settles a backup has it for itself. Longer than anybody takes over one.
-const SETTLING_SECONDS: f64 = 120.0;
+/// How long who reconciles a backup has it for itself. Longer than anybody takes over one.
+const RECONCILING_SECONDS: f64 = 120.0;
 
 /// Up to `limit` backups after `after`, by id, that are to be removed from storage, or that failed and may have left
 /// something there.
-pub async fn unsettled(db: &Db, after: Option<BackupId>, limit: i64) -> Result<Vec<Backup>, StoreError> {
-    read::unsettled(db, after, limit).await
+pub async fn unreconciled(db: &Db, after: Option<BackupId>, limit: i64) -> Result<Vec<Backup>, StoreError> {
+    read::unreconciled(db, after, limit).await
 }
 
-/// The failed backup that nobody has settled and that this operation was to make.
-pub async fn unsettled_of(db: &Db, operation: OperationId) -> Result<Option<BackupId>, StoreError> {
+/// The failed backup that nobody has reconciled and that this operation was to make.
+pub async fn unreconciled_of(db: &Db, operation: OperationId) -> Result<Option<BackupId>, StoreError> {
     let id = sqlx::query_scalar!(
         "SELECT b.id FROM backups b JOIN operations o ON o.backup_id = b.id
-         WHERE o.id = $1 AND o.kind = 'backup' AND b.state = 'failed' AND b.swept_at IS NULL",
+         WHERE o.id = $1 AND o.kind = 'backup' AND b.state = 'failed' AND b.reconciled_at IS NULL",
         operation.0,
     )
     .fetch_optional(db.pool())
@@ -39,43 +39,45 @@ pub async fn unsettled_of(db: &Db, operation: OperationId) -> Result<Option<Back
     Ok(id.map(BackupId))
 }
 
-/// A backup that is not complete as far as the rows say, for whoever settles it alone.
+/// A backup that is not complete as far as the rows say, for whoever reconciles it with storage, alone.
 #[derive(Clone, Debug)]
-pub struct Settling {
+pub struct Reconciliation {
     /// As it is now: `running` or `failed`.
     pub backup: Backup,
     /// The operation that made it: the agent's name for the task.
     pub made_by: Option<OperationId>,
 }
 
-/// Takes a backup for settling, for two minutes or until it [is let go](end_settling). `None` if it needs no settling any
-/// more, or another does it. One that is being made is its operation's, whose lease keeps others away.
-pub async fn begin_settling(db: &Db, id: BackupId) -> Result<Option<Settling>, StoreError> {
+/// Takes a backup for reconciling, for two minutes or until it [is let go](end_reconciliation). `None` if it needs none
+/// any more, or another does it. One that is being made is its operation's, whose lease keeps others away.
+pub async fn begin_reconciliation(db: &Db, id: BackupId) -> Result<Option<Reconciliation>, StoreError> {
     let row = sqlx::query!(
-        r#"UPDATE backups b SET settling_until = clock_timestamp() + make_interval(secs => $2)
-           WHERE id = $1 AND (state = 'running' OR (state = 'failed' AND swept_at IS NULL
-                              AND (settling_until IS NULL OR settling_until < clock_timestamp())))
+        r#"UPDATE backups b SET reconciling_until = clock_timestamp() + make_interval(secs => $2)
+           WHERE id = $1 AND (state = 'running' OR (state = 'failed' AND reconciled_at IS NULL
+                              AND (reconciling_until IS NULL OR reconciling_until < clock_timestamp())))
            RETURNING (SELECT o.id FROM operations o WHERE o.backup_id = b.id AND o.kind = 'backup') AS made_by"#,
         id.0,
-        SETTLING_SECONDS,
+        RECONCILING_SECONDS,
     )
     .fetch_optional(db.pool())
     .await?;
     let Some(row) = row else { return Ok(None) };
     let backup = read::get_for_work(db, id).await?;
-    Ok(backup.map(|backup| Settling { backup, made_by: row.made_by.map(OperationId) }))
+    Ok(backup.map(|backup| Reconciliation { backup, made_by: row.made_by.map(OperationId) }))
 }
 
-/// Lets another settle it.
-pub async fn end_settling(db: &Db, id: BackupId) -> Result<(), StoreError> {
-    sqlx::query!("UPDATE backups SET settling_until = NULL WHERE id = $1", id.0).execute(db.pool()).await?;
+/// Lets another reconcile it.
+pub async fn end_reconciliation(db: &Db, id: BackupId) -> Result<(), StoreError> {
+    sqlx::query!("UPDATE backups SET reconciling_until = NULL WHERE id = $1", id.0)
+        .execute(db.pool())
+        .await?;
     Ok(())
 }
 
 /// Nothing of a failed backup is left in storage.
-pub async fn mark_swept(db: &Db, id: BackupId) -> Result<(), StoreError> {
+pub async fn mark_reconciled(db: &Db, id: BackupId) -> Result<(), StoreError> {
     sqlx::query!(
-        "UPDATE backups SET swept_at = clock_timestamp(), upload_id = NULL WHERE id = $1 AND state = 'failed'",
+        "UPDATE backups SET reconciled_at = clock_timestamp(), upload_id = NULL WHERE id = $1 AND state = 'failed'",
         id.0,
     )
     .execute(db.pool())
