@@ -12,7 +12,7 @@ LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, public,
 DECLARE
     order_ instances;
     operation uuid := (new->>'operation_id')::uuid;
-    taken idempotency_keys;
+    claim record;
     limit_ integer;
     chosen record;
     ports integer[];
@@ -22,23 +22,9 @@ DECLARE
 BEGIN
     order_ := jsonb_populate_record(NULL::instances, new);
 
-    -- The key: two requests with it at once, one after the other, or one after its time.
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('idempotency:' || order_.customer_id || ':' || idempotency_key, 0)) THEN
-        -- The other one may have been committed by now.
-        SELECT * INTO taken FROM idempotency_keys k WHERE k.customer_id = order_.customer_id AND k.key = idempotency_key;
-        IF NOT FOUND OR taken.created_at < at - key_life THEN
-            RETURN QUERY SELECT 'in_progress', NULL::uuid, NULL::integer;
-            RETURN;
-        END IF;
-    ELSE
-        SELECT * INTO taken FROM idempotency_keys k WHERE k.customer_id = order_.customer_id AND k.key = idempotency_key;
-    END IF;
-    IF taken.key IS NOT NULL AND taken.created_at >= at - key_life THEN
-        IF taken.body_hash = hash THEN
-            RETURN QUERY SELECT 'replayed', taken.operation_id, NULL::integer;
-        ELSE
-            RETURN QUERY SELECT 'key_reused', NULL::uuid, NULL::integer;
-        END IF;
+    claim := claim_idempotency_key(order_.customer_id, idempotency_key, hash, at, key_life);
+    IF claim.outcome <> 'new' THEN
+        RETURN QUERY SELECT claim.outcome, claim.earlier_operation, NULL::integer;
         RETURN;
     END IF;
 
@@ -84,9 +70,6 @@ BEGIN
         RETURN;
     END IF;
 
-    IF taken.key IS NOT NULL THEN
-        DELETE FROM idempotency_keys k WHERE k.customer_id = order_.customer_id AND k.key = idempotency_key;
-    END IF;
     INSERT INTO instances (id, customer_id, name, hostname, kind, blueprint, blueprint_version, variant, version, plan,
         memory_mib, cpu_percent, disk_mib, node_id, eula_accepted_at, created_at, updated_at)
     VALUES (order_.id, order_.customer_id, order_.name, order_.hostname, order_.kind, order_.blueprint,
@@ -94,8 +77,7 @@ BEGIN
         order_.disk_mib, chosen.id, order_.eula_accepted_at, at, at);
     INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
     VALUES (operation, order_.id, order_.customer_id, 'create', at);
-    INSERT INTO idempotency_keys (customer_id, key, body_hash, operation_id, created_at)
-    VALUES (order_.customer_id, idempotency_key, hash, operation, at);
+    PERFORM record_idempotency_key(order_.customer_id, idempotency_key, hash, operation, at);
     INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
     VALUES (create_instance.actor, 'instance.create', order_.customer_id, order_.id, request,
         jsonb_build_object('operation', operation, 'plan', order_.plan));

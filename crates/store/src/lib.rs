@@ -11,6 +11,7 @@ mod error;
 pub mod events;
 pub mod holds;
 pub mod ide;
+pub mod idempotency;
 pub mod instances;
 pub mod nodes;
 pub mod operations;

@@ -44,7 +44,9 @@ const FUNCTIONS: &[Function] = functions![
     "announce_instance",
     "announce_operation",
     "audit_log_is_append_only",
+    "claim_idempotency_key",
     "create_instance",
+    "record_idempotency_key",
     "request_verification",
 ];
 

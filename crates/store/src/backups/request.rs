@@ -9,8 +9,10 @@ use domain::{
 };
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::key;
-use crate::{Db, StoreError};
+use crate::{
+    Db, StoreError,
+    idempotency::{self, Key, KeyError, Requested},
+};
 
 /// Who asks for work on an instance's backups, and under which key.
 #[derive(Clone, Copy, Debug)]
@@ -53,15 +55,6 @@ pub enum Use {
     Verify,
 }
 
-/// What a request led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Requested {
-    /// New rows.
-    New,
-    /// The key was used before with the same body: that operation.
-    Replayed(OperationId),
-}
-
 /// Why nothing was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -93,6 +86,15 @@ impl From<sqlx::Error> for RequestError {
     }
 }
 
+impl From<KeyError> for RequestError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Reused => Self::KeyReused,
+            KeyError::InProgress => Self::KeyInProgress,
+        }
+    }
+}
+
 /// Commits a request for a backup: its row, the operation, the key, the audit row.
 pub async fn request(
     db: &Db,
@@ -111,14 +113,14 @@ async fn write_backup(
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
-    if let Some(operation) = key::claim(tx, request, now).await? {
-        return Ok(Requested::Replayed(operation));
+    if let replayed @ Requested::Replayed(_) = claim(tx, request, now).await? {
+        return Ok(replayed);
     }
     check_instance(tx, request).await?;
     check_room(tx, request.instance, backup.keep).await?;
     insert_backup(tx, request, backup, now).await?;
     insert_operation(tx, request, OperationKind::Backup, backup.id, now).await?;
-    key::record(tx, request, now).await?;
+    record(tx, request, now).await?;
     Ok(Requested::New)
 }
 
@@ -142,8 +144,8 @@ async fn write_use(
     wanted: Use,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
-    if let Some(operation) = key::claim(tx, request, now).await? {
-        return Ok(Requested::Replayed(operation));
+    if let replayed @ Requested::Replayed(_) = claim(tx, request, now).await? {
+        return Ok(replayed);
     }
     check_instance(tx, request).await?;
     // Locked, so that it is not removed between this look and the commit.
@@ -166,8 +168,35 @@ async fn write_use(
         Use::Verify => OperationKind::Verify,
     };
     insert_operation(tx, request, kind, backup, now).await?;
-    key::record(tx, request, now).await?;
+    record(tx, request, now).await?;
     Ok(Requested::New)
+}
+
+fn key<'a>(request: &'a BackupRequest<'a>) -> Option<Key<'a>> {
+    let (key, body_hash) = request.key.as_ref()?;
+    Some(Key { customer: request.customer, key, body_hash })
+}
+
+async fn claim(
+    tx: &mut PgConnection,
+    request: &BackupRequest<'_>,
+    now: DateTime<Utc>,
+) -> Result<Requested, RequestError> {
+    match key(request) {
+        Some(key) => Ok(idempotency::claim(tx, &key, now).await??),
+        None => Ok(Requested::New),
+    }
+}
+
+async fn record(
+    tx: &mut PgConnection,
+    request: &BackupRequest<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), RequestError> {
+    match key(request) {
+        Some(key) => Ok(idempotency::record(tx, &key, request.operation, now).await?),
+        None => Ok(()),
+    }
 }
 
 /// Ends the transaction before anybody is answered. One that is dropped is rolled back some time later: until then it
