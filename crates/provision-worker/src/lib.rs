@@ -10,3 +10,6 @@ pub mod listen;
 pub mod objects;
 pub mod runner;
 pub mod saga;
+
+/// As the audit log names us.
+const BY: store::audit::By<'_> = store::audit::By::itself("provision-worker");

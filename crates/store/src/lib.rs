@@ -4,6 +4,7 @@
 //! an id and says "look now", so losing the whole of Redis loses nothing.
 
 pub mod accounts;
+pub mod audit;
 pub mod backups;
 pub mod blueprints;
 mod db;

@@ -110,7 +110,7 @@ async fn settle_alone(
     if let Some(facts) = facts
         && is_complete(&outside.objects, backup, facts).await?
     {
-        if store::backups::found(db, backup.id, facts).await? {
+        if store::backups::found(db, backup.id, facts, crate::BY).await? {
             tracing::info!(backup = %backup.id, "a backup whose operation did not succeed is complete: found again");
         }
         return Ok(Settled::Found);

@@ -220,7 +220,7 @@ impl Drive<'_> {
             }
         }
         if failed.is_empty() {
-            persist!(operations::undone(&work.db, &work.lease, kind, &reason));
+            persist!(operations::undone(&work.db, &work.lease, kind, &reason, crate::BY));
             return Ended::Failed;
         }
         tracing::error!(failed = ?failed, "undoing failed");
@@ -249,7 +249,7 @@ impl Drive<'_> {
 
     async fn stuck(&self, code: &str, message: &str) -> Ended {
         let failure = Failure::new(code, message);
-        persist!(operations::park_stuck(&self.work.db, &self.work.lease, &failure));
+        persist!(operations::park_stuck(&self.work.db, &self.work.lease, &failure, crate::BY));
         tracing::error!(code, "the operation is stuck: see its steps, mend the cause, then resume it");
         Ended::Stuck
     }

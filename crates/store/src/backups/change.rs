@@ -4,10 +4,14 @@ use domain::{
     backup::{BackupRefusal, BackupState},
     ids::{BackupId, CustomerId, InstanceId, OperationId},
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::BackupRequest;
-use crate::{Db, StoreError};
+use crate::{
+    Db, StoreError,
+    audit::{self, Entry},
+};
 
 /// What is to be changed; `None` stays.
 #[derive(Clone, Copy, Debug, Default)]
@@ -105,17 +109,7 @@ async fn in_use(tx: &mut PgConnection, id: BackupId) -> Result<Option<OperationI
 }
 
 async fn remove(tx: &mut PgConnection, request: &BackupRequest<'_>, id: BackupId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "WITH removed AS (UPDATE backups SET state = 'deleting' WHERE id = $3)
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
-         VALUES ($4, 'backup.delete', $1, $2, $5, jsonb_build_object('backup', $3::uuid))",
-        request.customer.0,
-        request.instance.0,
-        id.0,
-        request.actor,
-        request.request_id,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+    sqlx::query!("UPDATE backups SET state = 'deleting' WHERE id = $1", id.0).execute(&mut *tx).await?;
+    let entry = Entry::new(request.by(), "backup.delete", request.customer, json!({ "backup": id }));
+    audit::record(tx, entry.on(request.instance)).await
 }

@@ -7,10 +7,12 @@ use domain::{
     instance::{HoldReason, Lifecycle},
     operation::OperationKind,
 };
+use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::{
     Db, StoreError,
+    audit::{self, By, Entry},
     idempotency::{self, Key, KeyError, Requested},
 };
 
@@ -29,6 +31,12 @@ pub struct BackupRequest<'a> {
     pub actor: &'a str,
     /// For the audit log.
     pub request_id: Option<&'a str>,
+}
+
+impl BackupRequest<'_> {
+    pub(super) fn by(&self) -> By<'_> {
+        By { actor: self.actor, request_id: self.request_id }
+    }
 }
 
 /// A backup to be made. Its values were checked by the caller.
@@ -291,22 +299,19 @@ async fn insert_operation(
     now: DateTime<Utc>,
 ) -> Result<(), RequestError> {
     sqlx::query!(
-        "WITH operation AS (
-             INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6)
-         )
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
-         VALUES ($7, 'instance.' || $4, $3, $2, $8, jsonb_build_object('operation', $1::uuid, 'backup', $5::uuid))",
+        "INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
         request.operation.0,
         request.instance.0,
         request.customer.0,
         kind.as_str(),
         backup.0,
         now,
-        request.actor,
-        request.request_id,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    let action = format!("instance.{kind}");
+    let detail = json!({ "operation": request.operation, "backup": backup });
+    let entry = Entry::new(request.by(), &action, request.customer, detail);
+    Ok(audit::record(tx, entry.on(request.instance)).await?)
 }

@@ -15,7 +15,7 @@ use store::{
     operations,
 };
 
-use crate::fixture::{Fixture, now};
+use crate::fixture::{BY, Fixture, now};
 
 fn facts(bytes: u64) -> BackupFacts {
     BackupFacts {
@@ -43,7 +43,7 @@ impl Fixture {
     async fn active(&self) -> InstanceId {
         let (id, create, _) = self.create(|_| {}).await;
         let claim = operations::claim(&self.worker, create, "w").await.unwrap().unwrap();
-        operations::create_succeeded(&self.worker, &claim.lease).await.unwrap();
+        operations::create_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
         id
     }
 
@@ -59,7 +59,7 @@ impl Fixture {
         let claim = operations::claim(&self.worker, operation, "w").await.unwrap().unwrap();
         backups::save_upload(&self.worker, &claim.lease, "upload").await.unwrap();
         backups::save_facts(&self.worker, &claim.lease, &facts(10)).await.unwrap();
-        backups::backup_succeeded(&self.worker, &claim.lease).await.unwrap();
+        backups::backup_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
         id
     }
 
@@ -78,7 +78,7 @@ impl Fixture {
         let (id, operation) = self.ask(instance, 5).await.unwrap();
         let claim = operations::claim(&self.worker, operation, "w").await.unwrap().unwrap();
         let failure = Failure::new("x", "y");
-        operations::undone(&self.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+        operations::undone(&self.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
         id
     }
 
@@ -102,9 +102,9 @@ impl Fixture {
         match failure {
             Some(failure) => {
                 let kind = claim.operation.kind;
-                operations::undone(&self.worker, &claim.lease, kind, &failure).await.unwrap();
+                operations::undone(&self.worker, &claim.lease, kind, &failure, BY).await.unwrap();
             }
-            None => backups::verify_succeeded(&self.worker, &claim.lease).await.unwrap(),
+            None => backups::verify_succeeded(&self.worker, &claim.lease, BY).await.unwrap(),
         }
     }
 }
@@ -129,7 +129,7 @@ async fn a_backup_is_asked_for_made_listed_and_its_owners_only() {
     assert_eq!(claim.operation.backup_id, Some(id));
     backups::save_upload(&f.worker, &claim.lease, "upload").await.unwrap();
     backups::save_facts(&f.worker, &claim.lease, &facts(10)).await.unwrap();
-    backups::backup_succeeded(&f.worker, &claim.lease).await.unwrap();
+    backups::backup_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     let made = backups::get(&f.api, f.customer, instance, id).await.unwrap().unwrap();
     assert_eq!((made.state, made.facts, made.upload_id), (BackupState::Available, Some(facts(10)), None));
     let (page, _) = backups::list(&f.api, f.customer, instance, Page::new(None, 10)).await.unwrap();
@@ -271,7 +271,7 @@ async fn a_failed_backup_is_reconciled_by_one_at_a_time() {
     backups::end_reconciliation(&f.worker, id).await.unwrap();
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
-    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), Some(id));
 
     assert!(begin().await.is_some());
@@ -280,7 +280,7 @@ async fn a_failed_backup_is_reconciled_by_one_at_a_time() {
     assert!(begin().await.is_some(), "the other one died");
     backups::end_reconciliation(&f.worker, id).await.unwrap();
     assert!(begin().await.is_some());
-    assert!(backups::found(&f.worker, id, &facts(7)).await.unwrap());
+    assert!(backups::found(&f.worker, id, &facts(7), BY).await.unwrap());
     backups::end_reconciliation(&f.worker, id).await.unwrap();
     assert!(begin().await.is_none(), "it is available: nothing is to be reconciled");
     assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), None);
@@ -297,7 +297,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     let damaged = Failure::new(domain::backup::CORRUPT_CODE, "it is damaged");
     operations::begin_undo(&f.worker, &claim.lease, &damaged).await.unwrap();
     let left = Failure::new("undo_failed", "cleaning up failed");
-    operations::park_stuck(&f.worker, &claim.lease, &left).await.unwrap();
+    operations::park_stuck(&f.worker, &claim.lease, &left, BY).await.unwrap();
     let stuck = operations::get(&f.api, f.customer, asked.operation).await.unwrap().unwrap();
     assert_eq!(
         (stuck.failure.as_ref(), stuck.step_detail.as_deref()),
@@ -306,7 +306,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     operations::resume_stuck(&f.worker, asked.operation, "operator:test").await.unwrap();
     let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let reason = claim.operation.failure.clone().unwrap();
-    operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason, BY).await.unwrap();
     assert_eq!(f.backup(id).await.verify_failure.as_deref(), Some("it is damaged"));
 }
 
@@ -318,18 +318,21 @@ async fn a_backup_that_was_found_again_is_available_and_older_ones_give_way() {
     let (id, operation) = f.ask(instance, 1).await.unwrap();
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     // Found while it was undone: its operation fails, and it stays.
-    assert!(backups::found(&f.worker, id, &facts(7)).await.unwrap());
+    assert!(backups::found(&f.worker, id, &facts(7), BY).await.unwrap());
     let failure = Failure::new("interrupted", "y");
-    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     let there = operations::get(&f.api, f.customer, operation).await.unwrap().unwrap();
     assert_eq!(there.state, OperationState::Failed);
     let found = f.backup(id).await;
     assert_eq!((found.state, found.facts), (BackupState::Available, Some(facts(7))));
     assert_eq!(f.states(&old).await, [BackupState::Deleting, BackupState::Deleting]);
-    assert!(!backups::found(&f.worker, id, &facts(8)).await.unwrap(), "once");
-    assert!(!backups::found(&f.worker, old[0], &facts(8)).await.unwrap(), "what is being removed stays so");
+    assert!(!backups::found(&f.worker, id, &facts(8), BY).await.unwrap(), "once");
+    assert!(
+        !backups::found(&f.worker, old[0], &facts(8), BY).await.unwrap(),
+        "what is being removed stays so"
+    );
     let failed = f.failed(instance).await;
-    assert!(backups::found(&f.worker, failed, &facts(9)).await.unwrap(), "after its operation as well");
+    assert!(backups::found(&f.worker, failed, &facts(9), BY).await.unwrap(), "after its operation as well");
 }
 
 #[tokio::test]
@@ -348,7 +351,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
     let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
     assert_eq!(removal, RemoveOutcome::Refused(BackupRefusal::Busy(using.operation)));
     let claim = operations::claim(&f.worker, using.operation, "w").await.unwrap().unwrap();
-    backups::restore_succeeded(&f.worker, &claim.lease).await.unwrap();
+    backups::restore_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     // The last good one may go when its owner says so.
     for _ in 0..2 {
         let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
@@ -405,7 +408,7 @@ async fn an_instance_takes_its_backups_with_it() {
     instances::request_delete(&f.api, &delete, now()).await.unwrap();
     assert_eq!(f.backup(ids[1]).await.state, BackupState::Available, "until the server is gone");
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
-    operations::delete_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(f.states(&ids).await, [BackupState::Deleting; 3]);
     assert_eq!(f.backup(kept).await.state, BackupState::Available);
 }
@@ -422,11 +425,11 @@ async fn a_stale_lease_writes_nothing_about_a_backup() {
     let writes = [
         backups::save_upload(db, lease, "theirs").await,
         backups::save_facts(db, lease, &facts(1)).await,
-        backups::backup_succeeded(db, lease).await,
-        backups::backup_failed(db, lease, &failure).await,
-        backups::use_failed(db, lease, &failure).await,
-        backups::restore_succeeded(db, lease).await,
-        backups::verify_succeeded(db, lease).await,
+        backups::backup_succeeded(db, lease, BY).await,
+        backups::backup_failed(db, lease, &failure, BY).await,
+        backups::use_failed(db, lease, &failure, BY).await,
+        backups::restore_succeeded(db, lease, BY).await,
+        backups::verify_succeeded(db, lease, BY).await,
         backups::owe_start(db, lease).await,
     ];
     for (n, write) in writes.into_iter().enumerate() {
@@ -471,7 +474,7 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     assert_eq!(due(later).await, None, "busy");
     let claim = operations::claim(&f.worker, busy, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
-    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     f.schedule(instance, later + TimeDelta::minutes(29)).await;
     assert_eq!(due(later).await, None, "a schedule would find it busy");
     f.database.execute("UPDATE schedules SET next_run_at = next_run_at + interval '2 minutes'").await;
@@ -482,10 +485,10 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     assert_eq!(due(later).await, None, "one at a time");
     // One that came to nothing is not begun again at once.
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
-    operations::undone(&f.worker, &claim.lease, OperationKind::Verify, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Verify, &failure, BY).await.unwrap();
     assert_eq!(due(later).await, None);
     let operation = due(later + TimeDelta::hours(25)).await.expect("another try, put off for long enough");
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
-    backups::verify_succeeded(&f.worker, &claim.lease).await.unwrap();
+    backups::verify_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(due(f.backup(newest).await.verified_at.unwrap() + TimeDelta::hours(26)).await, None);
 }

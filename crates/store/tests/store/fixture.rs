@@ -9,6 +9,7 @@ use domain::{
 };
 use store::{
     Db,
+    audit::By,
     instances::{CreateError, Created, NewInstance, PortRequest},
     nodes::NodeSpec,
     testing::TestDatabase,
@@ -18,6 +19,9 @@ use store::{
 pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
+
+/// Whoever does something here.
+pub(crate) const BY: By<'_> = By::itself("test");
 
 pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use domain::agent::PowerAction;
+use store::audit::By;
 
 use crate::{app::App, power};
 
@@ -39,7 +40,7 @@ pub async fn stop_idle(app: &App) -> Result<(), store::StoreError> {
     let now = app.clock.now();
     let before = now - TimeDelta::minutes(minutes.into());
     for id in store::ide::idle(&app.db, before, AT_ONCE).await? {
-        if !store::ide::wish_idle_stop(&app.db, id, before, now).await? {
+        if !store::ide::wish_idle_stop(&app.db, id, before, By::itself("zpack-api"), now).await? {
             continue;
         }
         tracing::info!(instance = %id, "stopping a workspace that nobody uses");
