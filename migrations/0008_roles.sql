@@ -42,7 +42,7 @@ GRANT UPDATE (name, locked, state) ON backups TO zlh_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON schedules, schedule_runs TO zlh_api;
 GRANT SELECT, INSERT, DELETE ON ide_tickets, ide_sessions TO zlh_api;
 GRANT UPDATE (expires_at) ON ide_sessions TO zlh_api;
-GRANT INSERT ON audit_log TO zlh_api;
+GRANT INSERT ON audit_log, notifications TO zlh_api;
 
 -- provision-worker: claims operations, keeps their journal, moves instances through their lifecycle.
 GRANT SELECT, UPDATE ON operations, instances, backups TO zlh_provision;
@@ -52,4 +52,4 @@ GRANT SELECT, INSERT, UPDATE ON nodes, port_allocations TO zlh_provision;
 GRANT DELETE ON port_allocations TO zlh_provision;
 -- A verification that nobody asked for keeps away from schedules.
 GRANT SELECT (instance_id, action, next_run_at) ON schedules TO zlh_provision;
-GRANT INSERT ON audit_log TO zlh_provision;
+GRANT INSERT ON audit_log, notifications TO zlh_provision;

@@ -1,12 +1,12 @@
--- Takes an idempotency key until the end of the transaction, or says what it names already. Writes nothing: who has it,
--- and has asked for work under it, says so by record_idempotency_key. Outcomes:
---   new          nobody used it, or so long ago that it is forgotten
+-- Takes an idempotency key until the end of the transaction, or says what it names already. Whoever has taken it inserts
+-- its row once there is an operation for it to name. Outcomes:
+--   new          nobody used it, or so long ago that it is forgotten: its old row is gone
 --   replayed     it names this operation, asked for with the same body
 --   key_reused   it names an operation that was asked for with another body
 --   in_progress  another transaction has it, and has not committed
 CREATE OR REPLACE FUNCTION claim_idempotency_key(
     customer uuid, wanted text, hash bytea, at timestamptz, life interval, OUT outcome text, OUT earlier_operation uuid
-) LANGUAGE plpgsql VOLATILE SECURITY INVOKER SET search_path = pg_catalog, public, pg_temp AS $$
+) LANGUAGE plpgsql VOLATILE SECURITY INVOKER AS $$
 DECLARE
     earlier idempotency_keys;
     got boolean;
@@ -22,6 +22,9 @@ BEGIN
             outcome := 'key_reused';
         END IF;
     ELSIF got THEN
+        IF FOUND THEN
+            DELETE FROM idempotency_keys k WHERE k.customer_id = customer AND k.key = wanted;
+        END IF;
         outcome := 'new';
     ELSE
         outcome := 'in_progress';

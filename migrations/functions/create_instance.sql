@@ -2,7 +2,7 @@
 -- row locks held for no longer than their commit takes. Each statement sees what was committed before it (the function
 -- is volatile, the isolation READ COMMITTED), as if a client had sent it.
 --
--- Answers with an outcome and writes nothing, unless the outcome is 'new'. What shows only after something was written
+-- Answers with an outcome and writes nothing (but for an old key that is forgotten), unless the outcome is 'new'. What shows only after something was written
 -- is an error, which takes the writing back: ZL001 (no room any more), or a unique index by its name.
 CREATE OR REPLACE FUNCTION create_instance(
     new jsonb, port_names text[], port_protocols text[], idempotency_key text, hash bytea, actor text, request text,
@@ -77,7 +77,8 @@ BEGIN
         order_.disk_mib, chosen.id, order_.eula_accepted_at, at, at);
     INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
     VALUES (operation, order_.id, order_.customer_id, 'create', at);
-    PERFORM record_idempotency_key(order_.customer_id, idempotency_key, hash, operation, at);
+    INSERT INTO idempotency_keys (customer_id, key, body_hash, operation_id, created_at)
+    VALUES (order_.customer_id, idempotency_key, hash, operation, at);
     INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
     VALUES (create_instance.actor, 'instance.create', order_.customer_id, order_.id, request,
         jsonb_build_object('operation', operation, 'plan', order_.plan));

@@ -6,5 +6,6 @@ pub mod daemon;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+pub mod outbox;
 pub mod shutdown;
 pub mod systemd;

@@ -14,7 +14,7 @@ pub enum StoreError {
         /// What.
         what: String,
     },
-    /// Another worker has taken the operation over: nothing was written.
+    /// Another process has taken the row over: nothing was written.
     #[error("the lease is lost")]
     LeaseLost,
     /// Redis did not take a job. The row is there; the sweep finds it.

@@ -1,6 +1,6 @@
 //! `Idempotency-Key` of requests for work: for 24 hours the same key and body are the same operation.
 //!
-//! The rules are in SQL (`migrations/functions`), so that a create claims its key in the one round trip that it has.
+//! The rules are in SQL (`migrations/functions/claim_idempotency_key.sql`), so that a create claims its key in the one round trip that it has.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::ids::{CustomerId, OperationId};
@@ -33,7 +33,7 @@ pub(crate) enum KeyError {
 /// A request's key, and the SHA-256 of what was asked for with it.
 pub(crate) struct Key<'a> {
     pub(crate) customer: CustomerId,
-    pub(crate) key: &'a str,
+    pub(crate) text: &'a str,
     pub(crate) body_hash: &'a [u8; 32],
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn claim(
     let row = sqlx::query!(
         r#"SELECT outcome AS "outcome!", earlier_operation FROM claim_idempotency_key($1, $2, $3, $4, $5)"#,
         key.customer.0,
-        key.key,
+        key.text,
         key.body_hash,
         now,
         life(),
@@ -81,9 +81,10 @@ pub(crate) async fn record(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "SELECT record_idempotency_key($1, $2, $3, $4, $5)",
+        "INSERT INTO idempotency_keys (customer_id, key, body_hash, operation_id, created_at)
+         VALUES ($1, $2, $3, $4, $5)",
         key.customer.0,
-        key.key,
+        key.text,
         key.body_hash,
         operation.0,
         now,

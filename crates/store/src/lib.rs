@@ -16,6 +16,7 @@ pub mod idempotency;
 pub mod instances;
 pub mod nodes;
 pub mod operations;
+pub mod outbox;
 mod page;
 pub mod queue;
 pub mod schedules;

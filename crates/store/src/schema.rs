@@ -46,7 +46,6 @@ const FUNCTIONS: &[Function] = functions![
     "audit_log_is_append_only",
     "claim_idempotency_key",
     "create_instance",
-    "record_idempotency_key",
     "request_verification",
 ];
 
@@ -66,8 +65,12 @@ pub(crate) async fn migrate_connection(connection: &mut PgConnection) -> Result<
 #[cfg(feature = "testing")]
 pub(crate) fn schema_version() -> String {
     let mut hash = Sha256::new();
-    MIGRATOR.iter().for_each(|migration| hash.update(&migration.checksum));
-    FUNCTIONS.iter().for_each(|function| hash.update(function.checksum()));
+    for migration in MIGRATOR.iter() {
+        hash.update(&migration.checksum);
+    }
+    for function in FUNCTIONS {
+        hash.update(function.checksum());
+    }
     hex::encode(&hash.finalize()[..8])
 }
 

@@ -58,6 +58,20 @@ impl TestDatabase {
         Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
     }
 
+    /// Connections with these rights and no others, such as `SELECT ON nodes`: for what no daemon's role may yet. The role
+    /// is the cluster's, and has its rights in this database.
+    pub async fn role_with(&self, role: &str, rights: &str) -> Db {
+        let make = format!(
+            "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+             GRANT USAGE ON SCHEMA public TO {role}; GRANT {rights} TO {role}"
+        );
+        self.execute(&make).await;
+        let url = self.options.to_url_lossy().to_string();
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{separator}options[role]={role}").into();
+        Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
+    }
+
     /// Connections as the owner of the schema.
     pub fn owner(&self) -> Db {
         self.role(self.options.get_username())

@@ -12,6 +12,8 @@ mod ide;
 mod instances;
 #[path = "store/leases.rs"]
 mod leases;
+#[path = "store/outbox.rs"]
+mod outbox;
 #[path = "store/queue.rs"]
 mod queue;
 #[path = "store/roles.rs"]

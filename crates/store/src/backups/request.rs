@@ -181,8 +181,8 @@ async fn write_use(
 }
 
 fn key<'a>(request: &'a BackupRequest<'a>) -> Option<Key<'a>> {
-    let (key, body_hash) = request.key.as_ref()?;
-    Some(Key { customer: request.customer, key, body_hash })
+    let (text, body_hash) = request.key.as_ref()?;
+    Some(Key { customer: request.customer, text, body_hash })
 }
 
 async fn claim(

@@ -33,6 +33,20 @@ const REFUSED: &[(&str, &str)] = &[
     ("operation_steps_error", "UPDATE operation_steps SET error = 'x'"),
     ("operation_steps_attempts_check", "UPDATE operation_steps SET attempts = 0"),
     ("operation_steps_ordinal_check", "UPDATE operation_steps SET ordinal = -1"),
+    ("notifications_lease_whole", "UPDATE notifications SET lease_owner = 'w'"),
+    ("notifications_lease_whole", "UPDATE notifications SET lease_expires_at = now()"),
+    (
+        "notifications_lease_at_work",
+        "UPDATE notifications SET state = 'sent', sent_at = now(), lease_owner = 'w', lease_expires_at = now()",
+    ),
+    ("notifications_sent", "UPDATE notifications SET state = 'sent'"),
+    ("notifications_sent", "UPDATE notifications SET sent_at = now()"),
+    ("notifications_dead", "UPDATE notifications SET state = 'dead'"),
+    (
+        "notifications_once",
+        "INSERT INTO notifications (id, channel, dedupe_key, payload, expires_at)
+         SELECT gen_random_uuid(), channel, dedupe_key, payload, expires_at FROM notifications",
+    ),
     ("nodes_ports_range", "UPDATE nodes SET first_port = last_port + 1"),
     ("nodes_ports_range", "UPDATE nodes SET first_port = NULL"),
     ("nodes_ports_range", "UPDATE nodes SET last_port = NULL"),
@@ -45,6 +59,9 @@ async fn what_must_not_be_is_refused_by_the_tables_themselves() {
     let step = "INSERT INTO operation_steps (operation_id, name, ordinal, state, lease_term)
         SELECT id, 'install', 3, 'applying', 1 FROM operations";
     f.database.execute(step).await;
+    let notification = "INSERT INTO notifications (id, channel, dedupe_key, payload, expires_at)
+        VALUES (gen_random_uuid(), 'mail', 'k', '{}', now())";
+    f.database.execute(notification).await;
     for (constraint, sql) in REFUSED {
         let refused = f.database.try_execute(sql).await.expect_err(sql);
         assert!(refused.contains(constraint), "{sql}: {refused}");
