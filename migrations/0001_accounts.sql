@@ -42,7 +42,8 @@ CREATE TABLE api_keys (
 CREATE UNIQUE INDEX api_keys_key_hash ON api_keys (key_hash);
 CREATE INDEX api_keys_customer ON api_keys (customer_id, created_at);
 
--- What people and daemons did. Append-only: the trigger refuses everything but INSERT, whoever asks.
+-- What people and daemons did. Append-only: a trigger refuses everything but INSERT, whoever asks
+-- (functions/audit_log_is_append_only.sql).
 CREATE TABLE audit_log (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at          timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -55,12 +56,3 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_customer ON audit_log (customer_id, id);
 CREATE INDEX audit_log_instance ON audit_log (instance_id, id);
-
-CREATE FUNCTION audit_log_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    RAISE EXCEPTION 'audit_log is append-only' USING ERRCODE = 'insufficient_privilege';
-END $$;
-CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log
-    FOR EACH ROW EXECUTE FUNCTION audit_log_is_append_only();
-CREATE TRIGGER audit_log_no_truncate BEFORE TRUNCATE ON audit_log
-    FOR EACH STATEMENT EXECUTE FUNCTION audit_log_is_append_only();

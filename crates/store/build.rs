@@ -1,4 +1,4 @@
-//! Migrations are compiled in: build again when one is added.
+//! Migrations and functions are compiled in: build again when one is added.
 
 fn main() {
     println!("cargo:rerun-if-changed=../../migrations");

@@ -10,7 +10,7 @@ use domain::{
 use integrations::{agent::AgentSession, engine::Engine as _, objects::ObjectStore as _};
 use provision_worker::backups::Sweep;
 use store::{
-    backups::{self, Asked, NewBackup, Use},
+    backups::{self, BackupRequest, NewBackup, Use},
     queue::{Notifier, Queue, QueueName},
     testing::{REDIS_ENV, required},
 };
@@ -23,9 +23,16 @@ use crate::{
 };
 
 impl Rig {
-    fn asked(&self, instance: InstanceId) -> Asked<'static> {
+    fn asked(&self, instance: InstanceId) -> BackupRequest<'static> {
         let operation = OperationId::generate();
-        Asked { customer: self.customer, instance, operation, key: None, actor: "test", request_id: None }
+        BackupRequest {
+            customer: self.customer,
+            instance,
+            operation,
+            key: None,
+            actor: "test",
+            request_id: None,
+        }
     }
 
     /// A running server with some files of its customer's. Its id.

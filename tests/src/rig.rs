@@ -27,7 +27,7 @@ use provision_worker::{
 use runtime::{clock::SystemClock, worker::work_once};
 use store::{
     Db,
-    instances::{DeleteRequest, NewInstance, PortWish},
+    instances::{DeleteRequest, NewInstance, PortRequest},
     nodes::NodeSpec,
     operations,
     testing::TestDatabase,
@@ -146,8 +146,8 @@ impl Rig {
         let (blueprint, id, operation) = (game::blueprint(), InstanceId::generate(), OperationId::generate());
         let unique = id.to_string();
         let ports = [
-            PortWish { name: AGENT_PORT, protocol: Protocol::Tcp },
-            PortWish { name: "game", protocol: Protocol::Udp },
+            PortRequest { name: AGENT_PORT, protocol: Protocol::Tcp },
+            PortRequest { name: "game", protocol: Protocol::Udp },
         ];
         let new = NewInstance {
             instance_id: id,

@@ -10,3 +10,6 @@ pub mod config;
 pub mod runner;
 pub mod saga;
 pub mod serve;
+
+/// As the audit log names us.
+const BY: store::audit::By<'_> = store::audit::By::itself("provision-worker");

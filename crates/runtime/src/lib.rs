@@ -6,6 +6,7 @@ pub mod daemon;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+pub mod outbox;
 pub mod periodic;
 pub mod shutdown;
 pub mod systemd;

@@ -1,4 +1,4 @@
-//! The connection pool, and the migrations that make the schema.
+//! The connection pool.
 
 use std::{str::FromStr, time::Duration};
 
@@ -20,8 +20,6 @@ const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// A statement's plan is made once per connection. Every statement here has one shape for all of its arguments, and
 /// planning `allocate_ports` anew took longer than running it.
 const PLANS: (&str, &str) = ("plan_cache_mode", "force_generic_plan");
-
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../../migrations");
 
 /// A daemon's connections to Postgres, under the daemon's own role.
 #[derive(Clone, Debug)]
@@ -75,26 +73,4 @@ impl Db {
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }
-}
-
-/// Brings the schema to this version. Needs the owner's role; daemons do not have it.
-pub async fn migrate(owner: &Db) -> Result<(), StoreError> {
-    MIGRATOR.run(owner.pool()).await?;
-    Ok(())
-}
-
-/// Names the schema of this build, for the tests' template.
-#[cfg(feature = "testing")]
-pub(crate) fn schema_version() -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    MIGRATOR.iter().for_each(|migration| hash.update(&migration.checksum));
-    hex::encode(&hash.finalize()[..8])
-}
-
-/// [`migrate`] on one connection.
-#[cfg(feature = "testing")]
-pub(crate) async fn migrate_connection(connection: &mut sqlx::PgConnection) -> Result<(), StoreError> {
-    MIGRATOR.run(connection).await?;
-    Ok(())
 }

@@ -14,7 +14,7 @@ pub enum StoreError {
         /// What.
         what: String,
     },
-    /// Another worker has taken the operation over: nothing was written.
+    /// Another process has taken the row over: nothing was written.
     #[error("the lease is lost")]
     LeaseLost,
     /// Redis did not take a job. The row is there; the sweep finds it.
@@ -23,6 +23,15 @@ pub enum StoreError {
     /// A migration failed.
     #[error("migration")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// A function's file cannot be applied.
+    #[error("the SQL function {name}")]
+    Function {
+        /// Which.
+        name: &'static str,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
 }
 
 /// What passes, by the beginning of its SQLSTATE (PostgreSQL, appendix A): connections, resources, shutdown and

@@ -10,7 +10,11 @@ use domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::{Db, StoreError, accounts::SecretHash};
+use crate::{
+    Db, StoreError,
+    accounts::SecretHash,
+    audit::{self, By, Entry},
+};
 
 /// A ticket to be made.
 #[derive(Clone, Copy, Debug)]
@@ -172,6 +176,7 @@ pub async fn wish_idle_stop(
     db: &Db,
     id: InstanceId,
     before: DateTime<Utc>,
+    by: By<'_>,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let mut tx = db.pool().begin().await?;
@@ -190,15 +195,9 @@ pub async fn wish_idle_stop(
     .fetch_optional(&mut *tx)
     .await?;
     let Some(stopped) = stopped else { return Ok(false) };
-    sqlx::query!(
-        "INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-         VALUES ('zpack-api', 'instance.idle_stopped', $1, $2, $3)",
-        stopped.customer_id,
-        id.0,
-        json!({ "last_used_at": stopped.last_used_at }),
-    )
-    .execute(&mut *tx)
-    .await?;
+    let detail = json!({ "last_used_at": stopped.last_used_at });
+    let entry = Entry::new(by, "instance.idle_stopped", stopped.customer_id.into(), detail);
+    audit::record(&mut tx, entry.on(id)).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -4,6 +4,7 @@
 //! an id and says "look now", so losing the whole of Redis loses nothing.
 
 pub mod accounts;
+pub mod audit;
 pub mod backups;
 pub mod blueprints;
 mod db;
@@ -11,15 +12,19 @@ mod error;
 pub mod events;
 pub mod holds;
 pub mod ide;
+pub mod idempotency;
 pub mod instances;
 pub mod nodes;
 pub mod operations;
+pub mod outbox;
 mod page;
 pub mod queue;
 pub mod schedules;
+mod schema;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use db::{Db, migrate};
+pub use db::Db;
 pub use error::StoreError;
 pub use page::Page;
+pub use schema::migrate;

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use crate::{Db, db};
+use crate::{Db, schema};
 
 /// Where the tests' PostgreSQL is: a superuser's URL. `cargo xtask test` sets it.
 pub const DATABASE_ENV: &str = "ZLH_TEST_DATABASE_URL";
@@ -35,15 +35,40 @@ impl TestDatabase {
         let server: PgConnectOptions = required(DATABASE_ENV).parse().expect("a database URL");
         let mut admin = server.clone().connect().await.expect("the tests' PostgreSQL");
         let template = template(&server, &mut admin).await;
+        Self::copy(&server, admin, &template).await
+    }
+
+    /// Makes a database without a schema.
+    pub async fn empty() -> Self {
+        let server: PgConnectOptions = required(DATABASE_ENV).parse().expect("a database URL");
+        let admin = server.clone().connect().await.expect("the tests' PostgreSQL");
+        Self::copy(&server, admin, "template0").await
+    }
+
+    async fn copy(server: &PgConnectOptions, mut admin: PgConnection, template: &str) -> Self {
         let name = format!("zlh_test_{}", Uuid::now_v7().simple());
         run(&mut admin, format!("CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")).await;
         admin.close().await.ok();
-        Self { options: server.database(&name) }
+        Self { options: server.clone().database(&name) }
     }
 
     /// Connections as one of the daemons' roles, such as `zlh_api`.
     pub fn role(&self, role: &str) -> Db {
         let url = self.url(role);
+        Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
+    }
+
+    /// Connections with these rights and no others, such as `SELECT ON nodes`: for what no daemon's role may yet. The role
+    /// is the cluster's, and has its rights in this database.
+    pub async fn role_with(&self, role: &str, rights: &str) -> Db {
+        let make = format!(
+            "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+             GRANT USAGE ON SCHEMA public TO {role}; GRANT {rights} TO {role}"
+        );
+        self.execute(&make).await;
+        let url = self.options.to_url_lossy().to_string();
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let url = format!("{url}{separator}options[role]={role}").into();
         Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
     }
 
@@ -102,7 +127,7 @@ impl TestDatabase {
 }
 
 async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String {
-    let name = format!("zlh_template_{}", db::schema_version());
+    let name = format!("zlh_template_{}", schema::schema_version());
     sqlx::query("SELECT pg_advisory_lock($1)")
         .bind(TEMPLATE_LOCK)
         .execute(&mut *admin)
@@ -118,7 +143,7 @@ async fn template(server: &PgConnectOptions, admin: &mut PgConnection) -> String
         run(admin, format!("DROP DATABASE IF EXISTS {building}")).await;
         run(admin, format!("CREATE DATABASE {building}")).await;
         let mut owner = server.clone().database(&building).connect().await.expect("the template");
-        db::migrate_connection(&mut owner).await.expect("the migrations");
+        schema::migrate_connection(&mut owner).await.expect("the migrations");
         owner.close().await.expect("the template to be left");
         run(admin, format!("ALTER DATABASE {building} RENAME TO {name}")).await;
     }

@@ -2,6 +2,8 @@
 
 #[path = "store/backups.rs"]
 mod backups;
+#[path = "store/constraints.rs"]
+mod constraints;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/ide.rs"]
@@ -10,9 +12,13 @@ mod ide;
 mod instances;
 #[path = "store/leases.rs"]
 mod leases;
+#[path = "store/outbox.rs"]
+mod outbox;
 #[path = "store/queue.rs"]
 mod queue;
 #[path = "store/roles.rs"]
 mod roles;
 #[path = "store/schedules.rs"]
 mod schedules;
+#[path = "store/schema.rs"]
+mod schema;

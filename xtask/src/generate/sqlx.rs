@@ -32,7 +32,8 @@ pub(super) fn query_data(workspace: &Workspace) -> Result<Files> {
 
 fn collect(workspace: &Workspace, cluster: &Cluster, out: &Path) -> Result<Files> {
     cluster.ensure_database(DATABASE)?;
-    for file in migrations(&workspace.root)? {
+    let folder = workspace.root.join("migrations");
+    for file in sql_files(&folder)?.into_iter().chain(sql_files(&folder.join("functions"))?) {
         cluster.sql(DATABASE, &fs::read_to_string(&file)?).with_context(|| file.display().to_string())?;
     }
     fs::create_dir_all(out)?;
@@ -62,8 +63,8 @@ fn expand_again(root: &Path) -> Result<()> {
 }
 
 /// In order.
-fn migrations(root: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(root.join("migrations"))?.collect::<std::io::Result<Vec<_>>>()?;
+fn sql_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
     let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "sql"));
     files.sort();

@@ -13,7 +13,7 @@ use integrations::{
     agent::AgentSession,
     objects::{ObjectError, ObjectStore, UploadId},
 };
-use store::{Db, backups::Settling};
+use store::{Db, backups::Reconciliation};
 
 use crate::saga::{Outside, STORAGE_UNREACHABLE, StepError, agent_of, insist};
 pub use sweep::Sweep;
@@ -81,16 +81,18 @@ pub async fn settle(
     id: BackupId,
     agent_is_given_up: bool,
 ) -> Result<Settled, StepError> {
-    let Some(settling) = store::backups::begin_settling(db, id).await? else { return Ok(Settled::Later) };
+    let Some(settling) = store::backups::begin_reconciliation(db, id).await? else {
+        return Ok(Settled::Later);
+    };
     let settled = settle_alone(db, outside, &settling, agent_is_given_up).await;
-    store::backups::end_settling(db, id).await?;
+    store::backups::end_reconciliation(db, id).await?;
     settled
 }
 
 async fn settle_alone(
     db: &Db,
     outside: &Outside,
-    settling: &Settling,
+    settling: &Reconciliation,
     agent_is_given_up: bool,
 ) -> Result<Settled, StepError> {
     let backup = &settling.backup;
@@ -108,7 +110,7 @@ async fn settle_alone(
     if let Some(facts) = facts
         && is_complete(&outside.objects, backup, facts).await?
     {
-        if store::backups::found(db, backup.id, facts).await? {
+        if store::backups::found(db, backup.id, facts, crate::BY).await? {
             tracing::info!(backup = %backup.id, "a backup whose operation did not succeed is complete: found again");
         }
         return Ok(Settled::Found);
@@ -122,7 +124,7 @@ async fn settle_alone(
     }
     remove_objects(outside, backup).await?;
     if backup.state == BackupState::Failed {
-        store::backups::mark_swept(db, backup.id).await?;
+        store::backups::mark_reconciled(db, backup.id).await?;
     }
     Ok(Settled::Cleaned)
 }
@@ -131,7 +133,7 @@ async fn settle_alone(
 /// nobody would know any more what it has made. Where the storage cannot be asked now the next task waits for it too.
 pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId) -> Result<(), StepError> {
     let settled = async {
-        match store::backups::unsettled_of(db, former).await? {
+        match store::backups::unreconciled_of(db, former).await? {
             Some(backup) => settle(db, outside, backup, false).await.map(Some),
             None => Ok(None),
         }

@@ -60,17 +60,17 @@ impl Sweep {
     async fn settle_all(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
         let (mut after, mut seen): (Option<BackupId>, usize) = (None, 0);
         while seen < LIMIT {
-            let page = backups::unsettled(&self.db, after, PAGE).await?;
+            let page = backups::unreconciled(&self.db, after, PAGE).await?;
             let Some(last) = page.last() else { return Ok(()) };
             if seen == 0 && !self.storage_is_there().await {
                 return Ok(());
             }
             after = Some(last.id);
             seen += page.len();
-            for unsettled in &page {
+            for backup in &page {
                 beat();
-                let (id, state) = (unsettled.id, unsettled.state);
-                match tokio::time::timeout(EACH, self.settle_one(unsettled)).await {
+                let (id, state) = (backup.id, backup.state);
+                match tokio::time::timeout(EACH, self.settle_one(backup)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::warn!(backup = %id, %state, error = ?error, "a backup waits for the next sweep");

@@ -204,7 +204,7 @@ impl Drive<'_> {
             }
         }
         if failed.is_empty() {
-            persist!(operations::undone(&work.db, &work.lease, kind, &reason));
+            persist!(operations::undone(&work.db, &work.lease, kind, &reason, crate::BY));
             return Ended::Finished(Outcome::Failed(reason));
         }
         tracing::error!("undoing failed at {}", failed.join("; "));
@@ -233,7 +233,7 @@ impl Drive<'_> {
 
     async fn stuck(&self, code: &str, message: &str) -> Ended<Outcome> {
         let failure = Failure::new(code, message);
-        persist!(operations::park_stuck(&self.work.db, &self.work.lease, &failure));
+        persist!(operations::park_stuck(&self.work.db, &self.work.lease, &failure, crate::BY));
         Ended::Finished(Outcome::Stuck(failure))
     }
 }

@@ -8,7 +8,7 @@ use domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{SecretHash, audit};
+use super::{SecretHash, record};
 use crate::{Db, StoreError};
 
 /// A key to be made.
@@ -101,7 +101,7 @@ pub async fn create(db: &Db, new: &NewApiKey, now: DateTime<Utc>) -> Result<ApiK
     .map_err(StoreError::from)?;
     let key = ApiKey::try_from(row.ok_or(CreateApiKeyError::TooMany)?)?;
     let detail = json!({ "api_key": key.id, "scopes": key.scopes, "expires_at": key.expires_at });
-    audit::record(&mut tx, "api_key.created", key.customer_id, detail).await?;
+    record(&mut tx, "api_key.created", key.customer_id, detail).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(key)
 }
@@ -139,7 +139,7 @@ pub async fn revoke(
     if revoked.rows_affected() == 0 {
         return Ok(false);
     }
-    audit::record(&mut tx, "api_key.revoked", customer, json!({ "api_key": id })).await?;
+    record(&mut tx, "api_key.revoked", customer, json!({ "api_key": id })).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -8,7 +8,7 @@ use domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::audit;
+use super::record;
 use crate::{Db, StoreError};
 
 /// An account to be made.
@@ -98,7 +98,7 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
     if inserted.rows_affected() == 0 {
         return Err(CreateCustomerError::EmailTaken);
     }
-    audit::record(&mut tx, "customer.created", new.id, json!({ "role": new.role })).await?;
+    record(&mut tx, "customer.created", new.id, json!({ "role": new.role })).await?;
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }
@@ -155,7 +155,7 @@ pub async fn change_password(
     sqlx::query!("DELETE FROM sessions WHERE customer_id = $1 AND id <> $2", id.0, keep.0)
         .execute(&mut *tx)
         .await?;
-    audit::record(&mut tx, "customer.password_changed", id, json!({})).await?;
+    record(&mut tx, "customer.password_changed", id, json!({})).await?;
     tx.commit().await?;
     Ok(true)
 }

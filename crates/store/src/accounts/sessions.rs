@@ -8,7 +8,7 @@ use domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{SecretHash, audit};
+use super::{SecretHash, record};
 use crate::{Db, StoreError};
 
 /// A session to be opened.
@@ -53,7 +53,7 @@ pub async fn open(db: &Db, new: &NewSession, now: DateTime<Utc>) -> Result<(), S
     )
     .execute(&mut *tx)
     .await?;
-    audit::record(&mut tx, "session.opened", new.customer_id, json!({ "session": new.id })).await?;
+    record(&mut tx, "session.opened", new.customer_id, json!({ "session": new.id })).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -141,7 +141,7 @@ pub async fn close(db: &Db, customer: CustomerId, id: SessionId) -> Result<(), S
         .execute(&mut *tx)
         .await?;
     if closed.rows_affected() == 1 {
-        audit::record(&mut tx, "session.closed", customer, json!({ "session": id })).await?;
+        record(&mut tx, "session.closed", customer, json!({ "session": id })).await?;
     }
     tx.commit().await?;
     Ok(())

@@ -4,10 +4,14 @@ use domain::{
     backup::{BackupRefusal, BackupState},
     ids::{BackupId, CustomerId, InstanceId, OperationId},
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
-use super::Asked;
-use crate::{Db, StoreError};
+use super::BackupRequest;
+use crate::{
+    Db, StoreError,
+    audit::{self, Entry},
+};
 
 /// What is to be changed; `None` stays.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,12 +55,16 @@ pub enum RemoveOutcome {
     Absent,
 }
 
-/// Commits the wish to remove a backup: its state and the audit row. The worker removes what is in storage.
-/// `asked.operation` and `asked.key` have no meaning here.
-pub async fn request_removal(db: &Db, asked: &Asked<'_>, id: BackupId) -> Result<RemoveOutcome, StoreError> {
+/// Commits the removal of a backup: its state and the audit row. The worker removes what is in storage.
+/// `request.operation` and `request.key` have no meaning here.
+pub async fn request_removal(
+    db: &Db,
+    request: &BackupRequest<'_>,
+    id: BackupId,
+) -> Result<RemoveOutcome, StoreError> {
     let mut tx = db.pool().begin().await?;
     // Where nothing is written, the transaction's drop rolls back: it holds no lock but the row's own.
-    let Some((state, locked)) = lock(&mut tx, asked, id).await? else { return Ok(RemoveOutcome::Absent) };
+    let Some((state, locked)) = lock(&mut tx, request, id).await? else { return Ok(RemoveOutcome::Absent) };
     let refused = |why| Ok(RemoveOutcome::Refused(why));
     match state {
         BackupState::Deleting => return Ok(RemoveOutcome::Removing),
@@ -67,22 +75,22 @@ pub async fn request_removal(db: &Db, asked: &Asked<'_>, id: BackupId) -> Result
     if let Some(operation) = in_use(&mut tx, id).await? {
         return refused(BackupRefusal::Busy(operation));
     }
-    remove(&mut tx, asked, id).await?;
+    remove(&mut tx, request, id).await?;
     tx.commit().await?;
     Ok(RemoveOutcome::Removing)
 }
 
 async fn lock(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     id: BackupId,
 ) -> Result<Option<(BackupState, bool)>, StoreError> {
     let row = sqlx::query!(
         "SELECT state, locked FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3
          FOR NO KEY UPDATE",
         id.0,
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
     )
     .fetch_optional(tx)
     .await?;
@@ -100,18 +108,8 @@ async fn in_use(tx: &mut PgConnection, id: BackupId) -> Result<Option<OperationI
     Ok(operation.map(OperationId))
 }
 
-async fn remove(tx: &mut PgConnection, asked: &Asked<'_>, id: BackupId) -> Result<(), StoreError> {
-    sqlx::query!(
-        "WITH removed AS (UPDATE backups SET state = 'deleting' WHERE id = $3)
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
-         VALUES ($4, 'backup.delete', $1, $2, $5, jsonb_build_object('backup', $3::uuid))",
-        asked.customer.0,
-        asked.instance.0,
-        id.0,
-        asked.actor,
-        asked.request_id,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
+async fn remove(tx: &mut PgConnection, request: &BackupRequest<'_>, id: BackupId) -> Result<(), StoreError> {
+    sqlx::query!("UPDATE backups SET state = 'deleting' WHERE id = $1", id.0).execute(&mut *tx).await?;
+    let entry = Entry::new(request.by(), "backup.delete", request.customer, json!({ "backup": id }));
+    audit::record(tx, entry.on(request.instance)).await
 }

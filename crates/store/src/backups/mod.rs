@@ -4,12 +4,12 @@
 //! or not the operation that made it was told so, and only retention, its owner and the end of its instance remove it.
 
 mod change;
-mod key;
 mod outcome;
 mod read;
+mod reconcile;
 mod request;
-mod sweep;
 
+pub use crate::idempotency::Requested;
 pub use change::{Edit, RemoveOutcome, edit, request_removal};
 pub(crate) use outcome::remove_all;
 pub use outcome::{
@@ -17,8 +17,8 @@ pub use outcome::{
     use_failed, verify_succeeded,
 };
 pub use read::{get, get_for_work, list, witnesses};
-pub use request::{Asked, NewBackup, RequestError, Requested, Use, request, request_use};
-pub use sweep::{
-    Settling, begin_due_verification, begin_settling, end_settling, mark_removed, mark_swept, unsettled,
-    unsettled_of,
+pub use reconcile::{
+    Reconciliation, begin_due_verification, begin_reconciliation, end_reconciliation, mark_reconciled,
+    mark_removed, unreconciled, unreconciled_of,
 };
+pub use request::{BackupRequest, NewBackup, RequestError, Use, request, request_use};

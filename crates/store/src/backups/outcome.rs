@@ -6,11 +6,13 @@ use domain::{
     ids::{BackupId, InstanceId},
     operation::Failure,
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
 use crate::{
     Db, StoreError,
-    operations::{Lease, audit, finish, held},
+    audit::{self, By, Entry},
+    operations::{Lease, finish, held},
 };
 
 /// Stores the storage's handle of an upload before anything is uploaded.
@@ -49,9 +51,9 @@ pub async fn save_facts(db: &Db, lease: &Lease, facts: &BackupFacts) -> Result<(
 }
 
 /// The backup is available; the operation succeeded; older ones give way.
-pub async fn backup_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+pub async fn backup_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    let instance = finish(&mut tx, lease, "succeeded", None).await?;
+    let ended = finish(&mut tx, lease, "succeeded", None).await?;
     let keep = sqlx::query_scalar!(
         "UPDATE backups b SET state = 'available', upload_id = NULL, finished_at = clock_timestamp()
          FROM operations o WHERE o.id = $1 AND b.id = o.backup_id AND b.state = 'running' RETURNING b.keep",
@@ -60,17 +62,17 @@ pub async fn backup_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> 
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(StoreError::LeaseLost)?;
-    retain(&mut tx, instance, keep).await?;
-    audit(&mut tx, lease, "backup.created").await?;
+    retain(&mut tx, ended.instance, keep, by).await?;
+    ended.record(&mut tx, "backup.created", by).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// The operation failed. Its backup failed with it, unless it was found to be complete; the sweep looks again at what
 /// may be left in storage.
-pub async fn backup_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
+pub async fn backup_failed(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    finish(&mut tx, lease, "failed", Some(failure)).await?;
+    let ended = finish(&mut tx, lease, "failed", Some(failure)).await?;
     sqlx::query!(
         "UPDATE backups b SET state = 'failed', finished_at = clock_timestamp()
          FROM operations o WHERE o.id = $1 AND b.id = o.backup_id AND b.state = 'running'",
@@ -78,15 +80,15 @@ pub async fn backup_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<
     )
     .execute(&mut *tx)
     .await?;
-    audit(&mut tx, lease, "backup.failed").await?;
+    ended.record(&mut tx, "backup.failed", by).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// A restore or a verification failed. If the backup itself is the reason, it says so from now on.
-pub async fn use_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
+pub async fn use_failed(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    finish(&mut tx, lease, "failed", Some(failure)).await?;
+    let ended = finish(&mut tx, lease, "failed", Some(failure)).await?;
     if failure.code == CORRUPT_CODE {
         sqlx::query!(
             "UPDATE backups b SET verify_failure = $2 FROM operations o WHERE o.id = $1 AND b.id = o.backup_id",
@@ -96,19 +98,19 @@ pub async fn use_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<(),
         .execute(&mut *tx)
         .await?;
     }
-    audit(&mut tx, lease, "backup.use_failed").await?;
+    ended.record(&mut tx, "backup.use_failed", by).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// The instance has the backup's files; the operation succeeded.
-pub async fn restore_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
-    used(db, lease, "backup.restored").await
+pub async fn restore_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), StoreError> {
+    used(db, lease, "backup.restored", by).await
 }
 
 /// The backup was read again and is good; the operation succeeded.
-pub async fn verify_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
-    used(db, lease, "backup.verified").await
+pub async fn verify_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), StoreError> {
+    used(db, lease, "backup.verified", by).await
 }
 
 /// An undone restore owes the instance a start that its agent could not be asked for: kept like a customer's wish,
@@ -129,9 +131,9 @@ pub async fn owe_start(db: &Db, lease: &Lease) -> Result<(), StoreError> {
 }
 
 /// Either way all of it was downloaded and compared with its manifest.
-async fn used(db: &Db, lease: &Lease, action: &str) -> Result<(), StoreError> {
+async fn used(db: &Db, lease: &Lease, action: &str, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    finish(&mut tx, lease, "succeeded", None).await?;
+    let ended = finish(&mut tx, lease, "succeeded", None).await?;
     let done = sqlx::query!(
         "UPDATE backups b SET verified_at = clock_timestamp(), verify_failure = NULL
          FROM operations o WHERE o.id = $1 AND b.id = o.backup_id",
@@ -140,19 +142,19 @@ async fn used(db: &Db, lease: &Lease, action: &str) -> Result<(), StoreError> {
     .execute(&mut *tx)
     .await?;
     held(done.rows_affected())?;
-    audit(&mut tx, lease, action).await?;
+    ended.record(&mut tx, action, by).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// A backup that is complete in storage although its operation did not succeed: available from now on, and older ones
 /// give way. `false` if it is none that was being made or had failed.
-pub async fn found(db: &Db, id: BackupId, facts: &BackupFacts) -> Result<bool, StoreError> {
+pub async fn found(db: &Db, id: BackupId, facts: &BackupFacts, by: By<'_>) -> Result<bool, StoreError> {
     let mut tx = db.pool().begin().await?;
     let row = sqlx::query!(
         "UPDATE backups SET state = 'available', archive_bytes = $2, archive_sha256 = $3, manifest_sha256 = $4,
                 content_bytes = $5, files = $6, changed_files = $7, upload_id = NULL,
-                finished_at = COALESCE(finished_at, clock_timestamp()), swept_at = NULL
+                finished_at = COALESCE(finished_at, clock_timestamp()), reconciled_at = NULL
          WHERE id = $1 AND state IN ('running', 'failed') RETURNING instance_id, customer_id, keep",
         id.0,
         size(facts.archive_bytes),
@@ -165,22 +167,20 @@ pub async fn found(db: &Db, id: BackupId, facts: &BackupFacts) -> Result<bool, S
     .fetch_optional(&mut *tx)
     .await?;
     let Some(row) = row else { return Ok(false) };
-    retain(&mut tx, InstanceId(row.instance_id), row.keep).await?;
-    sqlx::query!(
-        "INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-         VALUES ('provision-worker', 'backup.found', $1, $2, jsonb_build_object('backup', $3::uuid))",
-        row.customer_id,
-        row.instance_id,
-        id.0,
-    )
-    .execute(&mut *tx)
-    .await?;
+    retain(&mut tx, InstanceId(row.instance_id), row.keep, by).await?;
+    let entry = Entry::new(by, "backup.found", row.customer_id.into(), json!({ "backup": id }));
+    audit::record(&mut tx, entry.on(row.instance_id.into())).await?;
     tx.commit().await?;
     Ok(true)
 }
 
 /// Lets go of what is too much. One that an operation uses stays until the next time.
-async fn retain(tx: &mut PgConnection, instance: InstanceId, keep: i32) -> Result<(), StoreError> {
+async fn retain(
+    tx: &mut PgConnection,
+    instance: InstanceId,
+    keep: i32,
+    by: By<'_>,
+) -> Result<(), StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id, verify_failure IS NOT NULL AS "broken!",
                   locked OR EXISTS (SELECT 1 FROM operations o WHERE o.backup_id = b.id AND o.kind <> 'backup'
@@ -196,19 +196,16 @@ async fn retain(tx: &mut PgConnection, instance: InstanceId, keep: i32) -> Resul
         .collect();
     let gone = give_way(&kept, u32::try_from(keep).map_err(|e| StoreError::corrupt("backups", e))?);
     let gone: Vec<_> = gone.into_iter().map(|id| id.0).collect();
-    sqlx::query!(
-        "WITH gone AS (
-             UPDATE backups SET state = 'deleting' WHERE id = ANY ($1) AND state = 'available'
-             RETURNING id, customer_id, instance_id
-         )
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-         SELECT 'provision-worker', 'backup.retired', customer_id, instance_id, jsonb_build_object('backup', id)
-         FROM gone",
+    let gone = sqlx::query!(
+        "UPDATE backups SET state = 'deleting' WHERE id = ANY ($1) AND state = 'available' RETURNING id, customer_id",
         &gone,
     )
-    .execute(tx)
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(())
+    let entries = gone.iter().map(|row| {
+        Entry::new(by, "backup.retired", row.customer_id.into(), json!({ "backup": row.id })).on(instance)
+    });
+    audit::record_all(tx, &entries.collect::<Vec<_>>()).await
 }
 
 /// The instance is gone, and its backups go with it, locked ones too.

@@ -134,14 +134,14 @@ pub async fn get_for_work(db: &Db, id: BackupId) -> Result<Option<Backup>, Store
     row.map(Backup::try_from).transpose()
 }
 
-/// As [`super::unsettled`].
-pub(super) async fn unsettled(
+/// As [`super::unreconciled`].
+pub(super) async fn unreconciled(
     db: &Db,
     after: Option<BackupId>,
     limit: i64,
 ) -> Result<Vec<Backup>, StoreError> {
     let rows = backups!(
-        "(state = 'deleting' OR (state = 'failed' AND swept_at IS NULL)) AND id > $1 ORDER BY id LIMIT $2",
+        "(state = 'deleting' OR (state = 'failed' AND reconciled_at IS NULL)) AND id > $1 ORDER BY id LIMIT $2",
         after.map_or(Uuid::nil(), |id| id.0),
         limit
     )

@@ -7,14 +7,20 @@ use domain::{
     instance::{HoldReason, Lifecycle},
     operation::OperationKind,
 };
+use serde_json::json;
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::key;
-use crate::{Db, StoreError, events::Event, queue::Dispatch};
+use crate::{
+    Db, StoreError,
+    audit::{self, By, Entry},
+    events::Event,
+    idempotency::{self, Claimed, Key, KeyError, Requested},
+    queue::Dispatch,
+};
 
-/// Who asks, and for which instance.
+/// Who asks for work on an instance's backups, and under which key.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct BackupRequest<'a> {
     /// Whose.
     pub customer: CustomerId,
     /// Which.
@@ -29,8 +35,12 @@ pub struct Asked<'a> {
     pub request_id: Option<&'a str>,
 }
 
-impl Asked<'_> {
-    /// New rows.
+impl BackupRequest<'_> {
+    pub(super) fn by(&self) -> By<'_> {
+        By { actor: self.actor, request_id: self.request_id }
+    }
+
+    /// New rows, of which a worker must hear.
     fn committed(&self) -> Requested {
         let event = Event::of_operation(self.customer, self.instance, self.operation);
         Requested::New(Dispatch::new(self.operation, Some(event)))
@@ -59,15 +69,6 @@ pub enum Use {
     Restore,
     /// Read it again.
     Verify,
-}
-
-/// What a request led to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Requested {
-    /// New rows, and an operation of which a worker must hear.
-    New(Dispatch<OperationId>),
-    /// The key was used before with the same body: that operation.
-    Replayed(OperationId),
 }
 
 /// Why nothing was asked for.
@@ -101,66 +102,75 @@ impl From<sqlx::Error> for RequestError {
     }
 }
 
-/// Commits the wish for a backup: its row, the operation, the key, the audit row.
+impl From<KeyError> for RequestError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Reused => Self::KeyReused,
+            KeyError::InProgress => Self::KeyInProgress,
+        }
+    }
+}
+
+/// Commits a request for a backup: its row, the operation, the key, the audit row.
 pub async fn request(
     db: &Db,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    let outcome = write_backup(&mut tx, asked, backup, now).await;
+    let outcome = write_backup(&mut tx, request, backup, now).await;
     end(tx, outcome).await
 }
 
 async fn write_backup(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
-    if let Some(operation) = key::claim(tx, asked, now).await? {
-        return Ok(Requested::Replayed(operation));
+    if let Claimed::Replayed(earlier) = claim(tx, request, now).await? {
+        return Ok(Requested::Replayed(earlier));
     }
-    check_instance(tx, asked).await?;
-    check_room(tx, asked.instance, backup.keep).await?;
-    insert_backup(tx, asked, backup, now).await?;
-    insert_operation(tx, asked, OperationKind::Backup, backup.id, now).await?;
-    key::record(tx, asked, now).await?;
-    Ok(asked.committed())
+    check_instance(tx, request).await?;
+    check_room(tx, request.instance, backup.keep).await?;
+    insert_backup(tx, request, backup, now).await?;
+    insert_operation(tx, request, OperationKind::Backup, backup.id, now).await?;
+    record(tx, request, now).await?;
+    Ok(request.committed())
 }
 
-/// Commits the wish to restore or verify a backup: the operation, the key, the audit row.
+/// Commits a request to restore or verify a backup: the operation, the key, the audit row.
 pub async fn request_use(
     db: &Db,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: BackupId,
     wanted: Use,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    let outcome = write_use(&mut tx, asked, backup, wanted, now).await;
+    let outcome = write_use(&mut tx, request, backup, wanted, now).await;
     end(tx, outcome).await
 }
 
 async fn write_use(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: BackupId,
     wanted: Use,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
-    if let Some(operation) = key::claim(tx, asked, now).await? {
-        return Ok(Requested::Replayed(operation));
+    if let Claimed::Replayed(earlier) = claim(tx, request, now).await? {
+        return Ok(Requested::Replayed(earlier));
     }
-    check_instance(tx, asked).await?;
+    check_instance(tx, request).await?;
     // Locked, so that it is not removed between this look and the commit.
     let state = sqlx::query_scalar!(
         "SELECT state FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3 AND state <> 'deleted'
          FOR NO KEY UPDATE",
         backup.0,
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
     )
     .fetch_optional(&mut *tx)
     .await?
@@ -173,9 +183,36 @@ async fn write_use(
         Use::Restore => OperationKind::Restore,
         Use::Verify => OperationKind::Verify,
     };
-    insert_operation(tx, asked, kind, backup, now).await?;
-    key::record(tx, asked, now).await?;
-    Ok(asked.committed())
+    insert_operation(tx, request, kind, backup, now).await?;
+    record(tx, request, now).await?;
+    Ok(request.committed())
+}
+
+fn key<'a>(request: &'a BackupRequest<'a>) -> Option<Key<'a>> {
+    let (text, body_hash) = request.key.as_ref()?;
+    Some(Key { customer: request.customer, text, body_hash })
+}
+
+async fn claim(
+    tx: &mut PgConnection,
+    request: &BackupRequest<'_>,
+    now: DateTime<Utc>,
+) -> Result<Claimed, RequestError> {
+    match key(request) {
+        Some(key) => Ok(idempotency::claim(tx, &key, now).await??),
+        None => Ok(Claimed::New),
+    }
+}
+
+async fn record(
+    tx: &mut PgConnection,
+    request: &BackupRequest<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), RequestError> {
+    match key(request) {
+        Some(key) => Ok(idempotency::record(tx, &key, request.operation, now).await?),
+        None => Ok(()),
+    }
 }
 
 /// Ends the transaction before anybody is answered. One that is dropped is rolled back some time later: until then it
@@ -193,12 +230,12 @@ async fn end(
 }
 
 /// Locks the instance, so that of two requests one comes first, and looks whether work on it may begin.
-async fn check_instance(tx: &mut PgConnection, asked: &Asked<'_>) -> Result<(), RequestError> {
+async fn check_instance(tx: &mut PgConnection, request: &BackupRequest<'_>) -> Result<(), RequestError> {
     let lifecycle = sqlx::query_scalar!(
         "SELECT lifecycle FROM instances WHERE id = $1 AND customer_id = $2 AND lifecycle <> 'deleted'
          FOR NO KEY UPDATE",
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
     )
     .fetch_optional(&mut *tx)
     .await?
@@ -212,7 +249,7 @@ async fn check_instance(tx: &mut PgConnection, asked: &Asked<'_>) -> Result<(), 
                    AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS operation,
                   ARRAY(SELECT h.reason FROM holds h WHERE h.instance_id = $1 AND h.lifted_at IS NULL
                         ORDER BY h.placed_at, h.id) AS "holds!""#,
-        asked.instance.0,
+        request.instance.0,
     )
     .fetch_one(tx)
     .await?;
@@ -241,7 +278,7 @@ async fn check_room(tx: &mut PgConnection, instance: InstanceId, keep: u32) -> R
 
 async fn insert_backup(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
     now: DateTime<Utc>,
 ) -> Result<(), RequestError> {
@@ -249,8 +286,8 @@ async fn insert_backup(
         "INSERT INTO backups (id, instance_id, customer_id, name, origin, ignore_patterns, keep, created_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         backup.id.0,
-        asked.instance.0,
-        asked.customer.0,
+        request.instance.0,
+        request.customer.0,
         backup.name,
         backup.origin.as_str(),
         backup.ignore,
@@ -264,28 +301,25 @@ async fn insert_backup(
 
 async fn insert_operation(
     tx: &mut PgConnection,
-    asked: &Asked<'_>,
+    request: &BackupRequest<'_>,
     kind: OperationKind,
     backup: BackupId,
     now: DateTime<Utc>,
 ) -> Result<(), RequestError> {
     sqlx::query!(
-        "WITH operation AS (
-             INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6)
-         )
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
-         VALUES ($7, 'instance.' || $4, $3, $2, $8, jsonb_build_object('operation', $1::uuid, 'backup', $5::uuid))",
-        asked.operation.0,
-        asked.instance.0,
-        asked.customer.0,
+        "INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+        request.operation.0,
+        request.instance.0,
+        request.customer.0,
         kind.as_str(),
         backup.0,
         now,
-        asked.actor,
-        asked.request_id,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    let action = format!("instance.{kind}");
+    let detail = json!({ "operation": request.operation, "backup": backup });
+    let entry = Entry::new(request.by(), &action, request.customer, detail);
+    Ok(audit::record(tx, entry.on(request.instance)).await?)
 }

@@ -6,9 +6,15 @@ use domain::{
     instance::Lifecycle,
     operation::OperationKind,
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
-use crate::{Db, StoreError, events::Event, queue::Dispatch};
+use crate::{
+    Db, StoreError,
+    audit::{self, By, Entry},
+    events::Event,
+    queue::Dispatch,
+};
 
 /// What a rename led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +90,7 @@ pub enum DeleteOutcome {
     Absent,
 }
 
-/// Commits the wish to delete: the operation, the lifecycle, the audit row.
+/// Commits a request to delete: the operation, the lifecycle, the audit row.
 pub async fn request_delete(
     db: &Db,
     request: &DeleteRequest<'_>,
@@ -150,21 +156,19 @@ async fn insert_delete(
     sqlx::query!(
         "WITH instance AS (
              UPDATE instances SET lifecycle = $4, desired_power = 'stopped', updated_at = $5 WHERE id = $1
-         ), operation AS (
-             INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
-             VALUES ($3, $1, $2, 'delete', $5)
          )
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, request_id, detail)
-         VALUES ($6, 'instance.delete', $2, $1, $7, jsonb_build_object('operation', $3::uuid))",
+         INSERT INTO operations (id, instance_id, customer_id, kind, created_at)
+         VALUES ($3, $1, $2, 'delete', $5)",
         request.instance.0,
         request.customer.0,
         request.operation.0,
         next.as_str(),
         now,
-        request.actor,
-        request.request_id,
     )
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    Ok(())
+    let by = By { actor: request.actor, request_id: request.request_id };
+    let detail = json!({ "operation": request.operation });
+    let entry = Entry::new(by, "instance.delete", request.customer, detail).on(request.instance);
+    audit::record(tx, entry).await
 }

@@ -1,17 +1,19 @@
 //! Asking for an instance: one transaction, one commit. Either everything is there (instance, ports, capacity,
 //! operation, idempotency key, audit row) or nothing is.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use domain::{
     ids::{CustomerId, InstanceId, OperationId},
     instance::{InstanceKind, Protocol, Resources},
 };
-use sqlx::{error::DatabaseError, postgres::types::PgInterval, types::Json};
+use sqlx::{error::DatabaseError, types::Json};
 
-use crate::{Db, StoreError, events::Event, queue::Dispatch};
-
-/// How long a key names its operation, in hours.
-const KEY_HOURS: i64 = 24;
+use crate::{
+    Db, StoreError,
+    events::Event,
+    idempotency::{self, Claimed, KeyError, Requested},
+    queue::Dispatch,
+};
 
 /// What `create_instance` raises when room or ports that it saw are gone at the write.
 const NO_ROOM_ANY_MORE: &str = "ZL001";
@@ -52,7 +54,7 @@ pub struct NewInstance<'a> {
     /// Limits.
     pub resources: Resources,
     /// Ports to allocate, the agent's among them.
-    pub ports: &'a [PortWish<'a>],
+    pub ports: &'a [PortRequest<'a>],
     /// When the customer accepted the EULA.
     pub eula_accepted_at: Option<DateTime<Utc>>,
     /// For the audit log.
@@ -63,20 +65,11 @@ pub struct NewInstance<'a> {
 
 /// A port to allocate.
 #[derive(Clone, Copy, Debug)]
-pub struct PortWish<'a> {
+pub struct PortRequest<'a> {
     /// Its name in the blueprint.
     pub name: &'a str,
     /// Transport.
     pub protocol: Protocol,
-}
-
-/// What a create led to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Created {
-    /// New rows, and an operation that a worker must hear of.
-    New(Dispatch<OperationId>),
-    /// The key was used before with the same body: that operation.
-    Replayed(OperationId),
 }
 
 /// Why nothing was created.
@@ -128,8 +121,17 @@ impl From<sqlx::Error> for CreateError {
     }
 }
 
+impl From<KeyError> for CreateError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Reused => Self::KeyReused,
+            KeyError::InProgress => Self::KeyInProgress,
+        }
+    }
+}
+
 /// Creates the rows of an instance and its operation, or says why not and leaves nothing.
-pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Created, CreateError> {
+pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Requested, CreateError> {
     for _ in 1..PLACEMENT_TRIES {
         match try_create(db, new, now).await {
             Err(CreateError::NoCapacity) => {}
@@ -139,12 +141,11 @@ pub async fn create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
     try_create(db, new, now).await
 }
 
-/// One call of `create_instance` (migration 0005), which is one transaction. Statement by statement it was 13 round
+/// One call of `create_instance` (`migrations/functions`), which is one transaction. Statement by statement it was 13 round
 /// trips.
-async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Created, CreateError> {
+async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Result<Requested, CreateError> {
     let names: Vec<String> = new.ports.iter().map(|port| port.name.to_owned()).collect();
     let protocols: Vec<String> = new.ports.iter().map(|port| port.protocol.to_string()).collect();
-    let key_life = PgInterval { months: 0, days: 0, microseconds: KEY_HOURS * 3_600_000_000 };
     let row = sqlx::query!(
         r#"SELECT outcome AS "outcome!", earlier_operation, instance_limit
            FROM create_instance($1, $2, $3, $4, $5, $6, $7, $8, $9)"#,
@@ -156,22 +157,24 @@ async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
         new.actor,
         new.request_id,
         now,
-        key_life,
+        idempotency::life(),
     )
     .fetch_one(db.pool())
     .await?;
-    match (row.outcome.as_str(), row.earlier_operation, row.instance_limit) {
-        ("new", ..) => Ok(Created::New(Dispatch::new(
-            new.operation_id,
-            Some(Event::of_operation(new.customer_id, new.instance_id, new.operation_id)),
-        ))),
-        ("replayed", Some(operation), _) => Ok(Created::Replayed(OperationId(operation))),
-        ("key_reused", ..) => Err(CreateError::KeyReused),
-        ("in_progress", ..) => Err(CreateError::KeyInProgress),
-        ("no_account", ..) => Err(CreateError::NoAccount),
-        ("limit_reached", _, Some(limit)) => Err(CreateError::LimitReached(limit)),
-        ("no_capacity", ..) => Err(CreateError::NoCapacity),
-        (other, ..) => Err(StoreError::corrupt("create_instance", other).into()),
+    if let Some(claimed) = idempotency::outcome(&row.outcome, row.earlier_operation) {
+        return Ok(match claimed? {
+            Claimed::Replayed(earlier) => Requested::Replayed(earlier),
+            Claimed::New => {
+                let event = Event::of_operation(new.customer_id, new.instance_id, new.operation_id);
+                Requested::New(Dispatch::new(new.operation_id, Some(event)))
+            }
+        });
+    }
+    match (row.outcome.as_str(), row.instance_limit) {
+        ("no_account", _) => Err(CreateError::NoAccount),
+        ("limit_reached", Some(limit)) => Err(CreateError::LimitReached(limit)),
+        ("no_capacity", _) => Err(CreateError::NoCapacity),
+        (other, _) => Err(StoreError::corrupt("create_instance", other).into()),
     }
 }
 
@@ -194,12 +197,4 @@ fn columns(new: &NewInstance<'_>) -> serde_json::Value {
         "disk_mib": new.resources.disk_mib,
         "eula_accepted_at": new.eula_accepted_at,
     })
-}
-
-/// Drops keys past their time. Returns how many.
-pub async fn forget_old_keys(db: &Db, now: DateTime<Utc>) -> Result<u64, StoreError> {
-    let before = now - TimeDelta::hours(KEY_HOURS);
-    let done =
-        sqlx::query!("DELETE FROM idempotency_keys WHERE created_at < $1", before).execute(db.pool()).await?;
-    Ok(done.rows_affected())
 }

@@ -21,7 +21,7 @@ pub async fn begin_step(
          INSERT INTO operation_steps (operation_id, name, ordinal, state, lease_term)
          SELECT id, $3, $4, 'applying', $2 FROM held
          ON CONFLICT (operation_id, name) DO UPDATE SET state = 'applying', lease_term = excluded.lease_term,
-             attempts = operation_steps.attempts + 1, error = NULL, begun_at = excluded.begun_at, ended_at = NULL",
+             attempts = operation_steps.attempts + 1, error = NULL, started_at = excluded.started_at, finished_at = NULL",
         lease.operation.0,
         lease.term,
         step.as_str(),
@@ -58,7 +58,7 @@ async fn set_step(
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "WITH held AS (SELECT id FROM operations WHERE id = $1 AND lease_term = $2 FOR NO KEY UPDATE)
-         UPDATE operation_steps s SET state = $4, error = $5, ended_at = clock_timestamp()
+         UPDATE operation_steps s SET state = $4, error = $5, finished_at = clock_timestamp()
          FROM held WHERE s.operation_id = held.id AND s.name = $3",
         lease.operation.0,
         lease.term,

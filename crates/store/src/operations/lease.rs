@@ -100,7 +100,7 @@ pub async fn renew(db: &Db, lease: &Lease) -> Result<(), StoreError> {
 /// an interruption.
 pub async fn release(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE operations SET lease_owner = NULL, lease_expires_at = NULL, rung_at = NULL
+        "UPDATE operations SET lease_owner = NULL, lease_expires_at = NULL, enqueued_at = NULL
          WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')",
         lease.operation.0,
         lease.term,
@@ -114,7 +114,7 @@ pub async fn release(db: &Db, lease: &Lease) -> Result<(), StoreError> {
 /// count as an interruption.
 pub async fn leave(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE operations SET lease_owner = NULL, lease_expires_at = NULL, rung_at = NULL,
+        "UPDATE operations SET lease_owner = NULL, lease_expires_at = NULL, enqueued_at = NULL,
                 run_after = clock_timestamp() + make_interval(secs => $3)
          WHERE id = $1 AND lease_term = $2",
         lease.operation.0,

@@ -4,34 +4,41 @@ use domain::{
     ids::{CustomerId, InstanceId, OperationId},
     operation::{Failure, OperationKind},
 };
+use serde_json::json;
 use sqlx::PgConnection;
 
 use super::lease::{Lease, held};
-use crate::{Db, StoreError, backups, events::Event, queue::Dispatch};
+use crate::{
+    Db, StoreError,
+    audit::{self, By, Entry},
+    backups,
+    events::Event,
+    queue::Dispatch,
+};
 
 /// The server is handed over: the instance is active at its address, the operation succeeded.
-pub async fn create_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+pub async fn create_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    let instance = finish(&mut tx, lease, "succeeded", None).await?;
+    let ended = finish(&mut tx, lease, "succeeded", None).await?;
     let done = sqlx::query!(
         "UPDATE instances SET lifecycle = 'active', observed_power = 'running', updated_at = clock_timestamp()
          WHERE id = $1 AND lifecycle = 'provisioning'",
-        instance.0,
+        ended.instance.0,
     )
     .execute(&mut *tx)
     .await?;
     held(done.rows_affected())?;
-    audit(&mut tx, lease, "instance.created").await?;
+    ended.record(&mut tx, "instance.created", by).await?;
     tx.commit().await?;
     Ok(())
 }
 
 /// Everything that a create began is undone: the instance failed, what it held is given back.
-pub async fn create_failed(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
+pub async fn create_failed(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    let instance = finish(&mut tx, lease, "failed", Some(failure)).await?;
-    give_back(&mut tx, instance, "failed").await?;
-    audit(&mut tx, lease, "instance.create_failed").await?;
+    let ended = finish(&mut tx, lease, "failed", Some(failure)).await?;
+    give_back(&mut tx, ended.instance, "failed").await?;
+    ended.record(&mut tx, "instance.create_failed", by).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -43,23 +50,24 @@ pub async fn undone(
     lease: &Lease,
     kind: OperationKind,
     failure: &Failure,
+    by: By<'_>,
 ) -> Result<(), StoreError> {
     match kind {
-        OperationKind::Create => create_failed(db, lease, failure).await,
-        OperationKind::Backup => backups::backup_failed(db, lease, failure).await,
-        OperationKind::Restore | OperationKind::Verify => backups::use_failed(db, lease, failure).await,
+        OperationKind::Create => create_failed(db, lease, failure, by).await,
+        OperationKind::Backup => backups::backup_failed(db, lease, failure, by).await,
+        OperationKind::Restore | OperationKind::Verify => backups::use_failed(db, lease, failure, by).await,
         // It only goes forward: there is nothing that could be called undone.
-        OperationKind::Delete => park_stuck(db, lease, failure).await,
+        OperationKind::Delete => park_stuck(db, lease, failure, by).await,
     }
 }
 
 /// Nothing of the instance is left: it is history, what it held is given back, its backups are to be removed.
-pub async fn delete_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> {
+pub async fn delete_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    let instance = finish(&mut tx, lease, "succeeded", None).await?;
-    give_back(&mut tx, instance, "deleted").await?;
-    backups::remove_all(&mut tx, instance).await?;
-    audit(&mut tx, lease, "instance.deleted").await?;
+    let ended = finish(&mut tx, lease, "succeeded", None).await?;
+    give_back(&mut tx, ended.instance, "deleted").await?;
+    backups::remove_all(&mut tx, ended.instance).await?;
+    ended.record(&mut tx, "instance.deleted", by).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -67,22 +75,29 @@ pub async fn delete_succeeded(db: &Db, lease: &Lease) -> Result<(), StoreError> 
 /// Something may be left outside that the worker cannot remove: the operation stays, and blocks others, until a
 /// person has looked. Why it was given up in the first place stays its failure, also when it is let go on later; what
 /// made it stuck is its detail.
-pub async fn park_stuck(db: &Db, lease: &Lease, failure: &Failure) -> Result<(), StoreError> {
+pub async fn park_stuck(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;
-    let done = sqlx::query!(
+    let row = sqlx::query!(
         "UPDATE operations SET state = 'stuck', failure_code = COALESCE(failure_code, $3),
                 failure_message = COALESCE(failure_message, $4), step_detail = $4, lease_owner = NULL,
                 lease_expires_at = NULL
-         WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')",
+         WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')
+         RETURNING instance_id, customer_id, failure_code",
         lease.operation.0,
         lease.term,
         failure.code,
         failure.message,
     )
-    .execute(&mut *tx)
-    .await?;
-    held(done.rows_affected())?;
-    audit(&mut tx, lease, "operation.stuck").await?;
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(StoreError::LeaseLost)?;
+    let ended = Ended {
+        operation: lease.operation,
+        instance: row.instance_id.into(),
+        customer: row.customer_id.into(),
+        failure_code: row.failure_code,
+    };
+    ended.record(&mut tx, "operation.stuck", by).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -96,7 +111,7 @@ pub async fn retry_later(
 ) -> Result<(), StoreError> {
     let done = sqlx::query!(
         "UPDATE operations SET failed_attempts = failed_attempts + 1, lease_owner = NULL, lease_expires_at = NULL,
-                rung_at = NULL, run_after = clock_timestamp() + make_interval(secs => $3), step_detail = $4
+                enqueued_at = NULL, run_after = clock_timestamp() + make_interval(secs => $3), step_detail = $4
          WHERE id = $1 AND lease_term = $2 AND state = 'running'",
         lease.operation.0,
         lease.term,
@@ -114,40 +129,59 @@ pub async fn resume_stuck(
     id: OperationId,
     actor: &str,
 ) -> Result<Option<Dispatch<OperationId>>, StoreError> {
+    let mut tx = db.pool().begin().await?;
     let resumed = sqlx::query!(
-        "WITH resumed AS (
-             UPDATE operations SET state = CASE WHEN kind = 'delete' OR step = 'mark_restored' THEN 'running'
-                                               ELSE 'undoing' END,
-                    interruptions = 0, failed_attempts = 0, rung_at = NULL, run_after = clock_timestamp()
-             WHERE id = $1 AND state = 'stuck' RETURNING id, instance_id, customer_id
-         ), audited AS (
-             INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-             SELECT $2, 'operation.resume', customer_id, instance_id, jsonb_build_object('operation', id) FROM resumed
-         )
-         SELECT customer_id, instance_id FROM resumed",
+        "UPDATE operations SET state = CASE WHEN kind = 'delete' OR step = 'mark_restored' THEN 'running'
+                                            ELSE 'undoing' END,
+                interruptions = 0, failed_attempts = 0, enqueued_at = NULL, run_after = clock_timestamp()
+         WHERE id = $1 AND state = 'stuck' RETURNING instance_id, customer_id",
         id.0,
-        actor,
     )
-    .fetch_optional(db.pool())
+    .fetch_optional(&mut *tx)
     .await?;
-    Ok(resumed.map(|row| {
-        let event = Event::of_operation(CustomerId(row.customer_id), InstanceId(row.instance_id), id);
-        Dispatch::new(id, Some(event))
-    }))
+    let Some(resumed) = resumed else { return Ok(None) };
+    let (customer, instance) = (CustomerId(resumed.customer_id), InstanceId(resumed.instance_id));
+    let detail = json!({ "operation": id });
+    let entry = Entry::new(By::itself(actor), "operation.resume", customer, detail);
+    audit::record(&mut tx, entry.on(instance)).await?;
+    tx.commit().await?;
+    Ok(Some(Dispatch::new(id, Some(Event::of_operation(customer, instance, id)))))
 }
 
-/// Ends the operation under its lease; the instance it worked on.
+/// An operation that a worker has let go of for good, or until a person has looked.
+pub(crate) struct Ended {
+    operation: OperationId,
+    pub(crate) instance: InstanceId,
+    customer: CustomerId,
+    failure_code: Option<String>,
+}
+
+impl Ended {
+    /// Its audit row.
+    pub(crate) async fn record(
+        &self,
+        tx: &mut PgConnection,
+        action: &str,
+        by: By<'_>,
+    ) -> Result<(), StoreError> {
+        let detail = json!({ "operation": self.operation, "failure": self.failure_code });
+        audit::record(tx, Entry::new(by, action, self.customer, detail).on(self.instance)).await
+    }
+}
+
+/// Ends the operation under its lease.
 pub(crate) async fn finish(
     tx: &mut PgConnection,
     lease: &Lease,
     state: &str,
     failure: Option<&Failure>,
-) -> Result<InstanceId, StoreError> {
-    let instance = sqlx::query_scalar!(
+) -> Result<Ended, StoreError> {
+    let row = sqlx::query!(
         "UPDATE operations SET state = $3, failure_code = $4, failure_message = $5, finished_at = clock_timestamp(),
                 progress = CASE $3 WHEN 'succeeded' THEN 100 ELSE progress END, step_detail = NULL,
                 lease_owner = NULL, lease_expires_at = NULL
-         WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing') RETURNING instance_id",
+         WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')
+         RETURNING instance_id, customer_id, failure_code",
         lease.operation.0,
         lease.term,
         state,
@@ -158,14 +192,19 @@ pub(crate) async fn finish(
     .await?
     .ok_or(StoreError::LeaseLost)?;
     sqlx::query!(
-        "UPDATE operation_steps SET state = 'applied', ended_at = clock_timestamp()
+        "UPDATE operation_steps SET state = 'applied', finished_at = clock_timestamp()
          WHERE operation_id = $1 AND state = 'applying' AND $2 = 'succeeded'",
         lease.operation.0,
         state,
     )
     .execute(tx)
     .await?;
-    Ok(InstanceId(instance))
+    Ok(Ended {
+        operation: lease.operation,
+        instance: row.instance_id.into(),
+        customer: row.customer_id.into(),
+        failure_code: row.failure_code,
+    })
 }
 
 /// Gives back ports and capacity, exactly once: `capacity_held` says whether the node still counts them.
@@ -205,19 +244,4 @@ async fn give_back(tx: &mut PgConnection, instance: InstanceId, lifecycle: &str)
     .execute(tx)
     .await?;
     held(done.rows_affected())
-}
-
-/// The audit row of an operation's end.
-pub(crate) async fn audit(tx: &mut PgConnection, lease: &Lease, action: &str) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-         SELECT 'provision-worker', $2, customer_id, instance_id,
-                jsonb_build_object('operation', id, 'failure', failure_code)
-         FROM operations WHERE id = $1",
-        lease.operation.0,
-        action,
-    )
-    .execute(tx)
-    .await?;
-    Ok(())
 }

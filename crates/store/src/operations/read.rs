@@ -139,15 +139,15 @@ pub struct StepRow {
     /// What went wrong, for operators.
     pub error: Option<String>,
     /// Begun when.
-    pub begun_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// Ended when.
-    pub ended_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
 }
 
 /// An operation's journal in the order of its steps. The caller has checked whose operation it is.
 pub async fn steps(db: &Db, operation: &Operation) -> Result<Vec<StepRow>, StoreError> {
     let rows = sqlx::query!(
-        "SELECT name, state, attempts, error, begun_at, ended_at FROM operation_steps
+        "SELECT name, state, attempts, error, started_at, finished_at FROM operation_steps
          WHERE operation_id = $1 ORDER BY ordinal",
         operation.id.0,
     )
@@ -161,8 +161,8 @@ pub async fn steps(db: &Db, operation: &Operation) -> Result<Vec<StepRow>, Store
                 state: row.state.parse().map_err(corrupt)?,
                 attempts: row.attempts,
                 error: row.error,
-                begun_at: row.begun_at,
-                ended_at: row.ended_at,
+                started_at: row.started_at,
+                finished_at: row.finished_at,
             })
         })
         .collect()

@@ -39,12 +39,12 @@ pub async fn backlog(db: &Db) -> Result<Backlog, StoreError> {
 /// sweepers get different ones.
 pub async fn take_unclaimed(db: &Db, limit: i64) -> Result<Vec<OperationId>, StoreError> {
     let ids = sqlx::query_scalar!(
-        "UPDATE operations SET rung_at = clock_timestamp() WHERE id IN (
+        "UPDATE operations SET enqueued_at = clock_timestamp() WHERE id IN (
              SELECT id FROM operations
              WHERE state IN ('queued', 'running', 'undoing') AND run_after <= clock_timestamp()
                AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-               AND COALESCE(rung_at, run_after) < clock_timestamp() - make_interval(secs => $2)
-             ORDER BY rung_at NULLS FIRST, id LIMIT $1 FOR UPDATE SKIP LOCKED)
+               AND COALESCE(enqueued_at, run_after) < clock_timestamp() - make_interval(secs => $2)
+             ORDER BY enqueued_at NULLS FIRST, id LIMIT $1 FOR UPDATE SKIP LOCKED)
          RETURNING id",
         limit,
         PATIENCE_SECONDS,

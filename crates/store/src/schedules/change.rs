@@ -8,11 +8,11 @@ use domain::{
 use serde_json::json;
 use sqlx::PgConnection;
 
-use super::{
-    By, ScheduleRow,
-    audit::{self, Subject},
+use super::{By, ScheduleRow};
+use crate::{
+    Db, StoreError,
+    audit::{self, Entry},
 };
-use crate::{Db, StoreError};
 
 /// A schedule to be made.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ pub async fn create(
         return Err(CreateScheduleError::TooMany(most));
     }
     let schedule = insert(&mut tx, new, now).await?;
-    audit::record(&mut tx, by, "schedule.created", &subject(&schedule), described(&schedule.plan)).await?;
+    audit::record(&mut tx, entry(by, "schedule.created", &schedule, described(&schedule.plan))).await?;
     tx.commit().await?;
     Ok(schedule)
 }
@@ -165,7 +165,7 @@ pub async fn edit(
         return Ok(if there.is_some() { Edited::VersionChanged } else { Edited::Absent });
     };
     let schedule = Schedule::try_from(row)?;
-    audit::record(&mut tx, by, "schedule.edited", &subject(&schedule), described(plan)).await?;
+    audit::record(&mut tx, entry(by, "schedule.edited", &schedule, described(plan))).await?;
     tx.commit().await?;
     Ok(Edited::Done(Box::new(schedule)))
 }
@@ -184,7 +184,7 @@ pub async fn delete(db: &Db, schedule: &Schedule, by: By<'_>) -> Result<bool, St
         return Ok(false);
     }
     let detail = json!({ "name": schedule.plan.name });
-    audit::record(&mut tx, by, "schedule.deleted", &subject(schedule), detail).await?;
+    audit::record(&mut tx, entry(by, "schedule.deleted", schedule, detail)).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -201,8 +201,15 @@ pub(crate) async fn disable_all(tx: &mut PgConnection, instance: InstanceId) -> 
     Ok(())
 }
 
-pub(super) fn subject(schedule: &Schedule) -> Subject {
-    Subject { customer: schedule.customer_id, instance: schedule.instance_id, schedule: schedule.id }
+/// A row about a schedule. `detail` is an object.
+pub(super) fn entry<'a>(
+    by: By<'a>,
+    action: &'a str,
+    schedule: &Schedule,
+    mut detail: serde_json::Value,
+) -> Entry<'a> {
+    detail["schedule"] = json!(schedule.id);
+    Entry::new(by, action, schedule.customer_id, detail).on(schedule.instance_id)
 }
 
 /// A command may hold a password that is given to a game: the audit log says only that there is one.

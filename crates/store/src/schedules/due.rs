@@ -10,11 +10,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    By, ScheduleRow, audit,
-    change::{disable_all, subject},
+    By, ScheduleRow,
+    change::{disable_all, entry},
     runs::record_outcome,
 };
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, audit};
 
 /// A run that was begun, and that the caller carries out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ pub async fn begin_now(
     let run = insert_run(&mut tx, schedule.id, now, RunOrigin::Customer, now).await?;
     let run = run.ok_or_else(|| StoreError::corrupt("schedule_runs", "a new id is taken"))?;
     let detail = serde_json::json!({ "run": run });
-    audit::record(&mut tx, by, "schedule.run_asked_for", &subject(schedule), detail).await?;
+    audit::record(&mut tx, entry(by, "schedule.run_asked_for", schedule, detail)).await?;
     tx.commit().await?;
     Ok(DueRun { run, planned_for: now, schedule: schedule.clone(), account_disabled: false })
 }

@@ -4,7 +4,6 @@
 //! moves `next_run_at` in one transaction, under the row's lock; a run that a killed daemon left behind is never tried
 //! again, only marked as interrupted.
 
-mod audit;
 mod change;
 mod due;
 mod read;
@@ -18,7 +17,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
-pub use audit::By;
+pub use crate::audit::By;
 pub(crate) use change::disable_all;
 pub use change::{CreateScheduleError, Edited, NewSchedule, create, delete, edit};
 pub use due::{Claimed, DueRun, begin_now, claim_due, next_due};

@@ -2,15 +2,18 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ids::{OperationId, ScheduleId},
+    ids::{CustomerId, InstanceId, OperationId, ScheduleId},
     schedule::{KEPT_RUNS, RunOutcome, RunReason, Schedule, ScheduleRun},
 };
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{By, DueRun, audit, change::subject};
-use crate::{Db, Page, StoreError};
+use super::{By, DueRun, change::entry};
+use crate::{
+    Db, Page, StoreError,
+    audit::{self, Entry},
+};
 
 struct RunRow {
     id: Uuid,
@@ -136,28 +139,41 @@ pub(super) async fn record_outcome(
         "reason": reason.map(|(code, _)| code),
         "operation": operation,
     });
-    let by = By { actor: &format!("schedule:{}", schedule.id), request_id: None };
-    audit::record(tx, by, "schedule.run", &subject(schedule), detail).await
+    let actor = audit::schedule(schedule.id);
+    audit::record(tx, entry(By::itself(&actor), "schedule.run", schedule, detail)).await
 }
 
 /// Marks the runs that began before this time and never ended: whoever carried them out is gone. Returns how many.
-pub async fn interrupt(db: &Db, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
+pub async fn interrupt(db: &Db, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<usize, StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let rows = sqlx::query!(
         "WITH ended AS (
              UPDATE schedule_runs SET state = 'failed', reason_code = $3, finished_at = $2,
                     reason = 'The control plane ended in the middle of it: whether it was done is not known.'
              WHERE state = 'running' AND started_at < $1 RETURNING id, schedule_id, planned_for
          )
-         INSERT INTO audit_log (actor, action, customer_id, instance_id, detail)
-         SELECT 'schedule:' || s.id, 'schedule.run', s.customer_id, s.instance_id,
-                jsonb_build_object('schedule', s.id, 'run', e.id, 'planned_for', e.planned_for, 'action', s.action,
-                                   'state', 'failed', 'reason', $3::text)
+         SELECT e.id AS run, e.planned_for, s.id, s.customer_id, s.instance_id, s.action
          FROM ended e JOIN schedules s ON s.id = e.schedule_id",
         before,
         now,
         RunReason::Interrupted.as_str(),
     )
-    .execute(db.pool())
+    .fetch_all(&mut *tx)
     .await?;
-    Ok(done.rows_affected())
+    let actors: Vec<_> = rows.iter().map(|row| audit::schedule(ScheduleId(row.id))).collect();
+    let entries = rows.iter().zip(&actors).map(|(row, actor)| {
+        let detail = json!({
+            "schedule": row.id,
+            "run": row.run,
+            "planned_for": row.planned_for,
+            "action": row.action,
+            "state": "failed",
+            "reason": RunReason::Interrupted,
+        });
+        let customer = CustomerId(row.customer_id);
+        Entry::new(By::itself(actor), "schedule.run", customer, detail).on(InstanceId(row.instance_id))
+    });
+    audit::record_all(&mut tx, &entries.collect::<Vec<_>>()).await?;
+    tx.commit().await?;
+    Ok(rows.len())
 }

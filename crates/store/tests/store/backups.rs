@@ -10,12 +10,12 @@ use domain::{
 };
 use store::{
     Page, StoreError,
-    backups::{self, Asked, Edit, NewBackup, RemoveOutcome, RequestError, Requested, Use},
+    backups::{self, BackupRequest, Edit, NewBackup, RemoveOutcome, RequestError, Requested, Use},
     instances::{self, DeleteOutcome, DeleteRequest},
     operations,
 };
 
-use crate::fixture::{Fixture, now};
+use crate::fixture::{BY, Fixture, now};
 
 fn facts(bytes: u64) -> BackupFacts {
     BackupFacts {
@@ -28,9 +28,9 @@ fn facts(bytes: u64) -> BackupFacts {
     }
 }
 
-fn asked(customer: CustomerId, instance: InstanceId) -> Asked<'static> {
+fn asked(customer: CustomerId, instance: InstanceId) -> BackupRequest<'static> {
     let operation = OperationId::generate();
-    Asked { customer, instance, operation, key: None, actor: "test", request_id: None }
+    BackupRequest { customer, instance, operation, key: None, actor: "test", request_id: None }
 }
 
 fn new(keep: u32) -> NewBackup<'static> {
@@ -43,7 +43,7 @@ impl Fixture {
     async fn active(&self) -> InstanceId {
         let (id, create, _) = self.create(|_| {}).await;
         let claim = operations::claim(&self.worker, create, "w").await.unwrap().unwrap();
-        operations::create_succeeded(&self.worker, &claim.lease).await.unwrap();
+        operations::create_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
         id
     }
 
@@ -59,7 +59,7 @@ impl Fixture {
         let claim = operations::claim(&self.worker, operation, "w").await.unwrap().unwrap();
         backups::save_upload(&self.worker, &claim.lease, "upload").await.unwrap();
         backups::save_facts(&self.worker, &claim.lease, &facts(10)).await.unwrap();
-        backups::backup_succeeded(&self.worker, &claim.lease).await.unwrap();
+        backups::backup_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
         id
     }
 
@@ -78,7 +78,7 @@ impl Fixture {
         let (id, operation) = self.ask(instance, 5).await.unwrap();
         let claim = operations::claim(&self.worker, operation, "w").await.unwrap().unwrap();
         let failure = Failure::new("x", "y");
-        operations::undone(&self.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+        operations::undone(&self.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
         id
     }
 
@@ -102,9 +102,9 @@ impl Fixture {
         match failure {
             Some(failure) => {
                 let kind = claim.operation.kind;
-                operations::undone(&self.worker, &claim.lease, kind, &failure).await.unwrap();
+                operations::undone(&self.worker, &claim.lease, kind, &failure, BY).await.unwrap();
             }
-            None => backups::verify_succeeded(&self.worker, &claim.lease).await.unwrap(),
+            None => backups::verify_succeeded(&self.worker, &claim.lease, BY).await.unwrap(),
         }
     }
 }
@@ -129,7 +129,7 @@ async fn a_backup_is_asked_for_made_listed_and_its_owners_only() {
     assert_eq!(claim.operation.backup_id, Some(id));
     backups::save_upload(&f.worker, &claim.lease, "upload").await.unwrap();
     backups::save_facts(&f.worker, &claim.lease, &facts(10)).await.unwrap();
-    backups::backup_succeeded(&f.worker, &claim.lease).await.unwrap();
+    backups::backup_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     let made = backups::get(&f.api, f.customer, instance, id).await.unwrap().unwrap();
     assert_eq!((made.state, made.facts, made.upload_id), (BackupState::Available, Some(facts(10)), None));
     let (page, _) = backups::list(&f.api, f.customer, instance, Page::new(None, 10)).await.unwrap();
@@ -249,41 +249,41 @@ async fn a_failed_backup_leaves_the_server_as_it_was_and_waits_for_the_sweep() {
     let id = f.failed(instance).await;
     let there = instances::get(&f.api, f.customer, instance).await.unwrap().unwrap();
     assert_eq!((there.lifecycle, there.active_operation), (Lifecycle::Active, None));
-    let waiting = backups::unsettled(&f.worker, None, 10).await.unwrap();
+    let waiting = backups::unreconciled(&f.worker, None, 10).await.unwrap();
     assert_eq!(waiting.iter().map(|it| it.id).collect::<Vec<_>>(), [id]);
-    assert!(backups::unsettled(&f.worker, Some(id), 10).await.unwrap().is_empty());
-    backups::mark_swept(&f.worker, id).await.unwrap();
-    assert!(backups::unsettled(&f.worker, None, 10).await.unwrap().is_empty());
+    assert!(backups::unreconciled(&f.worker, Some(id), 10).await.unwrap().is_empty());
+    backups::mark_reconciled(&f.worker, id).await.unwrap();
+    assert!(backups::unreconciled(&f.worker, None, 10).await.unwrap().is_empty());
     assert_eq!(f.backup(id).await.state, BackupState::Failed);
 }
 
 #[tokio::test]
-async fn a_failed_backup_is_settled_by_one_at_a_time() {
+async fn a_failed_backup_is_reconciled_by_one_at_a_time() {
     let f = Fixture::new().await;
     let instance = f.active().await;
     let (id, operation) = f.ask(instance, 5).await.unwrap();
-    let begin = || async { backups::begin_settling(&f.worker, id).await.unwrap() };
+    let begin = || async { backups::begin_reconciliation(&f.worker, id).await.unwrap() };
     // Whoever has the lease of one that is being made needs no other leave.
-    let first = begin().await.expect("to be settled");
+    let first = begin().await.expect("to be reconciled");
     assert_eq!((first.backup.id, first.made_by), (id, Some(operation)));
     assert!(begin().await.is_some());
-    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), None);
-    backups::end_settling(&f.worker, id).await.unwrap();
+    assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), None);
+    backups::end_reconciliation(&f.worker, id).await.unwrap();
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
-    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
-    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), Some(id));
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
+    assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), Some(id));
 
     assert!(begin().await.is_some());
     assert!(begin().await.is_none(), "another is about it");
-    f.database.execute("UPDATE backups SET settling_until = now() - interval '1 second'").await;
+    f.database.execute("UPDATE backups SET reconciling_until = now() - interval '1 second'").await;
     assert!(begin().await.is_some(), "the other one died");
-    backups::end_settling(&f.worker, id).await.unwrap();
+    backups::end_reconciliation(&f.worker, id).await.unwrap();
     assert!(begin().await.is_some());
-    assert!(backups::found(&f.worker, id, &facts(7)).await.unwrap());
-    backups::end_settling(&f.worker, id).await.unwrap();
-    assert!(begin().await.is_none(), "it is available: nothing is to be settled");
-    assert_eq!(backups::unsettled_of(&f.worker, operation).await.unwrap(), None);
+    assert!(backups::found(&f.worker, id, &facts(7), BY).await.unwrap());
+    backups::end_reconciliation(&f.worker, id).await.unwrap();
+    assert!(begin().await.is_none(), "it is available: nothing is to be reconciled");
+    assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -297,7 +297,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     let damaged = Failure::new(domain::backup::CORRUPT_CODE, "it is damaged");
     operations::begin_undo(&f.worker, &claim.lease, &damaged).await.unwrap();
     let left = Failure::new("undo_failed", "cleaning up failed");
-    operations::park_stuck(&f.worker, &claim.lease, &left).await.unwrap();
+    operations::park_stuck(&f.worker, &claim.lease, &left, BY).await.unwrap();
     let stuck = operations::get(&f.api, f.customer, asked.operation).await.unwrap().unwrap();
     assert_eq!(
         (stuck.failure.as_ref(), stuck.step_detail.as_deref()),
@@ -307,7 +307,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     assert!(resumed.is_some());
     let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let reason = claim.operation.failure.clone().unwrap();
-    operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason, BY).await.unwrap();
     assert_eq!(f.backup(id).await.verify_failure.as_deref(), Some("it is damaged"));
 }
 
@@ -319,18 +319,21 @@ async fn a_backup_that_was_found_again_is_available_and_older_ones_give_way() {
     let (id, operation) = f.ask(instance, 1).await.unwrap();
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     // Found while it was undone: its operation fails, and it stays.
-    assert!(backups::found(&f.worker, id, &facts(7)).await.unwrap());
+    assert!(backups::found(&f.worker, id, &facts(7), BY).await.unwrap());
     let failure = Failure::new("interrupted", "y");
-    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     let there = operations::get(&f.api, f.customer, operation).await.unwrap().unwrap();
     assert_eq!(there.state, OperationState::Failed);
     let found = f.backup(id).await;
     assert_eq!((found.state, found.facts), (BackupState::Available, Some(facts(7))));
     assert_eq!(f.states(&old).await, [BackupState::Deleting, BackupState::Deleting]);
-    assert!(!backups::found(&f.worker, id, &facts(8)).await.unwrap(), "once");
-    assert!(!backups::found(&f.worker, old[0], &facts(8)).await.unwrap(), "what is being removed stays so");
+    assert!(!backups::found(&f.worker, id, &facts(8), BY).await.unwrap(), "once");
+    assert!(
+        !backups::found(&f.worker, old[0], &facts(8), BY).await.unwrap(),
+        "what is being removed stays so"
+    );
     let failed = f.failed(instance).await;
-    assert!(backups::found(&f.worker, failed, &facts(9)).await.unwrap(), "after its operation as well");
+    assert!(backups::found(&f.worker, failed, &facts(9), BY).await.unwrap(), "after its operation as well");
 }
 
 #[tokio::test]
@@ -349,7 +352,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
     let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
     assert_eq!(removal, RemoveOutcome::Refused(BackupRefusal::Busy(using.operation)));
     let claim = operations::claim(&f.worker, using.operation, "w").await.unwrap().unwrap();
-    backups::restore_succeeded(&f.worker, &claim.lease).await.unwrap();
+    backups::restore_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     // The last good one may go when its owner says so.
     for _ in 0..2 {
         let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
@@ -358,7 +361,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
     let refused = backups::request_use(&f.api, &ask(), id, Use::Restore, now()).await;
     assert_eq!(refusal(refused), BackupRefusal::NotAvailable(BackupState::Deleting));
     assert!(!backups::edit(&f.api, f.customer, instance, id, lock(true)).await.unwrap());
-    assert_eq!(backups::unsettled(&f.worker, None, 10).await.unwrap().len(), 1);
+    assert_eq!(backups::unreconciled(&f.worker, None, 10).await.unwrap().len(), 1);
     backups::mark_removed(&f.worker, id).await.unwrap();
     assert_eq!(backups::get(&f.api, f.customer, instance, id).await.unwrap(), None);
     let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
@@ -369,7 +372,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
 async fn the_same_key_is_the_same_backup() {
     let f = Fixture::new().await;
     let instance = f.active().await;
-    let with_key = |hash: u8| Asked { key: Some(("k", [hash; 32])), ..asked(f.customer, instance) };
+    let with_key = |hash: u8| BackupRequest { key: Some(("k", [hash; 32])), ..asked(f.customer, instance) };
     let first = with_key(1);
     assert!(matches!(backups::request(&f.api, &first, &new(3), now()).await, Ok(Requested::New(_))));
     let again = backups::request(&f.api, &with_key(1), &new(3), now()).await.unwrap();
@@ -386,7 +389,7 @@ async fn a_refused_request_may_be_made_again_at_once_with_its_key() {
     let f = Fixture::new().await;
     let instance = f.active().await;
     f.ask(instance, 3).await.unwrap();
-    let refused = Asked { key: Some(("k", [1; 32])), ..asked(f.customer, instance) };
+    let refused = BackupRequest { key: Some(("k", [1; 32])), ..asked(f.customer, instance) };
     for _ in 0..50 {
         let answer = backups::request(&f.api, &refused, &new(3), now()).await;
         assert!(matches!(refusal(answer), BackupRefusal::Busy(_)));
@@ -406,7 +409,7 @@ async fn an_instance_takes_its_backups_with_it() {
     instances::request_delete(&f.api, &delete, now()).await.unwrap();
     assert_eq!(f.backup(ids[1]).await.state, BackupState::Available, "until the server is gone");
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
-    operations::delete_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(f.states(&ids).await, [BackupState::Deleting; 3]);
     assert_eq!(f.backup(kept).await.state, BackupState::Available);
 }
@@ -423,11 +426,11 @@ async fn a_stale_lease_writes_nothing_about_a_backup() {
     let writes = [
         backups::save_upload(db, lease, "theirs").await,
         backups::save_facts(db, lease, &facts(1)).await,
-        backups::backup_succeeded(db, lease).await,
-        backups::backup_failed(db, lease, &failure).await,
-        backups::use_failed(db, lease, &failure).await,
-        backups::restore_succeeded(db, lease).await,
-        backups::verify_succeeded(db, lease).await,
+        backups::backup_succeeded(db, lease, BY).await,
+        backups::backup_failed(db, lease, &failure, BY).await,
+        backups::use_failed(db, lease, &failure, BY).await,
+        backups::restore_succeeded(db, lease, BY).await,
+        backups::verify_succeeded(db, lease, BY).await,
         backups::owe_start(db, lease).await,
     ];
     for (n, write) in writes.into_iter().enumerate() {
@@ -475,7 +478,7 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     assert_eq!(due(later).await, None, "busy");
     let claim = operations::claim(&f.worker, busy, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
-    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     f.schedule(instance, later + TimeDelta::minutes(29)).await;
     assert_eq!(due(later).await, None, "a schedule would find it busy");
     f.database.execute("UPDATE schedules SET next_run_at = next_run_at + interval '2 minutes'").await;
@@ -486,10 +489,10 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     assert_eq!(due(later).await, None, "one at a time");
     // One that came to nothing is not begun again at once.
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
-    operations::undone(&f.worker, &claim.lease, OperationKind::Verify, &failure).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Verify, &failure, BY).await.unwrap();
     assert_eq!(due(later).await, None);
     let operation = due(later + TimeDelta::hours(25)).await.expect("another try, put off for long enough");
     let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
-    backups::verify_succeeded(&f.worker, &claim.lease).await.unwrap();
+    backups::verify_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(due(f.backup(newest).await.verified_at.unwrap() + TimeDelta::hours(26)).await, None);
 }

@@ -9,7 +9,8 @@ use domain::{
 };
 use store::{
     Db,
-    instances::{CreateError, Created, NewInstance, PortWish},
+    audit::By,
+    instances::{CreateError, Created, NewInstance, PortRequest},
     nodes::NodeSpec,
     testing::TestDatabase,
 };
@@ -18,6 +19,9 @@ use store::{
 pub(crate) fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
 }
+
+/// Whoever does something here.
+pub(crate) const BY: By<'_> = By::itself("test");
 
 pub(crate) struct Fixture {
     pub(crate) database: TestDatabase,
@@ -67,8 +71,8 @@ impl Fixture {
         let id = InstanceId::generate();
         let unique = id.to_string();
         let ports = [
-            PortWish { name: "agent", protocol: Protocol::Tcp },
-            PortWish { name: "game", protocol: Protocol::Tcp },
+            PortRequest { name: "agent", protocol: Protocol::Tcp },
+            PortRequest { name: "game", protocol: Protocol::Tcp },
         ];
         let mut new = NewInstance {
             instance_id: id,

@@ -10,7 +10,7 @@ use store::{
     ide::{self, NewIdeSession, NewTicket},
 };
 
-use crate::fixture::{Fixture, now};
+use crate::fixture::{BY, Fixture, now};
 
 const TICKET: [u8; 32] = [1; 32];
 const COOKIE: [u8; 32] = [2; 32];
@@ -126,23 +126,26 @@ async fn only_an_idle_workspace_that_nothing_is_done_with_is_stopped() {
     let later = now() + TimeDelta::hours(2);
     let before = later - TimeDelta::hours(1);
     assert_eq!(ide::idle(&fixture.api, before, 10).await.unwrap(), [id], "games are not");
-    assert!(!ide::wish_idle_stop(&fixture.api, game, before, later).await.unwrap());
+    assert!(!ide::wish_idle_stop(&fixture.api, game, before, BY, later).await.unwrap());
 
     ide::note_use(&fixture.api, id, later - TimeDelta::minutes(5)).await.unwrap();
     assert_eq!(ide::idle(&fixture.api, before, 10).await.unwrap(), []);
-    assert!(!ide::wish_idle_stop(&fixture.api, id, before, later).await.unwrap(), "used in this very moment");
+    assert!(
+        !ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap(),
+        "used in this very moment"
+    );
     fixture.database.execute("UPDATE instances SET last_used_at = NULL").await;
 
     let busy =
         format!("UPDATE operations SET state = 'running', finished_at = NULL WHERE instance_id = '{id}'");
     fixture.database.execute(&busy).await;
     assert!(
-        !ide::wish_idle_stop(&fixture.api, id, before, later).await.unwrap(),
+        !ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap(),
         "an operation is under way"
     );
     fixture.database.execute("UPDATE operations SET state = 'succeeded', finished_at = now()").await;
-    assert!(ide::wish_idle_stop(&fixture.api, id, before, later).await.unwrap());
-    assert!(!ide::wish_idle_stop(&fixture.api, id, before, later).await.unwrap(), "once");
+    assert!(ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap());
+    assert!(!ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap(), "once");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use store::{
     operations,
 };
 
-use crate::fixture::{Fixture, node, now};
+use crate::fixture::{BY, Fixture, node, now};
 
 #[tokio::test]
 async fn a_create_commits_instance_ports_capacity_operation_and_audit_together() {
@@ -104,7 +104,7 @@ async fn a_port_that_comes_back_from_outside_the_nodes_range_is_not_handed_out_a
     store::nodes::register(&f.worker, &node(30_010..=30_015), now()).await.unwrap();
     assert_eq!(f.database.count(outside).await, 2, "what is in use stays");
     let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
-    operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y")).await.unwrap();
+    operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y"), BY).await.unwrap();
     assert_eq!(f.database.count(outside).await, 0);
     assert_eq!(f.database.count("SELECT count(*) FROM port_allocations").await, 6);
 }
@@ -138,7 +138,7 @@ async fn ports_that_were_never_handed_out_come_first_and_then_those_that_were_fr
         let (id, create, _) = f.create(|_| {}).await;
         given_back.push(ports(id).await);
         let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
-        operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y")).await.unwrap();
+        operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y"), BY).await.unwrap();
     }
     assert_eq!(given_back.iter().flatten().collect::<HashSet<_>>().len(), 14, "each had new ones");
     let (last, ..) = f.create(|_| {}).await;
@@ -244,7 +244,7 @@ async fn one_operation_at_a_time_on_an_instance() {
     let busy = store::instances::request_delete(&f.api, &request(delete), now()).await.unwrap();
     assert_eq!(busy, DeleteOutcome::Busy(create));
     let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
-    operations::create_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::create_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     let new = store::instances::request_delete(&f.api, &request(delete), now()).await.unwrap();
     assert!(matches!(&new, DeleteOutcome::New(dispatch) if dispatch.row() == delete), "{new:?}");
     let again =
@@ -264,7 +264,7 @@ async fn the_axes_of_state_do_not_touch_one_another() {
     let f = Fixture::new().await;
     let (id, create, _) = f.create(|_| {}).await;
     let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
-    operations::create_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::create_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     let read = || async { store::instances::get(&f.api, f.customer, id).await.unwrap().unwrap() };
     let owner = f.database.owner();
     for reason in [HoldReason::Billing, HoldReason::Abuse] {
@@ -302,7 +302,7 @@ async fn deleting_gives_back_exactly_what_was_held() {
     let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
     let failure = domain::operation::Failure::new("test", "it broke");
     operations::begin_undo(&f.worker, &claim.lease, &failure).await.unwrap();
-    operations::create_failed(&f.worker, &claim.lease, &failure).await.unwrap();
+    operations::create_failed(&f.worker, &claim.lease, &failure, BY).await.unwrap();
     assert_eq!(f.inventory().await[4..], [0, 0]);
     // The failed instance's name is free; removing the history afterwards gives nothing back twice.
     f.create(|new| new.name = "again").await.2.unwrap();
@@ -316,7 +316,7 @@ async fn deleting_gives_back_exactly_what_was_held() {
     };
     store::instances::request_delete(&f.api, &request, now()).await.unwrap();
     let claim = operations::claim(&f.worker, request.operation, "w").await.unwrap().unwrap();
-    operations::delete_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(f.inventory().await[4..], held);
     assert_eq!(store::instances::get(&f.api, f.customer, id).await.unwrap(), None);
 }

@@ -5,9 +5,9 @@ use domain::{
     operation::{Failure, OperationKind, OperationState, StepName},
 };
 use futures_util::future::join_all;
-use store::{StoreError, operations};
+use store::{StoreError, audit::By, operations};
 
-use crate::fixture::Fixture;
+use crate::fixture::{BY, Fixture};
 
 async fn expire(f: &Fixture, id: OperationId) {
     let sql =
@@ -50,10 +50,10 @@ async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
         operations::begin_undo(db, lease, &failure).await,
         operations::save_fingerprint(db, lease, &"0".repeat(64)).await,
         operations::save_address(db, lease, "a:1").await,
-        operations::create_succeeded(db, lease).await,
-        operations::create_failed(db, lease, &failure).await,
-        operations::delete_succeeded(db, lease).await,
-        operations::park_stuck(db, lease, &failure).await,
+        operations::create_succeeded(db, lease, BY).await,
+        operations::create_failed(db, lease, &failure, BY).await,
+        operations::delete_succeeded(db, lease, BY).await,
+        operations::park_stuck(db, lease, &failure, BY).await,
         operations::retry_later(db, lease, &failure, 1).await,
         operations::release(db, lease).await,
     ];
@@ -63,6 +63,35 @@ async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
     let now = operations::get(&f.api, f.customer, id).await.unwrap().unwrap();
     assert_eq!((now.state, now.failure), (OperationState::Running, None));
     operations::renew(&f.worker, &new.lease).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_audit_log_names_whoever_ended_an_operation() {
+    let f = Fixture::new().await;
+    let (instance, id, _) = f.create(|_| {}).await;
+    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    operations::park_stuck(&f.worker, &claim.lease, &Failure::new("first", "x"), By::itself("some-daemon"))
+        .await
+        .unwrap();
+    operations::resume_stuck(&f.worker, id, "operator:somebody").await.unwrap();
+    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    operations::create_failed(&f.worker, &claim.lease, &Failure::new("first", "x"), BY).await.unwrap();
+    let rows = f
+        .database
+        .text(
+            "SELECT string_agg(concat_ws(' ', actor, action, customer_id, instance_id, detail->>'operation',
+                                         detail->>'failure'), '; ' ORDER BY id)
+             FROM audit_log WHERE action <> 'instance.create'",
+        )
+        .await;
+    let about = format!("{} {instance} {id}", f.customer);
+    assert_eq!(
+        rows,
+        format!(
+            "some-daemon operation.stuck {about} first; operator:somebody operation.resume {about}; \
+             test instance.create_failed {about} first"
+        )
+    );
 }
 
 #[tokio::test]
@@ -101,7 +130,7 @@ async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
     let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
-    operations::park_stuck(&f.worker, &claim.lease, &Failure::new("undo_failed", "x")).await.unwrap();
+    operations::park_stuck(&f.worker, &claim.lease, &Failure::new("undo_failed", "x"), BY).await.unwrap();
     assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none());
     let stuck = operations::list_stuck(&f.api, store::Page::new(None, 10)).await.unwrap().0;
     assert_eq!(stuck.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
@@ -117,7 +146,8 @@ async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
 async fn an_operation_that_cannot_be_read_is_left_to_a_worker_that_can() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
-    // As a newer version would write it.
+    // As a newer version would write it, whose migration knows the step.
+    f.database.execute("ALTER TABLE operations DROP CONSTRAINT operations_step_known").await;
     f.database.execute("UPDATE operations SET step = 'of_a_newer_version'").await;
     let unreadable = operations::claim(&f.worker, id, "w").await;
     assert!(matches!(unreadable, Err(StoreError::Corrupt { .. })), "{unreadable:?}");

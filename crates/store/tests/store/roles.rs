@@ -13,7 +13,7 @@ async fn roles_have_no_right_that_could_destroy_what_a_customer_has() {
         ("zlh_api", "DELETE FROM audit_log"),
         ("zlh_api", "UPDATE operations SET state = 'succeeded'"),
         ("zlh_api", "UPDATE operations SET lease_owner = 'me'"),
-        ("zlh_api", "UPDATE operations SET rung_at = now()"),
+        ("zlh_api", "UPDATE operations SET enqueued_at = now()"),
         ("zlh_api", "UPDATE customers SET role = 'operator'"),
         ("zlh_api", "UPDATE customers SET instance_limit = 1000"),
         ("zlh_api", "UPDATE nodes SET memory_mib = 1"),

@@ -10,12 +10,10 @@ use store::{
     Page,
     instances::DeleteRequest,
     operations,
-    schedules::{self, By, Claimed, CreateScheduleError, DueRun, Edited, NewSchedule},
+    schedules::{self, Claimed, CreateScheduleError, DueRun, Edited, NewSchedule},
 };
 
-use crate::fixture::{Fixture, now};
-
-const BY: By<'_> = By { actor: "test", request_id: None };
+use crate::fixture::{BY, Fixture, now};
 
 fn plan(cron: &str) -> SchedulePlan {
     SchedulePlan {
@@ -31,7 +29,7 @@ async fn active(f: &Fixture) -> InstanceId {
     let (id, create, outcome) = f.create(|_| {}).await;
     outcome.unwrap();
     let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
-    operations::create_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::create_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     id
 }
 
@@ -217,7 +215,7 @@ async fn a_deleted_instance_has_no_times_any_more() {
     assert_eq!(claim(&f, now()).await, None);
     assert_eq!(f.database.count("SELECT count(*) FROM schedules WHERE enabled").await, 0);
     let claim = operations::claim(&f.worker, request.operation, "w").await.unwrap().unwrap();
-    operations::delete_succeeded(&f.worker, &claim.lease).await.unwrap();
+    operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(read(&f, &schedule).await, None);
 }
 

@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use domain::agent::PowerAction;
+use store::audit::By;
 
 use crate::{app::App, power};
 
@@ -18,7 +19,7 @@ pub async fn stop_idle(app: &App) -> Result<(), store::StoreError> {
     let now = app.clock.now();
     let before = now - TimeDelta::minutes(minutes.into());
     for id in store::ide::idle(&app.db, before, AT_ONCE).await? {
-        if !store::ide::wish_idle_stop(&app.db, id, before, now).await? {
+        if !store::ide::wish_idle_stop(&app.db, id, before, By::itself("zpack-api"), now).await? {
             continue;
         }
         tracing::info!(instance = %id, "stopping a workspace that nobody uses");

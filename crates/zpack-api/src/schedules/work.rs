@@ -8,7 +8,7 @@ use domain::{
     schedule::{RunOutcome, RunReason, ScheduleAction},
 };
 use store::{
-    backups::{Asked, NewBackup, RequestError, Requested},
+    backups::{BackupRequest, NewBackup, RequestError, Requested},
     schedules::DueRun,
 };
 
@@ -74,7 +74,7 @@ async fn type_line(app: &App, instance: &Instance, line: &str) -> Result<(), Ref
 async fn back_up(app: &App, due: &DueRun, instance: &Instance) -> Result<OperationId, Refusal> {
     let schedule = &due.schedule;
     let keep = app.catalogue.plan(&instance.plan).map_or(0, |plan| plan.backups);
-    let asked = Asked {
+    let asked = BackupRequest {
         customer: schedule.customer_id,
         instance: instance.id,
         operation: OperationId::generate(),

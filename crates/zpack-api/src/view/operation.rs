@@ -107,10 +107,10 @@ pub struct StepView {
     /// How often it was begun.
     pub attempts: i32,
     /// Begun when.
-    pub begun_at: DateTime<Utc>,
+    pub started_at: DateTime<Utc>,
     /// Ended when.
     #[schema(required)]
-    pub ended_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
 }
 
 impl From<StepRow> for StepView {
@@ -119,8 +119,8 @@ impl From<StepRow> for StepView {
             name: it.name,
             state: it.state,
             attempts: it.attempts,
-            begun_at: it.begun_at,
-            ended_at: it.ended_at,
+            started_at: it.started_at,
+            finished_at: it.finished_at,
         }
     }
 }

@@ -8,7 +8,7 @@ use domain::{
 use integrations::scenario::When;
 use reqwest::Method;
 use serde_json::{Value, json};
-use store::{backups, operations};
+use store::{audit::By, backups, operations};
 
 use crate::support::{Answer, Client, World};
 
@@ -33,7 +33,7 @@ async fn make(world: &World, asked: &Answer) -> String {
         changed_files: 0,
     };
     backups::save_facts(&db, &claim.lease, &facts).await.unwrap();
-    backups::backup_succeeded(&db, &claim.lease).await.unwrap();
+    backups::backup_succeeded(&db, &claim.lease, By::itself("test")).await.unwrap();
     let row = backups::get_for_work(&db, backup.parse::<BackupId>().unwrap()).await.unwrap().unwrap();
     world.objects.put(&row.archive_key(), ARCHIVE);
     backup
@@ -162,7 +162,7 @@ async fn a_restore_and_a_verification_are_operations_of_their_own() {
         let db = world.database.role("zlh_provision");
         let claim = operations::claim(&db, id.parse().unwrap(), "w").await.unwrap().unwrap();
         let corrupt = Failure::new("backup_corrupt", "The backup is damaged.");
-        operations::undone(&db, &claim.lease, kind, &corrupt).await.unwrap();
+        operations::undone(&db, &claim.lease, kind, &corrupt, By::itself("test")).await.unwrap();
         let failed = owner.get(&format!("/api/operations/{id}")).await.expect(200);
         assert_eq!(failed.at("/failure/code"), json!("backup_corrupt"));
         let seen = owner.get(&format!("{base}/{backup}")).await;

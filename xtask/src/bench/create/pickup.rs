@@ -52,7 +52,7 @@ fn times(stack: &Stack, customer: &str) -> Result<Samples> {
     let rows = stack.cluster.sql(
         DATABASE,
         &format!(
-            "SELECT extract(epoch FROM s.begun_at - o.created_at) * 1000
+            "SELECT extract(epoch FROM s.started_at - o.created_at) * 1000
              FROM operations o JOIN operation_steps s ON s.operation_id = o.id AND s.ordinal = 0
              JOIN instances i ON i.id = o.instance_id AND i.name LIKE 'failed %'
              WHERE o.customer_id = '{customer}'"

@@ -83,8 +83,8 @@ fn steps(stack: &Stack, created: &[Created]) -> Result<Vec<Step>> {
     let rows = stack.cluster.sql(
         DATABASE,
         &format!(
-            "SELECT operation_id, name, extract(epoch FROM ended_at - begun_at) * 1000 FROM operation_steps
-             WHERE operation_id IN ({}) AND ended_at IS NOT NULL ORDER BY operation_id, ordinal",
+            "SELECT operation_id, name, extract(epoch FROM finished_at - started_at) * 1000 FROM operation_steps
+             WHERE operation_id IN ({}) AND finished_at IS NOT NULL ORDER BY operation_id, ordinal",
             ids.join(", ")
         ),
     )?;

@@ -153,7 +153,7 @@ pub(super) struct MarkBackedUp;
 #[async_trait]
 impl Step for MarkBackedUp {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(backups::backup_succeeded(&work.db, &work.lease).await?)
+        Ok(backups::backup_succeeded(&work.db, &work.lease, crate::BY).await?)
     }
 
     /// Had the transaction been committed, there would be no operation left to undo.

@@ -11,7 +11,7 @@ pub(super) struct MarkActive;
 #[async_trait]
 impl Step for MarkActive {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(operations::create_succeeded(&work.db, &work.lease).await?)
+        Ok(operations::create_succeeded(&work.db, &work.lease, crate::BY).await?)
     }
 
     /// Had the transaction been committed, there would be no operation left to undo.
@@ -26,7 +26,7 @@ pub(super) struct MarkDeleted;
 #[async_trait]
 impl Step for MarkDeleted {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(operations::delete_succeeded(&work.db, &work.lease).await?)
+        Ok(operations::delete_succeeded(&work.db, &work.lease, crate::BY).await?)
     }
 
     /// As for [`MarkActive`].

@@ -125,7 +125,7 @@ impl Step for MarkRestored {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         let backup = work.backup().await?;
         Task::of(work, &backup).await?.run(BackupWork::Settle).await?;
-        Ok(backups::restore_succeeded(&work.db, &work.lease).await?)
+        Ok(backups::restore_succeeded(&work.db, &work.lease, crate::BY).await?)
     }
 
     /// Never called: see [`OperationKind::recovery`](domain::operation::OperationKind::recovery).

@@ -31,7 +31,7 @@ pub(super) struct MarkVerified;
 #[async_trait]
 impl Step for MarkVerified {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(backups::verify_succeeded(&work.db, &work.lease).await?)
+        Ok(backups::verify_succeeded(&work.db, &work.lease, crate::BY).await?)
     }
 
     /// Had the transaction been committed, there would be no operation left to undo.

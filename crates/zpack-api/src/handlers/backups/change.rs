@@ -4,7 +4,7 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use domain::{backup::Backup, ids::OperationId};
 use garde::Validate;
 use serde::Deserialize;
-use store::backups::{Asked, Edit, RemoveOutcome};
+use store::backups::{BackupRequest, Edit, RemoveOutcome};
 use utoipa::ToSchema;
 
 use super::find;
@@ -67,7 +67,7 @@ pub async fn delete(
     Owned { it, caller }: Owned<Backup, ManageBackups>,
     Extension(request_id): Extension<RequestId>,
 ) -> Result<StatusCode, Problem> {
-    let asked = Asked {
+    let asked = BackupRequest {
         customer: caller.customer.id,
         instance: it.instance_id,
         operation: OperationId::generate(),

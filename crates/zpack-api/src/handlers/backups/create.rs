@@ -9,7 +9,7 @@ use domain::{
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use store::backups::{Asked, NewBackup};
+use store::backups::{BackupRequest, NewBackup};
 use utoipa::ToSchema;
 
 use super::accepted;
@@ -72,7 +72,7 @@ pub async fn create(
         return Err(Problem::new(Code::ValidationFailed, "No backup was made.").field("ignore", why));
     }
     let now = app.clock.now();
-    let asked = Asked {
+    let asked = BackupRequest {
         customer: caller.customer.id,
         instance: it.id,
         operation: OperationId::generate(),

@@ -16,7 +16,7 @@ use domain::{
     ids::{BackupId, InstanceId, OperationId},
     operation::Operation,
 };
-use store::backups::{Asked, Requested};
+use store::backups::{BackupRequest, Requested};
 
 use crate::{
     app::App,
@@ -29,7 +29,7 @@ use crate::{
 async fn accepted(
     app: &App,
     caller: &Caller,
-    asked: &Asked<'_>,
+    asked: &BackupRequest<'_>,
     requested: Requested,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let (operation, replayed) = match requested {

@@ -3,7 +3,7 @@
 use axum::{Extension, extract::State, response::IntoResponse};
 use domain::{backup::Backup, ids::OperationId};
 use sha2::{Digest as _, Sha256};
-use store::backups::{Asked, Use};
+use store::backups::{BackupRequest, Use};
 
 use super::accepted;
 use crate::{
@@ -68,7 +68,7 @@ async fn ask(
     wanted: Use,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let hash = Sha256::digest(format!("{wanted:?} {}", backup.id)).into();
-    let asked = Asked {
+    let asked = BackupRequest {
         customer: caller.customer.id,
         instance: backup.instance_id,
         operation: OperationId::generate(),

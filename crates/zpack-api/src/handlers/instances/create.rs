@@ -14,7 +14,7 @@ use domain::{
 use garde::Validate;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use store::instances::{Created, NewInstance, PortWish};
+use store::instances::{Created, NewInstance, PortRequest};
 use utoipa::ToSchema;
 
 use crate::{
@@ -175,9 +175,10 @@ async fn commit(
 }
 
 /// The blueprint's ports, and the agent's.
-fn ports<'a>(order: &Order<'a>) -> Vec<PortWish<'a>> {
-    let own = order.blueprint.ports.iter().map(|port| PortWish { name: &port.name, protocol: port.protocol });
-    own.chain([PortWish { name: AGENT_PORT, protocol: Protocol::Tcp }]).collect()
+fn ports<'a>(order: &Order<'a>) -> Vec<PortRequest<'a>> {
+    let own =
+        order.blueprint.ports.iter().map(|port| PortRequest { name: &port.name, protocol: port.protocol });
+    own.chain([PortRequest { name: AGENT_PORT, protocol: Protocol::Tcp }]).collect()
 }
 
 /// Six hex digits of the id's random part.
