@@ -2,5 +2,6 @@
 
 mod backups;
 mod ide;
+mod noop;
 mod sagas;
 mod stack;

@@ -1,7 +1,10 @@
 //! A database of its own for each test, copied from a template that is migrated once per version of the schema.
 
+pub mod noop;
+
 use std::time::Duration;
 
+pub use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
@@ -61,6 +64,12 @@ impl TestDatabase {
     /// Connections with these rights and no others, such as `SELECT ON nodes`: for what no daemon's role may yet. The role
     /// is the cluster's, and has its rights in this database.
     pub async fn role_with(&self, role: &str, rights: &str) -> Db {
+        let url = self.url_with(role, rights).await;
+        Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
+    }
+
+    /// [`TestDatabase::role_with`] for processes that a test starts.
+    pub async fn url_with(&self, role: &str, rights: &str) -> SecretString {
         let make = format!(
             "DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
              GRANT USAGE ON SCHEMA public TO {role}; GRANT {rights} TO {role}"
@@ -68,8 +77,7 @@ impl TestDatabase {
         self.execute(&make).await;
         let url = self.options.to_url_lossy().to_string();
         let separator = if url.contains('?') { '&' } else { '?' };
-        let url = format!("{url}{separator}options[role]={role}").into();
-        Db::connect_lazy(&url, "test", 8, Duration::from_secs(5)).expect("a database URL")
+        format!("{url}{separator}options[role]={role}").into()
     }
 
     /// Connections as the owner of the schema.
