@@ -55,8 +55,6 @@ CREATE TABLE instances (
     lifecycle            text NOT NULL DEFAULT 'provisioning'
                          CHECK (lifecycle IN ('provisioning', 'active', 'deleting', 'deleted', 'failed')),
     desired_power        text NOT NULL DEFAULT 'running' CHECK (desired_power IN ('running', 'stopped')),
-    -- What the customer asked for last, until the agent has taken it: it is asked again when it is back.
-    pending_power        text CHECK (pending_power IN ('start', 'stop', 'restart', 'kill')),
     observed_power       text NOT NULL DEFAULT 'unknown'
                          CHECK (observed_power IN ('unknown', 'starting', 'running', 'stopping', 'stopped', 'crashed')),
     eula_accepted_at     timestamptz,
@@ -73,9 +71,27 @@ CREATE UNIQUE INDEX instances_live_name ON instances (customer_id, lower(name))
 CREATE UNIQUE INDEX instances_live_hostname ON instances (hostname)
     WHERE lifecycle IN ('provisioning', 'active', 'deleting');
 
--- What is to be looked at soon: a wish to deliver, or a state that passes.
-CREATE INDEX instances_unsettled ON instances (id)
-    WHERE lifecycle = 'active' AND (pending_power IS NOT NULL OR observed_power IN ('starting', 'stopping'));
+-- What is to be looked at soon: a state that passes.
+CREATE INDEX instances_in_transition ON instances (id)
+    WHERE lifecycle = 'active' AND observed_power IN ('starting', 'stopping');
+
+-- What was asked for last of a server, until its agent has taken it. Whoever holds the lease brings it; `id` is another
+-- one for each request, so that an answer to an earlier one does not end a later one.
+CREATE TABLE power_requests (
+    instance_id      uuid PRIMARY KEY REFERENCES instances (id),
+    id               uuid NOT NULL,
+    action           text NOT NULL CHECK (action IN ('start', 'stop', 'restart', 'kill')),
+    requested_by     text NOT NULL,
+    requested_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    attempts         integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    -- Not before this time; by the database's clock.
+    run_after        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    lease_owner      text,
+    lease_term       bigint NOT NULL DEFAULT 0 CHECK (lease_term >= 0),
+    lease_expires_at timestamptz,
+    CONSTRAINT power_requests_lease_whole CHECK ((lease_owner IS NULL) = (lease_expires_at IS NULL))
+);
+CREATE INDEX power_requests_due ON power_requests (run_after);
 
 -- Every port of a node that may be handed out, free or not. One row is one port: nothing is handed out twice.
 -- Free ports come back in the order of their release, so that a late packet rarely meets a new owner.

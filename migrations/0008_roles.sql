@@ -31,7 +31,8 @@ GRANT UPDATE (display_name, password_hash, updated_at) ON customers TO zlh_api;
 GRANT UPDATE (last_seen_at, expires_at), DELETE ON sessions TO zlh_api;
 GRANT UPDATE (last_used_at, revoked_at) ON api_keys TO zlh_api;
 GRANT DELETE ON idempotency_keys TO zlh_api;
-GRANT UPDATE (name, desired_power, pending_power, observed_power, lifecycle, row_version, updated_at, last_used_at)
+GRANT SELECT, INSERT, UPDATE, DELETE ON power_requests TO zlh_api;
+GRANT UPDATE (name, desired_power, observed_power, lifecycle, row_version, updated_at, last_used_at)
     ON instances TO zlh_api;
 GRANT SELECT ON nodes, port_allocations TO zlh_api;
 GRANT UPDATE (used_memory_mib, used_cpu_percent, used_disk_mib, last_fresh_port) ON nodes TO zlh_api;
@@ -48,6 +49,8 @@ GRANT INSERT ON audit_log, notifications TO zlh_api;
 GRANT SELECT, UPDATE ON operations, instances, backups TO zlh_provision;
 GRANT SELECT, INSERT, UPDATE ON operation_steps TO zlh_provision;
 GRANT SELECT ON blueprint_versions, holds TO zlh_provision;
+-- The start that an undone restore owes, unless something else was asked for since.
+GRANT INSERT ON power_requests TO zlh_provision;
 GRANT SELECT, INSERT, UPDATE ON nodes, port_allocations TO zlh_provision;
 GRANT DELETE ON port_allocations TO zlh_provision;
 -- A verification that nobody asked for keeps away from schedules.

@@ -298,7 +298,14 @@ async fn a_server_that_was_stopped_stays_so_and_one_on_hold_is_not_started() {
     let operation = rig.ask_use(instance, backup, Use::Restore).await;
     let hold = domain::instance::HoldReason::Billing;
     let now = rig.backup(backup).await.created_at;
-    store::holds::place(&rig.database.owner(), instance, hold, "n", "o", now).await.unwrap();
+    let hold = store::holds::NewHold {
+        instance,
+        reason: hold,
+        note: "n",
+        stop: false,
+        by: store::audit::By::itself("o"),
+    };
+    store::holds::place(&rig.database.owner(), &hold, now).await.unwrap();
     rig.work(operation, &Plan::calm()).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
     assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "a hold keeps it stopped");

@@ -220,7 +220,8 @@ fn a_secret_may_come_from_a_file_that_is_named_instead() {
     let loaded = load_with_sources::<TestConfig>(&place.with_file(&text)).unwrap();
 
     assert_eq!(loaded.config.common.database.url.expose_secret(), "postgres://from-a-file/zlh");
-    let source = loaded.values[0].source.to_string();
+    let url = loaded.values.iter().find(|value| value.section == "database" && value.key == "url");
+    let source = url.unwrap().source.to_string();
     assert!(source.contains("url named by file") && source.contains("zlh.toml"), "{source}");
 }
 

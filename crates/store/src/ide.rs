@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::Session,
+    agent::PowerAction,
     ids::{CustomerId, InstanceId, SessionId},
 };
 use serde_json::json;
@@ -14,6 +15,7 @@ use crate::{
     Db, StoreError,
     accounts::SecretHash,
     audit::{self, By, Entry},
+    power,
 };
 
 /// A ticket to be made.
@@ -160,7 +162,8 @@ pub async fn note_use(db: &Db, id: InstanceId, now: DateTime<Utc>) -> Result<(),
 pub async fn idle(db: &Db, before: DateTime<Utc>, limit: i64) -> Result<Vec<InstanceId>, StoreError> {
     let ids = sqlx::query_scalar!(
         "SELECT id FROM instances
-         WHERE kind = 'dev' AND lifecycle = 'active' AND desired_power = 'running' AND pending_power IS NULL
+         WHERE kind = 'dev' AND lifecycle = 'active' AND desired_power = 'running'
+           AND NOT EXISTS (SELECT 1 FROM power_requests p WHERE p.instance_id = instances.id)
            AND updated_at < $1 AND (last_used_at IS NULL OR last_used_at < $1)
          ORDER BY id LIMIT $2",
         before,
@@ -171,19 +174,22 @@ pub async fn idle(db: &Db, before: DateTime<Utc>, limit: i64) -> Result<Vec<Inst
     Ok(ids.into_iter().map(InstanceId).collect())
 }
 
-/// Stores the wish that such a workspace stops. `false` when it is in use again, or an operation is under way.
-pub async fn wish_idle_stop(
+/// Requests that such a workspace stops. `None` when it is in use again, or an operation is under way; otherwise it is
+/// `owner`'s to deliver.
+pub async fn request_idle_stop(
     db: &Db,
     id: InstanceId,
     before: DateTime<Utc>,
     by: By<'_>,
+    owner: &str,
     now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
+) -> Result<Option<power::Delivery>, StoreError> {
     let mut tx = db.pool().begin().await?;
     let stopped = sqlx::query!(
-        "UPDATE instances i SET desired_power = 'stopped', pending_power = 'stop', updated_at = $3
+        "UPDATE instances i SET desired_power = 'stopped', updated_at = $3
          WHERE id = $1 AND kind = 'dev' AND lifecycle = 'active'
-           AND desired_power = 'running' AND pending_power IS NULL
+           AND desired_power = 'running'
+           AND NOT EXISTS (SELECT 1 FROM power_requests p WHERE p.instance_id = i.id)
            AND updated_at < $2 AND (last_used_at IS NULL OR last_used_at < $2)
            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.instance_id = i.id
                            AND o.state IN ('queued', 'running', 'undoing', 'stuck'))
@@ -194,12 +200,13 @@ pub async fn wish_idle_stop(
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let Some(stopped) = stopped else { return Ok(false) };
+    let Some(stopped) = stopped else { return Ok(None) };
+    let delivery = power::put(&mut tx, id, PowerAction::Stop, by.actor, Some(owner)).await?;
     let detail = json!({ "last_used_at": stopped.last_used_at });
     let entry = Entry::new(by, "instance.idle_stopped", stopped.customer_id.into(), detail);
     audit::record(&mut tx, entry.on(id)).await?;
     tx.commit().await?;
-    Ok(true)
+    Ok(Some(delivery))
 }
 
 /// Drops tickets and sessions whose time is over.

@@ -18,6 +18,7 @@ pub mod nodes;
 pub mod operations;
 pub mod outbox;
 mod page;
+pub mod power;
 pub mod queue;
 pub mod schedules;
 mod schema;

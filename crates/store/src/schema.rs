@@ -41,6 +41,7 @@ macro_rules! functions {
 
 /// All of them.
 const FUNCTIONS: &[Function] = functions![
+    "announce_hold",
     "announce_instance",
     "announce_operation",
     "audit_log_is_append_only",

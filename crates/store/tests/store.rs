@@ -14,6 +14,8 @@ mod instances;
 mod leases;
 #[path = "store/outbox.rs"]
 mod outbox;
+#[path = "store/power.rs"]
+mod power;
 #[path = "store/queue.rs"]
 mod queue;
 #[path = "store/roles.rs"]

@@ -6,16 +6,21 @@ use domain::{account::SessionLife, ids::OperationId};
 use integrations::{agent::AgentApi, artifacts::ArtifactSource, objects::ObjectStore};
 use runtime::clock::Clock;
 use store::{Db, queue::Notifier};
+use uuid::Uuid;
 
 use crate::{
+    agent::Agents,
     catalogue::Catalogue,
-    config::{ApiConfig, ApiSection, ConsoleSection, Network, PublicUrl, SchedulesSection},
+    config::{ApiConfig, ApiSection, Network, PublicUrl, SchedulesSection},
     console::Consoles,
-    events::Hub,
+    events::{Credentials, Hub},
     http::Transfers,
     ide::Ide,
     password::Passwords,
+    power::Power,
     rate_limit::RateLimits,
+    schedules,
+    watch::Watch,
 };
 
 /// The application: everything that outlives a request. Clones share it.
@@ -31,9 +36,15 @@ pub struct Parts {
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Blueprints and plans.
-    pub catalogue: Catalogue,
+    pub catalogue: Arc<Catalogue>,
     /// Agents in containers.
-    pub agents: Arc<dyn AgentApi>,
+    pub agents: Agents,
+    /// Switches servers.
+    pub power: Power,
+    /// The sessions and keys of what is open.
+    pub credentials: Credentials,
+    /// Carries out schedules.
+    pub schedule_runner: schedules::Runner,
     /// Where backups lie.
     pub objects: Arc<dyn ObjectStore>,
     /// Event streams.
@@ -56,8 +67,6 @@ pub struct Parts {
     pub session_life: SessionLife,
     /// Bounds of schedules.
     pub schedules: SchedulesSection,
-    /// `[console]`.
-    pub console: ConsoleSection,
     /// The rest of `[api]`.
     pub settings: ApiSection,
 }
@@ -83,26 +92,48 @@ impl App {
     pub fn new(config: &ApiConfig, services: Services) -> anyhow::Result<Self> {
         let settings = config.api.clone();
         let public_url: PublicUrl = settings.public_url.parse().map_err(anyhow::Error::msg)?;
+        let Services { db, notifier, clock, objects, .. } = services;
+        let agents = Agents::new(db.clone(), services.agents);
+        let owner = format!("zpack-api-{}", Uuid::now_v7());
+        let power = Power::new(db.clone(), clock.clone(), agents.clone(), &owner);
+        let catalogue = Arc::new(Catalogue::load(&config.catalogue.dir, services.artifacts)?);
+        let schedule_runner = schedules::Runner {
+            db: db.clone(),
+            clock: clock.clone(),
+            power: power.clone(),
+            agents: agents.clone(),
+            catalogue: catalogue.clone(),
+            notifier: notifier.clone(),
+        };
         Ok(Self(Arc::new(Parts {
             events: Hub::new(settings.max_streams_per_customer),
-            consoles: Consoles::new(config.console.clone()),
+            consoles: Consoles::new(config.console.clone(), agents.clone()),
             transfers: Transfers::new(&config.files),
-            console: config.console.clone(),
             passwords: Passwords::new(settings.password_concurrency, settings.password_queue),
-            rate_limits: RateLimits::new(&config.rate_limits, &services.clock),
-            catalogue: Catalogue::load(&config.catalogue.dir, services.artifacts)?,
+            rate_limits: RateLimits::new(&config.rate_limits, &clock),
+            catalogue,
             ide: Ide::new(&config.ide, &public_url).map_err(anyhow::Error::msg)?,
             public_url,
             trusted_proxies: settings.proxies(),
             session_life: settings.session_life(),
-            db: services.db,
-            notifier: services.notifier,
-            clock: services.clock,
-            agents: services.agents,
-            objects: services.objects,
+            credentials: Credentials::new(db.clone(), clock.clone()),
+            db,
+            notifier,
+            clock,
+            agents,
+            power,
+            schedule_runner,
+            objects,
             schedules: config.schedules.clone(),
             settings,
         })))
+    }
+}
+
+impl App {
+    /// The watch over running servers.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.db.clone(), self.clock.clone(), self.power.clone())
     }
 }
 

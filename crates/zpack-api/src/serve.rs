@@ -99,20 +99,21 @@ fn serve_storage(context: &Context, section: &ObjectsSection, folder: FolderStor
 }
 
 fn feed_events(context: &Context, app: &App) {
-    let (app, shutdown) = (app.clone(), context.shutdown());
+    let (feed, shutdown) = (events::run_feed(app.db.clone(), app.events.clone()), context.shutdown());
     context.spawn_service("events", async move {
-        shutdown.run_until_cancelled(events::run_feed(app)).await;
+        shutdown.run_until_cancelled(feed).await;
         anyhow::Ok(())
     });
 }
 
 /// Schedules are not cut off by a shutdown: what was begun is finished and recorded. Cancelled once it is.
 fn spawn_schedules(context: &Context, app: &App) -> CancellationToken {
-    let (done, shutdown, app) = (CancellationToken::new(), context.shutdown(), app.clone());
+    let (done, shutdown, runner) =
+        (CancellationToken::new(), context.shutdown(), app.schedule_runner.clone());
     let heartbeat = context.heartbeat("schedules", schedules::MAX_SILENCE);
     let guard = done.clone().drop_guard();
     context.spawn_service("schedules", async move {
-        schedules::run(app, heartbeat, shutdown).await;
+        schedules::run(runner, heartbeat, shutdown).await;
         drop(guard);
         anyhow::Ok(())
     });

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use runtime::{daemon::Context, periodic::Periodic};
 
-use crate::{app::App, console, events, ide, watch};
+use crate::{app::App, console, ide};
 
 /// A stream ends at most this much, and the look's own time, after its session or key.
 const STREAM_SESSIONS: Periodic = Periodic::new("sessions of event streams", Duration::from_secs(3));
@@ -12,7 +12,7 @@ const STREAM_SESSIONS: Periodic = Periodic::new("sessions of event streams", Dur
 /// A console's socket ends at most this much, and the look's own time, after its right to be there.
 const CONSOLE_RIGHTS: Periodic = Periodic::new("rights of consoles", Duration::from_secs(2));
 
-/// How often servers are looked at that have a power request to deliver, or are in a state that passes.
+/// How often power requests are looked for that are due, and servers in a state that passes.
 const POWER: Periodic = Periodic::new("power", Duration::from_secs(2));
 
 /// After so many of these looks, all servers are looked at.
@@ -26,34 +26,45 @@ const EXPIRED: Periodic = Periodic::new("expired keys and tickets", Duration::fr
 
 /// Starts all of them.
 pub fn start(context: &Context, app: &App) {
-    let on = app.clone();
+    watch_rights(context, app);
+    watch_power(context, app);
+    let (db, clock) = (app.db.clone(), app.clock.clone());
+    context.spawn_periodic(EXPIRED, move |_| {
+        let (db, now) = (db.clone(), clock.now());
+        async move {
+            store::instances::forget_old_keys(&db, now).await?;
+            Ok(store::ide::forget_expired(&db, now).await?)
+        }
+    });
+}
+
+fn watch_rights(context: &Context, app: &App) {
+    let (credentials, hub) = (app.credentials.clone(), app.events.clone());
     context.spawn_periodic(STREAM_SESSIONS, move |_| {
-        let app = on.clone();
-        async move { Ok(events::end_expired(&app).await?) }
+        let (credentials, hub) = (credentials.clone(), hub.clone());
+        async move { Ok(credentials.end_expired(&hub).await?) }
     });
-    let on = app.clone();
+    let (db, consoles, credentials) = (app.db.clone(), app.consoles.clone(), app.credentials.clone());
     context.spawn_periodic(CONSOLE_RIGHTS, move |_| {
-        let app = on.clone();
-        async move { Ok(console::end_forbidden(&app).await?) }
+        let (db, consoles, credentials) = (db.clone(), consoles.clone(), credentials.clone());
+        async move { Ok(console::end_forbidden(&db, &consoles, &credentials).await?) }
     });
-    let (on, mut looks) = (app.clone(), 0_u32);
+}
+
+fn watch_power(context: &Context, app: &App) {
+    let (watch, mut looks) = (app.watch(), 0_u32);
     context.spawn_periodic(POWER, move |activation| {
         looks = looks.wrapping_add(1);
-        let (app, unsettled_only) = (on.clone(), !looks.is_multiple_of(ALL_POWER_EVERY));
-        async move { Ok(watch::look(&app, unsettled_only, || activation.beat()).await?) }
-    });
-    let on = app.clone();
-    context.spawn_periodic(IDLE_WORKSPACES, move |_| {
-        let app = on.clone();
-        async move { Ok(ide::stop_idle(&app).await?) }
-    });
-    let on = app.clone();
-    context.spawn_periodic(EXPIRED, move |_| {
-        let app = on.clone();
+        let (watch, all) = (watch.clone(), looks.is_multiple_of(ALL_POWER_EVERY));
         async move {
-            let now = app.clock.now();
-            store::instances::forget_old_keys(&app.db, now).await?;
-            Ok(store::ide::forget_expired(&app.db, now).await?)
+            watch.deliver_due().await?;
+            Ok(watch.look(all, || activation.beat()).await?)
         }
+    });
+    let Some(idle_after) = app.ide.idle_after() else { return };
+    let (db, clock, power) = (app.db.clone(), app.clock.clone(), app.power.clone());
+    context.spawn_periodic(IDLE_WORKSPACES, move |_| {
+        let (db, power, now) = (db.clone(), power.clone(), clock.now());
+        async move { Ok(ide::stop_idle(&db, &power, idle_after, now).await?) }
     });
 }

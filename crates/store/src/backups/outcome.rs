@@ -8,6 +8,7 @@ use domain::{
 };
 use serde_json::json;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     Db, StoreError,
@@ -113,21 +114,29 @@ pub async fn verify_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), 
     used(db, lease, "backup.verified", by).await
 }
 
-/// An undone restore owes the instance a start that its agent could not be asked for: kept like a customer's wish,
-/// unless there is one.
-pub async fn owe_start(db: &Db, lease: &Lease) -> Result<(), StoreError> {
-    let done = sqlx::query!(
-        "WITH held AS (
-             SELECT instance_id FROM operations WHERE id = $1 AND lease_term = $2 FOR NO KEY UPDATE
-         )
-         UPDATE instances i SET pending_power = COALESCE(pending_power, 'start')
-         FROM held WHERE i.id = held.instance_id",
+/// An undone restore owes the instance a start that its agent could not be asked for: kept like a customer's power
+/// request, unless there is one.
+pub async fn owe_start(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let instance = sqlx::query_scalar!(
+        "SELECT instance_id FROM operations WHERE id = $1 AND lease_term = $2 FOR NO KEY UPDATE",
         lease.operation.0,
         lease.term,
     )
-    .execute(db.pool())
+    .fetch_optional(&mut *tx)
+    .await?
+    .ok_or(StoreError::LeaseLost)?;
+    sqlx::query!(
+        "INSERT INTO power_requests (instance_id, id, action, requested_by) VALUES ($1, $2, 'start', $3)
+         ON CONFLICT (instance_id) DO NOTHING",
+        instance,
+        Uuid::now_v7(),
+        by.actor,
+    )
+    .execute(&mut *tx)
     .await?;
-    held(done.rows_affected())
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Either way all of it was downloaded and compared with its manifest.

@@ -3,13 +3,11 @@
 
 mod change;
 mod create;
-mod power;
 mod read;
 mod standing;
 
 pub use crate::idempotency::{Requested as Created, forget_old_keys};
 pub use change::{DeleteOutcome, DeleteRequest, Renamed, rename, request_delete};
 pub use create::{CreateError, NewInstance, PortRequest, create};
-pub use power::{Watched, power_settled, record_observed_power, watched, wish_power};
 pub use read::{get, get_for_work, list};
 pub use standing::{Standing, standings};

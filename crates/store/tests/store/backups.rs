@@ -11,8 +11,10 @@ use domain::{
 use store::{
     Page, StoreError,
     backups::{self, BackupRequest, Edit, NewBackup, RemoveOutcome, RequestError, Requested, Use},
+    holds::NewHold,
     instances::{self, DeleteOutcome, DeleteRequest},
     operations,
+    power::{self, PowerRequest},
 };
 
 use crate::fixture::{BY, Fixture, now};
@@ -40,7 +42,7 @@ fn new(keep: u32) -> NewBackup<'static> {
 
 impl Fixture {
     /// An instance whose create has succeeded.
-    async fn active(&self) -> InstanceId {
+    pub(crate) async fn active(&self) -> InstanceId {
         let (id, create, _) = self.create(|_| {}).await;
         let claim = operations::claim(&self.worker, create, "w").await.unwrap().unwrap();
         operations::create_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
@@ -160,14 +162,15 @@ async fn nothing_is_begun_on_a_server_that_is_busy_on_hold_or_not_active() {
     let instance = f.active().await;
     let id = f.made(instance, 3).await;
     for reason in HoldReason::ALL {
-        store::holds::place(&f.database.owner(), instance, *reason, "note", "operator", now()).await.unwrap();
+        let hold = NewHold { instance, reason: *reason, note: "note", stop: false, by: BY };
+        store::holds::place(&f.database.owner(), &hold, now()).await.unwrap();
         assert_eq!(refusal(f.ask(instance, 3).await), BackupRefusal::OnHold(*reason));
         for wanted in [Use::Restore, Use::Verify] {
             let asked = asked(f.customer, instance);
             let refused = backups::request_use(&f.api, &asked, id, wanted, now()).await;
             assert_eq!(refusal(refused), BackupRefusal::OnHold(*reason));
         }
-        store::holds::lift(&f.database.owner(), instance, *reason, now()).await.unwrap();
+        store::holds::lift(&f.database.owner(), instance, *reason, BY, now()).await.unwrap();
     }
     let (_, operation) = f.ask(instance, 3).await.unwrap();
     assert_eq!(refusal(f.ask(instance, 3).await), BackupRefusal::Busy(operation));
@@ -431,7 +434,7 @@ async fn a_stale_lease_writes_nothing_about_a_backup() {
         backups::use_failed(db, lease, &failure, BY).await,
         backups::restore_succeeded(db, lease, BY).await,
         backups::verify_succeeded(db, lease, BY).await,
-        backups::owe_start(db, lease).await,
+        backups::owe_start(db, lease, BY).await,
     ];
     for (n, write) in writes.into_iter().enumerate() {
         assert!(matches!(write, Err(StoreError::LeaseLost)), "write {n}: {write:?}");
@@ -452,8 +455,9 @@ async fn a_verification_keeps_nobody_from_stopping_the_server() {
         let there = instances::get(&f.api, f.customer, instance).await.unwrap().unwrap();
         assert_eq!(there.active_operation.map(|it| it.id), Some(asked.operation));
         assert_eq!(there.allows_power(PowerAction::Stop).is_ok(), possible, "{wanted:?}");
-        let wish = instances::wish_power(&f.api, f.customer, instance, PowerAction::Stop, now());
-        assert_eq!(wish.await.unwrap(), possible, "{wanted:?}");
+        let stop = PowerRequest { customer: f.customer, instance, action: PowerAction::Stop, by: BY };
+        let requested = power::request(&f.api, &stop, "test", now()).await.unwrap();
+        assert_eq!(requested.is_some(), possible, "{wanted:?}");
         f.database.execute("UPDATE operations SET state = 'succeeded', finished_at = now()").await;
     }
 }
@@ -464,7 +468,8 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     let (instance, held) = (f.active().await, f.active().await);
     let (old, newest) = (f.made(instance, 5).await, f.made(instance, 5).await);
     f.made(held, 5).await;
-    store::holds::place(&f.database.owner(), held, HoldReason::Billing, "n", "o", now()).await.unwrap();
+    let billing = NewHold { instance: held, reason: HoldReason::Billing, note: "n", stop: false, by: BY };
+    store::holds::place(&f.database.owner(), &billing, now()).await.unwrap();
     let week = TimeDelta::hours(168);
     let due = async |at| {
         let begun = backups::begin_due_verification(&f.worker, week, at).await.unwrap();

@@ -126,12 +126,13 @@ async fn only_an_idle_workspace_that_nothing_is_done_with_is_stopped() {
     let later = now() + TimeDelta::hours(2);
     let before = later - TimeDelta::hours(1);
     assert_eq!(ide::idle(&fixture.api, before, 10).await.unwrap(), [id], "games are not");
-    assert!(!ide::wish_idle_stop(&fixture.api, game, before, BY, later).await.unwrap());
+    assert_eq!(ide::request_idle_stop(&fixture.api, game, before, BY, "me", later).await.unwrap(), None);
 
     ide::note_use(&fixture.api, id, later - TimeDelta::minutes(5)).await.unwrap();
     assert_eq!(ide::idle(&fixture.api, before, 10).await.unwrap(), []);
-    assert!(
-        !ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap(),
+    assert_eq!(
+        ide::request_idle_stop(&fixture.api, id, before, BY, "me", later).await.unwrap(),
+        None,
         "used in this very moment"
     );
     fixture.database.execute("UPDATE instances SET last_used_at = NULL").await;
@@ -139,13 +140,18 @@ async fn only_an_idle_workspace_that_nothing_is_done_with_is_stopped() {
     let busy =
         format!("UPDATE operations SET state = 'running', finished_at = NULL WHERE instance_id = '{id}'");
     fixture.database.execute(&busy).await;
-    assert!(
-        !ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap(),
+    assert_eq!(
+        ide::request_idle_stop(&fixture.api, id, before, BY, "me", later).await.unwrap(),
+        None,
         "an operation is under way"
     );
     fixture.database.execute("UPDATE operations SET state = 'succeeded', finished_at = now()").await;
-    assert!(ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap());
-    assert!(!ide::wish_idle_stop(&fixture.api, id, before, BY, later).await.unwrap(), "once");
+    assert!(ide::request_idle_stop(&fixture.api, id, before, BY, "me", later).await.unwrap().is_some());
+    assert_eq!(
+        ide::request_idle_stop(&fixture.api, id, before, BY, "me", later).await.unwrap(),
+        None,
+        "once"
+    );
 }
 
 #[tokio::test]

@@ -12,9 +12,11 @@ use domain::{
 use futures_util::future::join_all;
 use store::{
     Page,
+    holds::NewHold,
     instances::{CreateError, Created, DeleteOutcome, DeleteRequest, Renamed},
     nodes::NodeSpec,
     operations,
+    power::{self, PowerRequest},
 };
 
 use crate::fixture::{BY, Fixture, node, now};
@@ -268,27 +270,25 @@ async fn the_axes_of_state_do_not_touch_one_another() {
     let read = || async { store::instances::get(&f.api, f.customer, id).await.unwrap().unwrap() };
     let owner = f.database.owner();
     for reason in [HoldReason::Billing, HoldReason::Abuse] {
-        assert!(store::holds::place(&owner, id, reason, "n", "test", now()).await.unwrap());
-        assert!(!store::holds::place(&owner, id, reason, "n", "test", now()).await.unwrap());
+        let hold = NewHold { instance: id, reason, note: "n", stop: false, by: BY };
+        assert!(store::holds::place(&owner, &hold, now()).await.unwrap());
+        assert!(!store::holds::place(&owner, &hold, now()).await.unwrap());
     }
     let held = read().await;
     assert_eq!(held.allows_power(PowerAction::Start), Err(PowerRefusal::OnHold(HoldReason::Billing)));
     assert_eq!(held.allows_power(PowerAction::Stop), Ok(()));
     assert_eq!((held.desired_power, held.observed_power), (DesiredPower::Running, ObservedPower::Running));
     // Paying lifts the billing hold only.
-    assert!(store::holds::lift(&owner, id, HoldReason::Billing, now()).await.unwrap());
+    assert!(store::holds::lift(&owner, id, HoldReason::Billing, BY, now()).await.unwrap());
     assert_eq!(read().await.allows_power(PowerAction::Start), Err(PowerRefusal::OnHold(HoldReason::Abuse)));
-    let wish = |action| store::instances::wish_power(&f.api, f.customer, id, action, now());
-    assert!(!wish(PowerAction::Start).await.unwrap(), "a hold refuses the wish in the statement itself");
-    assert!(wish(PowerAction::Stop).await.unwrap());
-    let pending = || async { store::instances::watched(&f.api, None, 10, true).await.unwrap() };
-    assert_eq!(pending().await[0].pending, Some(PowerAction::Stop));
-    // What settles an earlier wish leaves a later one alone.
-    store::instances::power_settled(&f.api, id, PowerAction::Start).await.unwrap();
-    assert_eq!(pending().await.len(), 1);
-    store::instances::power_settled(&f.api, id, PowerAction::Stop).await.unwrap();
-    assert_eq!(pending().await, []);
-    store::instances::record_observed_power(&f.api, id, ObservedPower::Crashed, now()).await.unwrap();
+    let ask = |action| {
+        let request = PowerRequest { customer: f.customer, instance: id, action, by: BY };
+        let (db, now) = (f.api.clone(), now());
+        async move { power::request(&db, &request, "test", now).await.unwrap() }
+    };
+    assert_eq!(ask(PowerAction::Start).await, None, "a hold refuses the request in the statement itself");
+    assert!(ask(PowerAction::Stop).await.is_some());
+    power::record_observed(&f.api, id, ObservedPower::Crashed, now()).await.unwrap();
     let last = read().await;
     assert_eq!(last.holds.len(), 1);
     assert_eq!((last.lifecycle, last.desired_power), (Lifecycle::Active, DesiredPower::Stopped));

@@ -16,7 +16,7 @@ use super::{
     protocol::{Close, ToClient},
     tap::{Known, RECENT, Situation, Tap},
 };
-use crate::app::App;
+use crate::agent::Agents;
 
 /// How long an agent may be away before a client is better off to come again later.
 const AWAY: Duration = Duration::from_secs(15);
@@ -44,7 +44,7 @@ enum Missed {
 
 /// What a socket has been told, and what comes next.
 pub struct Follower {
-    app: App,
+    agents: Agents,
     tap: Arc<Tap>,
     changes: watch::Receiver<u64>,
     start: Start,
@@ -62,9 +62,9 @@ pub struct Follower {
 
 impl Follower {
     /// With nothing told yet.
-    pub fn new(app: &App, tap: &Arc<Tap>) -> Self {
+    pub fn new(agents: &Agents, tap: &Arc<Tap>) -> Self {
         Self {
-            app: app.clone(),
+            agents: agents.clone(),
             tap: tap.clone(),
             changes: tap.changes(),
             start: Start::Unsaid,
@@ -210,8 +210,8 @@ impl Follower {
 
     fn read_page(&mut self) {
         if self.reading.is_none() && self.not_before <= Instant::now() {
-            let (app, tap, from) = (self.app.clone(), self.tap.clone(), self.place);
-            self.reading = Some(Box::pin(async move { tap.page(&app, from).await }));
+            let (agents, tap, from) = (self.agents.clone(), self.tap.clone(), self.place);
+            self.reading = Some(Box::pin(async move { tap.page(&agents, from).await }));
         }
     }
 

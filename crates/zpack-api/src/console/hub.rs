@@ -13,7 +13,7 @@ use tokio_util::{
 };
 
 use super::{protocol::Close, tap::Tap};
-use crate::{app::App, auth::Caller, config::ConsoleSection, events::CredentialId};
+use crate::{agent::Agents, config::ConsoleSection, events::CredentialId};
 
 /// The open consoles. Clones share them.
 #[derive(Clone)]
@@ -22,6 +22,7 @@ pub struct Consoles(Arc<Inner>);
 struct Inner {
     limits: ConsoleSection,
     open: Mutex<Open>,
+    agents: Agents,
     closing: CancellationToken,
     sockets: TaskTracker,
 }
@@ -60,14 +61,19 @@ pub struct Place {
 
 impl Consoles {
     /// Nobody is there.
-    pub fn new(limits: ConsoleSection) -> Self {
+    pub fn new(limits: ConsoleSection, agents: Agents) -> Self {
         let (open, closing) = (Mutex::default(), CancellationToken::new());
-        Self(Arc::new(Inner { limits, open, closing, sockets: TaskTracker::new() }))
+        Self(Arc::new(Inner { limits, agents, open, closing, sockets: TaskTracker::new() }))
     }
 
     /// A place at an instance's console; why not, if there is none.
-    pub fn enter(&self, app: &App, caller: &Caller, instance: InstanceId) -> Result<Place, Close> {
-        let (limits, customer) = (&self.0.limits, caller.customer.id);
+    pub fn enter(
+        &self,
+        customer: CustomerId,
+        opened_with: CredentialId,
+        instance: InstanceId,
+    ) -> Result<Place, Close> {
+        let limits = &self.0.limits;
         let mut open = self.open();
         // Under the lock: whoever comes later than this is refused, and whoever came before it is ended.
         if self.0.closing.is_cancelled() {
@@ -85,19 +91,28 @@ impl Consoles {
         open.next += 1;
         open.total += 1;
         *open.customers.entry(customer).or_default() += 1;
-        let console = open.consoles.entry(instance).or_insert_with(|| self.console(app, instance));
+        let console = open.consoles.entry(instance).or_insert_with(|| self.console(instance));
         let (tell, ended) = watch::channel(None);
-        let opened_with = CredentialId::from(&caller.credential);
         console.sockets.insert(socket, Socket { opened_with, ended: tell });
         metrics::gauge!("zlh_console_sockets").increment(1);
         Ok(Place { tap: console.tap.clone(), ended, hub: self.clone(), instance, customer, socket })
     }
 
-    fn console(&self, app: &App, instance: InstanceId) -> Console {
+    fn console(&self, instance: InstanceId) -> Console {
         let (tap, stop) = (Arc::new(Tap::new(instance)), self.0.closing.child_token());
-        let (fed, app, stopped) = (tap.clone(), app.clone(), stop.clone());
-        tokio::spawn(async move { stopped.run_until_cancelled(fed.run(&app)).await });
+        let (fed, agents, stopped) = (tap.clone(), self.0.agents.clone(), stop.clone());
+        tokio::spawn(async move { stopped.run_until_cancelled(fed.run(&agents)).await });
         Console { tap, sockets: HashMap::new(), _stop: stop.drop_guard() }
+    }
+
+    /// The bounds on consoles.
+    pub fn limits(&self) -> &ConsoleSection {
+        &self.0.limits
+    }
+
+    /// Reaches the agents whose consoles these are.
+    pub fn agents(&self) -> &Agents {
+        &self.0.agents
     }
 
     /// Lets a socket's work run; [`Consoles::close`] waits for it.

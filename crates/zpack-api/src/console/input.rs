@@ -11,8 +11,11 @@ use futures_util::future::BoxFuture;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use integrations::agent::{AgentError, AgentSession};
 
-use super::{protocol::ToClient, tap};
-use crate::{agent, app::App, config::ConsoleSection};
+use super::protocol::ToClient;
+use crate::{
+    agent::{Agents, call},
+    config::ConsoleSection,
+};
 
 /// Inputs of one socket that may wait for the one before them.
 const WAITING: usize = 64;
@@ -63,7 +66,7 @@ pub fn checked_line(mode: ConsoleMode, text: &str) -> Result<&str, InputError> {
 
 /// Types a text in.
 pub async fn send(session: &dyn AgentSession, text: &str) -> Result<(), AgentError> {
-    agent::call(session.console_input(text)).await
+    call(session.console_input(text)).await
 }
 
 enum Work {
@@ -76,7 +79,7 @@ type Done = (Option<Session>, Option<Utf8Bytes>);
 
 /// One socket's inputs.
 pub struct Typist {
-    app: App,
+    agents: Agents,
     instance: InstanceId,
     rate: DefaultDirectRateLimiter,
     waiting: VecDeque<Work>,
@@ -86,12 +89,12 @@ pub struct Typist {
 
 impl Typist {
     /// With nothing typed yet.
-    pub fn new(app: &App, instance: InstanceId, limits: &ConsoleSection) -> Self {
+    pub fn new(agents: &Agents, instance: InstanceId, limits: &ConsoleSection) -> Self {
         let at_least_one = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(limits.inputs_per_second))
             .allow_burst(at_least_one(limits.inputs_burst));
         Self {
-            app: app.clone(),
+            agents: agents.clone(),
             instance,
             rate: RateLimiter::direct(quota),
             waiting: VecDeque::new(),
@@ -128,8 +131,8 @@ impl Typist {
             if self.working.is_none()
                 && let Some(work) = self.waiting.pop_front()
             {
-                let (app, instance, session) = (self.app.clone(), self.instance, self.session.take());
-                self.working = Some(Box::pin(done(app, instance, session, work)));
+                let (agents, instance, session) = (self.agents.clone(), self.instance, self.session.take());
+                self.working = Some(Box::pin(done(agents, instance, session, work)));
             }
             let Some(working) = &mut self.working else { return std::future::pending().await };
             let (session, answer) = working.await;
@@ -141,15 +144,15 @@ impl Typist {
     }
 }
 
-async fn done(app: App, instance: InstanceId, kept: Option<Session>, work: Work) -> Done {
+async fn done(agents: Agents, instance: InstanceId, kept: Option<Session>, work: Work) -> Done {
     let result = async {
         let session = match kept {
             Some(session) => session,
-            None => tap::session(&app, instance).await?,
+            None => agents.session_of(instance).await?,
         };
         match &work {
             Work::Input { text, .. } => send(&*session, text).await?,
-            Work::Resize(size) => agent::call(session.console_resize(*size)).await?,
+            Work::Resize(size) => call(session.console_resize(*size)).await?,
         }
         Ok(session)
     };

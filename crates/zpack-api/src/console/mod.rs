@@ -14,7 +14,7 @@ mod rights;
 mod socket;
 mod tap;
 
-pub use command::type_line;
+pub use command::{CommandError, type_line};
 pub use hub::Consoles;
 pub use input::{checked_line, send};
 pub use rights::end_forbidden;

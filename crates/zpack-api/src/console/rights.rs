@@ -3,26 +3,27 @@
 use std::collections::{HashMap, HashSet};
 
 use store::{
-    StoreError,
+    Db, StoreError,
     instances::{Standing, standings},
 };
 
+use super::hub::Consoles;
 use super::protocol::Close;
-use crate::{app::App, events};
+use crate::events::Credentials;
 
 /// Looks once at all open sockets. While the database is away they may stay.
-pub async fn end_forbidden(app: &App) -> Result<(), StoreError> {
-    let (instances, credentials) = app.consoles.open_with();
+pub async fn end_forbidden(db: &Db, consoles: &Consoles, sessions: &Credentials) -> Result<(), StoreError> {
+    let (instances, credentials) = consoles.open_with();
     if instances.is_empty() {
         return Ok(());
     }
-    let valid = events::still_valid(app, &credentials).await?;
+    let valid = sessions.still_valid(&credentials).await?;
     // Only what was asked about: a socket opened meanwhile is looked at next time.
     let ended: HashSet<_> = credentials.into_iter().filter(|id| !valid.contains(id)).collect();
-    let found = standings(&app.db, &instances).await?;
+    let found = standings(db, &instances).await?;
     let mut reasons: HashMap<_, _> = instances.into_iter().map(|id| (id, Some(Close::Deleted))).collect();
     reasons.extend(found.iter().map(|standing| (standing.id, reason(standing))));
-    app.consoles.end_where(|instance, credential| {
+    consoles.end_where(|instance, credential| {
         if ended.contains(&credential) {
             return Some(Close::SessionEnded);
         }

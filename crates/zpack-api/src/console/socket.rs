@@ -17,11 +17,11 @@ use tokio_tungstenite::tungstenite;
 
 use super::{
     follow::Follower,
+    hub::Consoles,
     hub::Place,
     input::{InputError, Typist},
     protocol::{Close, FromClient, ToClient},
 };
-use crate::app::App;
 
 /// Until `resume` must have come.
 const RESUME_WITHIN: Duration = Duration::from_secs(10);
@@ -37,8 +37,8 @@ const GOODBYE: Duration = Duration::from_secs(1);
 const MESSAGES: std::num::NonZeroU32 = std::num::NonZeroU32::new(200).expect("not zero");
 
 /// Serves a socket to its end.
-pub async fn serve(app: App, place: Place, mut socket: WebSocket) {
-    let close = Talk::new(&app, &place, &mut socket).run().await;
+pub async fn serve(consoles: Consoles, place: Place, mut socket: WebSocket) {
+    let close = Talk::new(&consoles, &place, &mut socket).run().await;
     let code = close.map_or_else(|| "left".to_owned(), |close| close.code().to_string());
     metrics::counter!("zlh_console_sockets_closed_total", "code" => code).increment(1);
     if let Some(close) = close {
@@ -66,8 +66,8 @@ async fn goodbye(socket: &mut WebSocket, close: Close) {
 }
 
 enum Step {
-    Heard(Option<Result<Message, Error>>),
-    Say(Utf8Bytes),
+    Received(Option<Result<Message, Error>>),
+    Send(Utf8Bytes),
     Tick,
     End(Close),
 }
@@ -85,13 +85,13 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(app: &App, place: &Place, socket: &'a mut WebSocket) -> Self {
+    fn new(consoles: &Consoles, place: &Place, socket: &'a mut WebSocket) -> Self {
         let now = Instant::now();
         Self {
             socket,
             ended: place.ended.clone(),
-            follower: Follower::new(app, &place.tap),
-            typist: Typist::new(app, place.instance, &app.console),
+            follower: Follower::new(consoles.agents(), &place.tap),
+            typist: Typist::new(consoles.agents(), place.instance, consoles.limits()),
             rate: RateLimiter::direct(Quota::per_second(MESSAGES)),
             began: now,
             heard: now,
@@ -106,10 +106,10 @@ impl<'a> Talk<'a> {
             let step = tokio::select! {
                 biased;
                 close = end(&mut self.ended) => Step::End(close),
-                message = self.socket.recv() => Step::Heard(message),
+                message = self.socket.recv() => Step::Received(message),
                 () = sleep_until(deadline) => Step::Tick,
-                answer = self.typist.next() => Step::Say(answer),
-                text = self.follower.next() => text.map_or_else(Step::End, Step::Say),
+                answer = self.typist.next() => Step::Send(answer),
+                text = self.follower.next() => text.map_or_else(Step::End, Step::Send),
             };
             if let Err(end) = self.take(step).await {
                 return end;
@@ -125,9 +125,9 @@ impl<'a> Talk<'a> {
     async fn take(&mut self, step: Step) -> Result<(), Option<Close>> {
         match step {
             Step::End(close) => Err(Some(close)),
-            Step::Say(text) => self.say(Message::Text(text)).await,
-            Step::Heard(None | Some(Ok(Message::Close(_)))) => Err(None),
-            Step::Heard(Some(message)) => {
+            Step::Send(text) => self.say(Message::Text(text)).await,
+            Step::Received(None | Some(Ok(Message::Close(_)))) => Err(None),
+            Step::Received(Some(message)) => {
                 self.heard = Instant::now();
                 let Some(message) = understand(message, &self.rate)? else { return Ok(()) };
                 match obey(message, &mut self.follower, &mut self.typist)? {

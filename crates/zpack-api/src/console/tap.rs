@@ -19,7 +19,10 @@ use super::{
     buffer::{Buffer, Found, batches},
     protocol::Stats,
 };
-use crate::{agent, app::App, view::StatusView};
+use crate::{
+    agent::{Agents, call},
+    view::StatusView,
+};
 
 /// How many recent entries whoever asks for no number gets.
 pub const RECENT: u64 = 200;
@@ -119,21 +122,21 @@ impl Tap {
     }
 
     /// A page for a socket that is behind what is kept here.
-    pub async fn page(&self, app: &App, from: u64) -> Result<ConsolePage, AgentError> {
+    pub async fn page(&self, agents: &Agents, from: u64) -> Result<ConsolePage, AgentError> {
         let _permit = self.own_reads.acquire().await;
-        let session = session(app, self.instance).await?;
+        let session = agents.session_of(self.instance).await?;
         let query = ConsoleQuery { from, wait_ms: 0, limit: None };
-        agent::call(session.console_read(query)).await
+        call(session.console_read(query)).await
     }
 
     /// Feeds the tap for as long as it is polled.
-    pub async fn run(&self, app: &App) {
+    pub async fn run(&self, agents: &Agents) {
         // Before output is known of, so that the first that sockets hear says how the server is.
-        let first = async { session(app, self.instance).await?.status(None, Duration::ZERO).await };
+        let first = async { agents.session_of(self.instance).await?.status(None, Duration::ZERO).await };
         if let Ok(status) = in_time(Duration::ZERO, first).await {
             self.show(status);
         }
-        tokio::join!(self.follow_output(app), self.follow_status(app), self.follow_stats(app));
+        tokio::join!(self.follow_output(agents), self.follow_status(agents), self.follow_stats(agents));
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -145,7 +148,7 @@ impl Tap {
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    async fn follow_output(&self, app: &App) {
+    async fn follow_output(&self, agents: &Agents) {
         let (mut kept, mut pause) = (None, PAUSES.0);
         loop {
             let query = match self.state() {
@@ -156,7 +159,7 @@ impl Tap {
                     ConsoleQuery { from: state.place, wait_ms, limit: None }
                 }
             };
-            let read = async { reached(app, self.instance, &mut kept).await?.console_read(query).await };
+            let read = async { reached(agents, self.instance, &mut kept).await?.console_read(query).await };
             match in_time(READ_WAIT, read).await {
                 Ok(page) => {
                     pause = PAUSES.0;
@@ -222,11 +225,11 @@ impl Tap {
         }
     }
 
-    async fn follow_status(&self, app: &App) {
+    async fn follow_status(&self, agents: &Agents) {
         let (mut kept, mut since) = (None, None);
         loop {
             let look =
-                async { reached(app, self.instance, &mut kept).await?.status(since, STATUS_WAIT).await };
+                async { reached(agents, self.instance, &mut kept).await?.status(since, STATUS_WAIT).await };
             match in_time(STATUS_WAIT, look).await {
                 Ok(status) if Some(status.revision) == since => {}
                 Ok(status) => {
@@ -253,10 +256,10 @@ impl Tap {
         });
     }
 
-    async fn follow_stats(&self, app: &App) {
+    async fn follow_stats(&self, agents: &Agents) {
         let (mut kept, mut before) = (None, None);
         loop {
-            let look = async { reached(app, self.instance, &mut kept).await?.stats().await };
+            let look = async { reached(agents, self.instance, &mut kept).await?.stats().await };
             if let Ok(now) = in_time(Duration::ZERO, look).await {
                 let at = Instant::now();
                 let passed = before.as_ref().map(|(stats, then)| (stats, at.duration_since(*then)));
@@ -288,20 +291,12 @@ async fn in_time<T>(
 
 /// The session that was kept, or a new one: after a failure the agent may be elsewhere.
 async fn reached<'a>(
-    app: &App,
+    agents: &Agents,
     instance: InstanceId,
     kept: &'a mut Option<Arc<dyn AgentSession>>,
 ) -> Result<&'a Arc<dyn AgentSession>, AgentError> {
     if kept.is_none() {
-        *kept = Some(session(app, instance).await?);
+        *kept = Some(agents.session_of(instance).await?);
     }
     kept.as_ref().ok_or_else(|| AgentError::Unreachable("no session".into()))
-}
-
-/// A new session with the agent of an instance, as the instance is now.
-pub async fn session(app: &App, instance: InstanceId) -> Result<Arc<dyn AgentSession>, AgentError> {
-    let found = store::instances::get_for_work(&app.db, instance).await;
-    let found = found.map_err(|error| AgentError::Unreachable(error.to_string()))?;
-    let instance = found.ok_or_else(|| AgentError::Unreachable("the instance is gone".into()))?;
-    agent::session(app, &instance).await
 }

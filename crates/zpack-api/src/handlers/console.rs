@@ -16,7 +16,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    agent::{self, away},
+    agent::call,
     app::App,
     auth::{Credential, Owned, UseConsole},
     console::{self, protocol},
@@ -52,7 +52,7 @@ pub async fn open(
         same_origin(&app, &headers)?;
     }
     let place = match standing(&it) {
-        Ok(()) => app.consoles.enter(&app, &caller, it.id),
+        Ok(()) => app.consoles.enter(caller.customer.id, (&caller.credential).into(), it.id),
         Err(close) => Err(close),
     };
     let upgrade = upgrade
@@ -63,7 +63,7 @@ pub async fn open(
     Ok(upgrade.on_upgrade(async move |socket| {
         let hub = app.consoles.clone();
         match place {
-            Ok(place) => hub.spawn(console::serve(app, place, socket)),
+            Ok(place) => hub.spawn(console::serve(hub.clone(), place, socket)),
             Err(close) => console::refuse(socket, close).await,
         }
     }))
@@ -116,7 +116,7 @@ pub async fn command(
     Owned { it, .. }: Owned<Instance, UseConsole>,
     ValidJson(body): ValidJson<Command>,
 ) -> Result<impl IntoResponse, Problem> {
-    console::type_line(&app, &it, &body.command).await?;
+    console::type_line(&app.agents, &it, &body.command).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -132,7 +132,7 @@ async fn read(
     from: u64,
     limit: usize,
 ) -> Result<domain::agent::ConsolePage, AgentError> {
-    agent::call(session.console_read(ConsoleQuery { from, wait_ms: 0, limit: Some(limit) })).await
+    call(session.console_read(ConsoleQuery { from, wait_ms: 0, limit: Some(limit) })).await
 }
 
 /// Which part of a console's memory is wanted.
@@ -165,14 +165,15 @@ pub async fn history(
         return Err(Problem::new(Code::InvalidParameter, "limit is 1 to 1000."));
     }
     let page = async {
-        let session = agent::session(&app, &it).await?;
+        let session = app.agents.session(&it).await?;
         let from = match wanted.since {
             Some(since) => since.saturating_add(1),
             None => read(&*session, 0, 1).await?.next.saturating_sub(limit as u64).max(1),
         };
         Ok((from, read(&*session, from, limit).await?))
     };
-    let (from, page) = page.await.map_err(|error| away(&error, "Nothing was changed."))?;
+    let (from, page) =
+        page.await.map_err(|error: AgentError| Problem::agent_away(&error, "Nothing was changed."))?;
     let lost = wanted.since.is_some() && page.first > from;
     Ok(Json(ConsoleHistoryView {
         first: page.first,

@@ -1,31 +1,33 @@
 //! Stops workspaces that nobody uses.
 
-use chrono::TimeDelta;
-use domain::agent::PowerAction;
-use store::audit::By;
+use chrono::{DateTime, TimeDelta, Utc};
+use store::{Db, StoreError, audit::By};
 
-use crate::{app::App, power};
+use crate::power::Power;
 
 /// Workspaces stopped in one look.
 const AT_ONCE: i64 = 50;
 
-/// Looks once. The wish is stored as a customer's would be; what cannot be told to an agent now is delivered by the
-/// watch over all servers.
-pub async fn stop_idle(app: &App) -> Result<(), store::StoreError> {
-    let minutes = app.ide.settings.idle_stop_minutes;
-    if minutes == 0 {
-        return Ok(());
-    }
-    let now = app.clock.now();
-    let before = now - TimeDelta::minutes(minutes.into());
-    for id in store::ide::idle(&app.db, before, AT_ONCE).await? {
-        if !store::ide::wish_idle_stop(&app.db, id, before, By::itself("zpack-api"), now).await? {
+/// Looks once. The request is stored as a customer's would be; what an agent cannot be told now is delivered by the watch
+/// over all servers.
+pub async fn stop_idle(
+    db: &Db,
+    power: &Power,
+    idle_after: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let before = now - idle_after;
+    for id in store::ide::idle(db, before, AT_ONCE).await? {
+        let by = By::itself("zpack-api");
+        let Some(delivery) = store::ide::request_idle_stop(db, id, before, by, power.owner(), now).await?
+        else {
             continue;
-        }
-        tracing::info!(instance = %id, "stopping a workspace that nobody uses");
-        let Some(instance) = store::instances::get_for_work(&app.db, id).await? else { continue };
-        if let Err(problem) = power::deliver(app, &instance, PowerAction::Stop).await {
-            tracing::debug!(instance = %id, ?problem, "it will be stopped when its agent is back");
+        };
+        let Some(instance) = store::instances::get_for_work(db, id).await? else { continue };
+        let hostname = &instance.hostname;
+        tracing::info!(instance = %id, "stopping the workspace {hostname}, which nobody uses");
+        if let Err(error) = power.deliver(&instance, &delivery).await {
+            tracing::debug!(instance = %id, ?error, "{hostname} is stopped when its agent is back");
         }
     }
     Ok(())

@@ -25,6 +25,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
+use chrono::TimeDelta;
 use tokio::sync::Semaphore;
 
 pub use entry::{Ticket, make_ticket};
@@ -58,6 +59,14 @@ impl Ide {
             upstreams: Upstreams::default(),
             load: Arc::new(Semaphore::new(MAX_AT_ONCE)),
         })
+    }
+}
+
+impl Ide {
+    /// After which time a workspace that nobody uses is stopped; `None` for never.
+    pub fn idle_after(&self) -> Option<TimeDelta> {
+        let minutes = self.settings.idle_stop_minutes;
+        (minutes > 0).then(|| TimeDelta::minutes(minutes.into()))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{agent, app::App};
+use crate::{agent::call, app::App};
 
 /// Requests and WebSockets of one workspace; each has a tunnel, and its agent allows some more than that.
 const MAX_PER_WORKSPACE: usize = 96;
@@ -129,7 +129,7 @@ pub async fn send(
 }
 
 async fn connect(app: &App, instance: &Instance) -> Result<SendRequest<Body>, Failure> {
-    let tunnel = agent::call(async { agent::session(app, instance).await?.tunnel().await }).await;
+    let tunnel = call(async { app.agents.session(instance).await?.tunnel().await }).await;
     let tunnel = tunnel.map_err(|error| no_tunnel(instance, &error))?;
     let (sender, connection) =
         http1::handshake(TokioIo::new(tunnel)).await.map_err(|error| broken_off(instance, &error))?;

@@ -17,7 +17,7 @@ use store::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+pub use work::Runner;
 
 /// Runs carried out together.
 const AT_ONCE: usize = 8;
@@ -38,29 +38,29 @@ const ABANDONED_AFTER: TimeDelta = TimeDelta::minutes(2);
 pub const MAX_SILENCE: Duration = Duration::from_mins(3);
 
 /// Carries out what becomes due, until the shutdown; then what was begun is finished.
-pub async fn run(app: App, heartbeat: Heartbeat, shutdown: CancellationToken) {
-    let due = stream::unfold((), |()| async { Some((wait_for_due(&app, &heartbeat).await, ())) });
+pub async fn run(runner: Runner, heartbeat: Heartbeat, shutdown: CancellationToken) {
+    let due = stream::unfold((), |()| async { Some((wait_for_due(&runner, &heartbeat).await, ())) });
     due.take_until(shutdown.cancelled_owned())
-        .for_each_concurrent(AT_ONCE, |due| async { carry_out(&app, due).await })
+        .for_each_concurrent(AT_ONCE, |due| async { carry_out(&runner, due).await })
         .await;
 }
 
 /// Carries out what is due at this moment, and returns when all of it has ended.
-pub async fn pass(app: &App) -> Result<(), StoreError> {
-    let due = stream::try_unfold((), |()| async { Ok(look(app).await?.map(|due| (due, ()))) });
+pub async fn pass(runner: &Runner) -> Result<(), StoreError> {
+    let due = stream::try_unfold((), |()| async { Ok(look(runner).await?.map(|due| (due, ()))) });
     futures_util::TryStreamExt::try_for_each_concurrent(due, AT_ONCE, |due| async {
-        carry_out(app, due).await;
+        carry_out(runner, due).await;
         Ok(())
     })
     .await
 }
 
-async fn wait_for_due(app: &App, heartbeat: &Heartbeat) -> DueRun {
+async fn wait_for_due(runner: &Runner, heartbeat: &Heartbeat) -> DueRun {
     loop {
         heartbeat.beat();
-        match look(app).await {
+        match look(runner).await {
             Ok(Some(due)) => return due,
-            Ok(None) => tokio::time::sleep(until_next(app).await).await,
+            Ok(None) => tokio::time::sleep(until_next(runner).await).await,
             Err(error) => {
                 tracing::warn!(
                     ?error,
@@ -72,10 +72,10 @@ async fn wait_for_due(app: &App, heartbeat: &Heartbeat) -> DueRun {
     }
 }
 
-async fn until_next(app: &App) -> Duration {
-    match store::schedules::next_due(&app.db).await {
+async fn until_next(runner: &Runner) -> Duration {
+    match store::schedules::next_due(&runner.db).await {
         Ok(Some(next)) => {
-            let left = (next - app.clock.now()).to_std().unwrap_or_default();
+            let left = (next - runner.clock.now()).to_std().unwrap_or_default();
             left.clamp(SHORTEST_SLEEP, LONGEST_SLEEP)
         }
         Ok(None) | Err(_) => LONGEST_SLEEP,
@@ -83,9 +83,9 @@ async fn until_next(app: &App) -> Duration {
 }
 
 /// The next run that this daemon has to carry out at this moment.
-async fn look(app: &App) -> Result<Option<DueRun>, StoreError> {
-    let now = app.clock.now();
-    let abandoned = store::schedules::interrupt(&app.db, now - ABANDONED_AFTER, now).await?;
+async fn look(runner: &Runner) -> Result<Option<DueRun>, StoreError> {
+    let now = runner.clock.now();
+    let abandoned = store::schedules::interrupt(&runner.db, now - ABANDONED_AFTER, now).await?;
     if abandoned > 0 {
         tracing::warn!(
             abandoned,
@@ -93,7 +93,7 @@ async fn look(app: &App) -> Result<Option<DueRun>, StoreError> {
         );
     }
     loop {
-        match store::schedules::claim_due(&app.db, now).await? {
+        match store::schedules::claim_due(&runner.db, now).await? {
             Claimed::Nothing => return Ok(None),
             Claimed::Settled => {}
             Claimed::Run(due) => return Ok(Some(*due)),
@@ -102,8 +102,8 @@ async fn look(app: &App) -> Result<Option<DueRun>, StoreError> {
 }
 
 /// Carries out a run that was begun, and records how it ended.
-pub async fn carry_out(app: &App, due: DueRun) {
-    let outcome = tokio::time::timeout(RUN_DEADLINE, work::perform(app, &due)).await;
+pub async fn carry_out(runner: &Runner, due: DueRun) {
+    let outcome = tokio::time::timeout(RUN_DEADLINE, runner.perform(&due)).await;
     let late = || {
         let text = "It took too long: whether it was done is not known.";
         RunOutcome::Not(RunReason::AgentUnreachable, text.to_owned())
@@ -112,14 +112,14 @@ pub async fn carry_out(app: &App, due: DueRun) {
     let (action, state) = (due.schedule.plan.action, outcome.state());
     metrics::counter!("zlh_schedule_runs_total", "action" => action.as_str(), "state" => state.as_str())
         .increment(1);
-    let now = app.clock.now();
+    let now = runner.clock.now();
     if let Ok(delay) = (now - due.planned_for).to_std() {
         metrics::histogram!("zlh_schedule_delay_seconds").record(delay.as_secs_f64());
     }
     let (schedule, instance) = (due.schedule.id, due.schedule.instance_id);
     let planned_for = due.planned_for;
     tracing::info!(%schedule, %instance, %action, %state, %planned_for, "{action} of {instance} by its schedule: {state}");
-    if let Err(error) = store::schedules::finish(&app.db, &due, &outcome, now).await {
+    if let Err(error) = store::schedules::finish(&runner.db, &due, &outcome, now).await {
         // It stays as running, and is marked as interrupted by a later look.
         tracing::error!(%schedule, ?error, "how a scheduled run ended could not be recorded; it is marked as interrupted");
     }

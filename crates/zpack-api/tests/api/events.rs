@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
+use domain::{clock::Clock as _, instance::HoldReason};
 use reqwest::Method;
 use serde_json::{Value, json};
+use store::{
+    audit::By,
+    holds::{self, NewHold},
+};
 
 use crate::support::{Arrangement, Client, World, order};
 
@@ -70,6 +75,32 @@ async fn a_customer_hears_of_their_own_servers_and_of_nobody_elses() {
     bob.create("k", &order("Bob's")).await.expect(202);
     let first = of_bob.find("instance", |_| true).await;
     assert_eq!(first["name"], "Bob's", "nothing of Ada's came before it");
+}
+
+#[tokio::test]
+async fn a_hold_is_told_whoever_places_and_lifts_it() {
+    let world = World::start().await;
+    world.node("one", 10).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    let mut stream = Stream::open(&client).await;
+    let (owner, by) = (world.database.owner(), By::itself("billing-worker"));
+    let instance = id.parse().unwrap();
+    let hold = NewHold { instance, reason: HoldReason::Billing, note: "An invoice is open.", stop: true, by };
+
+    holds::place(&owner, &hold, world.clock.now()).await.unwrap();
+
+    let told = stream.find("instance", |_| true).await;
+    assert_eq!((&told["id"], &told["holds"][0]["reason"]), (&json!(id), &json!("billing")));
+    assert_eq!(
+        told["desired_power"], "running",
+        "a hold asks for a stop, and leaves what its customer wants"
+    );
+
+    holds::lift(&owner, instance, HoldReason::Billing, by, world.clock.now()).await.unwrap();
+
+    let told = stream.find("instance", |_| true).await;
+    assert_eq!(told["holds"], json!([]));
 }
 
 #[tokio::test]

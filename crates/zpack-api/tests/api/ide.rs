@@ -11,6 +11,7 @@ use axum::{
     routing::{any, get},
 };
 use chrono::TimeDelta;
+use domain::clock::Clock as _;
 use domain::{agent::AgentState, ids::InstanceId};
 use futures_util::{SinkExt as _, StreamExt as _};
 use integrations::scenario::When;
@@ -441,10 +442,10 @@ async fn a_workspace_that_nobody_uses_is_stopped_and_one_in_use_is_not() {
     };
     world.clock.advance(TimeDelta::minutes(29));
     used.enter(&world).await.get("/").await.expect(200);
-    zpack_api::ide::stop_idle(&world.app).await.unwrap();
+    stop_idle(&world).await;
     assert_eq!(power(&idle).await, "running", "not yet");
     world.clock.advance(TimeDelta::minutes(2));
-    zpack_api::ide::stop_idle(&world.app).await.unwrap();
+    stop_idle(&world).await;
     assert_eq!(power(&idle).await, "stopped");
     assert_eq!(power(&used).await, "running");
     let state = world.agents.status(idle.id.parse().unwrap()).unwrap().state;
@@ -452,4 +453,9 @@ async fn a_workspace_that_nobody_uses_is_stopped_and_one_in_use_is_not() {
     let audited =
         "SELECT count(*) FROM audit_log WHERE actor = 'zpack-api' AND action = 'instance.idle_stopped'";
     assert_eq!(world.database.count(audited).await, 1);
+}
+
+async fn stop_idle(world: &World) {
+    let idle_after = world.app.ide.idle_after().unwrap();
+    zpack_api::ide::stop_idle(&world.app.db, &world.app.power, idle_after, world.clock.now()).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Switching servers: the wish is kept even when the agent is away.
+//! Switching servers: the request is kept even when the agent is away.
 
 use std::time::Duration;
 
@@ -11,7 +11,6 @@ use integrations::{
     scenario::When,
 };
 use serde_json::json;
-use zpack_api::watch;
 
 use crate::support::{World, order};
 
@@ -35,6 +34,13 @@ pub(crate) async fn install(world: &World, id: &str) {
     let session = world.agents.connect(address, instance, &Fingerprint::of(id.as_bytes())).unwrap();
     session.put_service(&spec).await.unwrap();
     session.status(None, Duration::ZERO).await.unwrap();
+}
+
+/// Delivers what waits, whoever had it and whenever it is to be tried again.
+async fn deliver_due(world: &World) {
+    let now = "UPDATE power_requests SET run_after = now(), lease_owner = NULL, lease_expires_at = NULL";
+    world.database.execute(now).await;
+    world.app.watch().deliver_due().await.unwrap();
 }
 
 #[tokio::test]
@@ -62,7 +68,7 @@ async fn a_server_is_stopped_and_started_and_both_axes_follow() {
 }
 
 #[tokio::test]
-async fn while_the_agent_is_away_the_wish_is_stored() {
+async fn while_the_agent_is_away_the_request_is_stored() {
     let world = World::start().await;
     world.node("one", 1).await;
     let client = world.customer("ada").await;
@@ -130,7 +136,7 @@ async fn a_server_that_is_not_there_yet_cannot_be_switched() {
 }
 
 #[tokio::test]
-async fn a_wish_is_delivered_once_the_agent_is_back() {
+async fn a_power_request_is_delivered_once_the_agent_is_back() {
     let world = World::start().await;
     world.node("one", 1).await;
     let client = world.customer("ada").await;
@@ -141,21 +147,21 @@ async fn a_wish_is_delivered_once_the_agent_is_back() {
     world.agents.scenario.disturb("power", When::FailBefore, 2);
     let away = client.post(&format!("{path}/power"), json!({ "action": "stop" })).await;
     away.expect_problem(503, "agent_unreachable");
-    watch::look(&world.app, true, || {}).await.unwrap();
+    deliver_due(&world).await;
     assert_eq!(client.get(&path).await.at("/observed_power"), "running", "still away");
-    watch::look(&world.app, true, || {}).await.unwrap();
+    deliver_due(&world).await;
     let instance = client.get(&path).await;
     assert_eq!(
         (instance.at("/desired_power"), instance.at("/observed_power")),
         (json!("stopped"), json!("stopped"))
     );
     let asked = world.agents.scenario.count("power");
-    watch::look(&world.app, true, || {}).await.unwrap();
+    deliver_due(&world).await;
     assert_eq!(world.agents.scenario.count("power"), asked, "delivered once");
 }
 
 #[tokio::test]
-async fn a_wish_that_a_hold_forbids_since_is_dropped() {
+async fn a_power_request_that_a_hold_forbids_since_is_dropped() {
     let world = World::start().await;
     world.node("one", 1).await;
     let client = world.customer("ada").await;
@@ -169,9 +175,9 @@ async fn a_wish_that_a_hold_forbids_since_is_dropped() {
                 SELECT gen_random_uuid(), id, 'abuse', 'A report.', 'test', now() FROM instances";
     world.database.execute(hold).await;
     let asked = world.agents.scenario.count("power");
-    watch::look(&world.app, true, || {}).await.unwrap();
+    deliver_due(&world).await;
     assert_eq!(world.agents.scenario.count("power"), asked);
-    assert_eq!(world.database.count("SELECT count(pending_power) FROM instances").await, 0);
+    assert_eq!(world.database.count("SELECT count(*) FROM power_requests").await, 0);
 }
 
 #[tokio::test]
@@ -183,11 +189,11 @@ async fn what_is_shown_of_a_server_follows_what_it_does_by_itself() {
     install(&world, &id).await;
     world.agents.set_state(id.parse().unwrap(), AgentState::Crashed);
     let observed = || async { client.get(&format!("/api/instances/{id}")).await.at("/observed_power") };
-    watch::look(&world.app, false, || {}).await.unwrap();
+    world.app.watch().look(true, || {}).await.unwrap();
     assert_eq!(observed().await, "crashed");
     world.agents.scenario.disturb("status", When::FailBefore, 1);
-    watch::look(&world.app, false, || {}).await.unwrap();
+    world.app.watch().look(true, || {}).await.unwrap();
     assert_eq!(observed().await, "unknown", "what cannot be seen is not claimed");
-    watch::look(&world.app, false, || {}).await.unwrap();
+    world.app.watch().look(true, || {}).await.unwrap();
     assert_eq!(observed().await, "crashed");
 }

@@ -52,7 +52,7 @@ impl Setting {
     async fn reach(&self, schedule: &str, late: TimeDelta) {
         let next = time(&self.client.get(schedule).await.at("/next_run_at"));
         self.world.clock.set(next + late);
-        schedules::pass(&self.world.app).await.unwrap();
+        schedules::pass(&self.world.app.schedule_runner).await.unwrap();
     }
 
     /// State and reason of a schedule's runs, newest first.
@@ -189,12 +189,12 @@ async fn power_is_switched_at_its_time_and_the_history_says_so() {
     for (action, state) in [("stop", "stopped"), ("start", "running"), ("restart", "running")] {
         let schedule = s.make(action).await;
         let before = s.asked();
-        schedules::pass(&s.world.app).await.unwrap();
+        schedules::pass(&s.world.app.schedule_runner).await.unwrap();
         assert_eq!(s.asked(), before, "{action}: not before its time");
         s.reach(&schedule, TimeDelta::seconds(1)).await;
         assert_eq!(s.asked(), before + 1, "{action}");
         assert_eq!(power().await, state, "{action}");
-        schedules::pass(&s.world.app).await.unwrap();
+        schedules::pass(&s.world.app.schedule_runner).await.unwrap();
         assert_eq!(s.history(&schedule).await, [succeeded()], "{action}: once");
         s.client.delete(&schedule).await.expect(204);
     }
@@ -207,7 +207,7 @@ async fn a_time_that_two_daemons_see_is_carried_out_once() {
     let next = time(&s.client.get(&schedule).await.at("/next_run_at"));
     s.world.clock.set(next);
     let before = s.asked();
-    let passes = (0..6).map(|_| schedules::pass(&s.world.app));
+    let passes = (0..6).map(|_| schedules::pass(&s.world.app.schedule_runner));
     for pass in futures_util::future::join_all(passes).await {
         pass.unwrap();
     }
@@ -284,7 +284,7 @@ async fn an_agent_that_is_away_is_a_failure_that_is_not_tried_again() {
     s.reach(&schedule, TimeDelta::zero()).await;
     assert_eq!(s.history(&schedule).await, [failed("agent_unreachable")]);
     let asked = s.asked();
-    schedules::pass(&s.world.app).await.unwrap();
+    schedules::pass(&s.world.app.schedule_runner).await.unwrap();
     assert_eq!(s.asked(), asked);
 }
 
@@ -358,13 +358,13 @@ async fn a_disabled_account_and_a_deleted_server_have_no_runs() {
     s.world.database.execute("UPDATE customers SET disabled_at = now()").await;
     let asked = s.asked();
     s.world.clock.advance(TimeDelta::hours(19));
-    schedules::pass(&s.world.app).await.unwrap();
+    schedules::pass(&s.world.app.schedule_runner).await.unwrap();
     s.world.database.execute("UPDATE customers SET disabled_at = NULL").await;
     assert_eq!(s.history(&schedule).await, [skipped("account_disabled")]);
     s.client.delete(&format!("/api/instances/{}", s.instance)).await.expect(202);
     assert_eq!(s.client.get(&schedule).await.at("/next_run_at"), Value::Null);
     s.world.clock.advance(TimeDelta::days(2));
-    schedules::pass(&s.world.app).await.unwrap();
+    schedules::pass(&s.world.app.schedule_runner).await.unwrap();
     assert_eq!(s.asked(), asked);
     s.client.post(&s.path, nightly("stop")).await.expect_problem(409, "instance_not_active");
 }
@@ -379,7 +379,8 @@ async fn the_loop_carries_out_what_becomes_due_and_finishes_it_when_it_is_to_end
     s.world.agents.scenario.disturb("power", When::HangBefore, 1);
     let (asked, shutdown) = (s.asked(), CancellationToken::new());
     let heartbeat = Heartbeats::default().register("schedules", schedules::MAX_SILENCE);
-    let looping = tokio::spawn(schedules::run(s.world.app.clone(), heartbeat, shutdown.clone()));
+    let looping =
+        tokio::spawn(schedules::run(s.world.app.schedule_runner.clone(), heartbeat, shutdown.clone()));
     World::eventually("the agent is asked", async || s.asked() > asked).await;
     assert_eq!(s.history(&schedule).await, [("running".to_owned(), Value::Null)]);
     shutdown.cancel();

@@ -64,7 +64,7 @@ impl Step for Pause {
         stop_if_up(work).await
     }
 
-    /// Starts it again. An agent that is away gets the wish later, as any other.
+    /// Starts it again. An agent that is away gets the power request later, as any other.
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         if !may_run(work).await? {
             return Ok(());
@@ -72,7 +72,7 @@ impl Step for Pause {
         match start(work).await {
             Err(StepError::Failed { failure, cause }) => {
                 tracing::warn!(code = failure.code, cause = ?cause, "the start is left to the watch");
-                Ok(backups::owe_start(&work.db, &work.lease).await?)
+                Ok(backups::owe_start(&work.db, &work.lease, crate::BY).await?)
             }
             outcome => outcome,
         }

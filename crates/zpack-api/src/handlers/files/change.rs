@@ -10,7 +10,7 @@ use crate::{
     app::App,
     auth::{Owned, WriteFiles},
     extract::ValidJson,
-    files::{refused, writer},
+    files::{FilesError, writer},
     problem::Problem,
 };
 
@@ -74,8 +74,8 @@ pub async fn change(
     Owned { it, .. }: Owned<Instance, WriteFiles>,
     ValidJson(body): ValidJson<Change>,
 ) -> Result<StatusCode, Problem> {
-    let session = writer(&app, &it).await?;
+    let session = writer(&app.agents, &it).await?;
     // The session's own deadline: deleting a large folder takes a while.
-    session.file_change(&body.into()).await.map_err(|error| refused(&error))?;
+    session.file_change(&body.into()).await.map_err(FilesError::Agent)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -20,7 +20,7 @@ use crate::{
     app::App,
     auth::{Owned, ReadFiles, WriteFiles},
     extract::ValidQuery,
-    files::{reader, refused, writer},
+    files::{FilesError, reader, writer},
     http::{Cut, Incoming, incoming, outgoing},
     problem::{Code, Problem},
     view::FileView,
@@ -65,10 +65,10 @@ pub async fn get(
     ValidQuery(target): ValidQuery<Target>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let session = reader(&app, &it).await?;
+    let session = reader(&app.agents, &it).await?;
     let transfer = app.transfers.begin(caller.customer.id)?;
     let content = session.file_get(&target.path, only(&headers, &ASKED)).await;
-    let FileContent { status, headers, body } = content.map_err(|error| refused(&error))?;
+    let FileContent { status, headers, body } = content.map_err(FilesError::Agent)?;
     let status = StatusCode::from_u16(status).map_err(|error| Problem::internal(&error))?;
     let mut response = (status, outgoing(body, transfer)).into_response();
     let told = response.headers_mut();
@@ -128,20 +128,20 @@ pub async fn put(
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let session = writer(&app, &it).await?;
+    let session = writer(&app.agents, &it).await?;
     let _transfer = app.transfers.begin(caller.customer.id)?;
     let (bytes, rest) = incoming(body);
     let written = session.file_put(&upload.path, upload.parents, only(&headers, &SENT), bytes.boxed()).await;
     let info = match written {
         Ok(info) => info,
-        Err(error) => return Err(not_written(&error, rest).await),
+        Err(error) => return Err(not_written(error, rest).await),
     };
     let tag = info.etag.as_deref().and_then(|tag| HeaderValue::from_str(&format!("\"{tag}\"")).ok());
     let etag = tag.map(|tag| [(header::ETAG, tag)]);
     Ok((etag, Json(FileView::from(info))))
 }
 
-async fn not_written(error: &AgentError, rest: Incoming) -> Problem {
+async fn not_written(error: AgentError, rest: Incoming) -> Problem {
     match rest.cut() {
         Some(Cut::Idle) => {
             let detail = "Nothing came for 30 seconds. The file is as it was before; send it again.";
@@ -152,7 +152,7 @@ async fn not_written(error: &AgentError, rest: Incoming) -> Problem {
         }
         None => {
             rest.drain().await;
-            refused(error)
+            FilesError::Agent(error).into()
         }
     }
 }

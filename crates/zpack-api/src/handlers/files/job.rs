@@ -22,7 +22,7 @@ use crate::{
     app::App,
     auth::{Owned, ReadFiles, WriteFiles},
     extract::{ValidJson, ValidQuery},
-    files::{reader, refused, soon, writer},
+    files::{FilesError, reader, soon, writer},
     problem::Problem,
     view::FileJobView,
 };
@@ -117,11 +117,11 @@ pub async fn start(
 ) -> Result<Response, Problem> {
     // A search changes nothing, whoever may start it.
     let session = match &body {
-        Job::Search { .. } => reader(&app, &it).await?,
-        _ => writer(&app, &it).await?,
+        Job::Search { .. } => reader(&app.agents, &it).await?,
+        _ => writer(&app.agents, &it).await?,
     };
-    let job = agent::call(session.file_job_start(&body.into())).await.map_err(|error| refused(&error))?;
-    let job = soon(&*session, job).await.map_err(|error| refused(&error))?;
+    let job = agent::call(session.file_job_start(&body.into())).await.map_err(FilesError::Agent)?;
+    let job = soon(&*session, job).await.map_err(FilesError::Agent)?;
     let location = [(header::LOCATION, format!("/api/instances/{}/files/jobs?id={}", it.id, job.id))];
     let ended = job.state != FileJobState::Running;
     let view = Json(FileJobView::from(job));
@@ -140,13 +140,8 @@ pub async fn get(
     Owned { it, .. }: Owned<Instance, ReadFiles>,
     ValidQuery(which): ValidQuery<Which>,
 ) -> Result<Json<FileJobView>, Problem> {
-    let session = reader(&app, &it).await?;
-    Ok(Json(
-        agent::call(session.file_job(which.id, Duration::ZERO))
-            .await
-            .map_err(|error| refused(&error))?
-            .into(),
-    ))
+    let session = reader(&app.agents, &it).await?;
+    Ok(Json(agent::call(session.file_job(which.id, Duration::ZERO)).await.map_err(FilesError::Agent)?.into()))
 }
 
 /// Ends a job; what it has written is removed.
@@ -162,6 +157,6 @@ pub async fn cancel(
     ValidQuery(which): ValidQuery<Which>,
 ) -> Result<Json<FileJobView>, Problem> {
     // Ending something is always possible, as stopping a server is.
-    let session = reader(&app, &it).await?;
-    Ok(Json(agent::call(session.file_job_cancel(which.id)).await.map_err(|error| refused(&error))?.into()))
+    let session = reader(&app.agents, &it).await?;
+    Ok(Json(agent::call(session.file_job_cancel(which.id)).await.map_err(FilesError::Agent)?.into()))
 }

@@ -10,7 +10,7 @@ use crate::{
     app::App,
     auth::{Owned, ReadFiles},
     extract::ValidQuery,
-    files::{reader, refused},
+    files::{FilesError, reader},
     problem::Problem,
     view::{FileView, FilesUsageView, FolderView},
 };
@@ -52,9 +52,9 @@ pub async fn list(
     Owned { it, .. }: Owned<Instance, ReadFiles>,
     ValidQuery(wanted): ValidQuery<Listing>,
 ) -> Result<Json<FolderView>, Problem> {
-    let session = reader(&app, &it).await?;
+    let session = reader(&app.agents, &it).await?;
     let list = session.file_list(&wanted.path, wanted.after.as_deref(), wanted.limit);
-    Ok(Json(agent::call(list).await.map_err(|error| refused(&error))?.into()))
+    Ok(Json(agent::call(list).await.map_err(FilesError::Agent)?.into()))
 }
 
 /// One file or folder.
@@ -69,9 +69,9 @@ pub async fn stat(
     Owned { it, .. }: Owned<Instance, ReadFiles>,
     ValidQuery(target): ValidQuery<Target>,
 ) -> Result<Json<FileView>, Problem> {
-    let session = reader(&app, &it).await?;
+    let session = reader(&app.agents, &it).await?;
     let info = agent::call(session.file_stat(&target.path)).await;
-    Ok(Json(info.map_err(|error| refused(&error))?.into()))
+    Ok(Json(info.map_err(FilesError::Agent)?.into()))
 }
 
 /// How full the data folder is.
@@ -85,6 +85,6 @@ pub async fn usage(
     State(app): State<App>,
     Owned { it, .. }: Owned<Instance, ReadFiles>,
 ) -> Result<Json<FilesUsageView>, Problem> {
-    let session = reader(&app, &it).await?;
-    Ok(Json(agent::call(session.files_usage()).await.map_err(|error| refused(&error))?.into()))
+    let session = reader(&app.agents, &it).await?;
+    Ok(Json(agent::call(session.files_usage()).await.map_err(FilesError::Agent)?.into()))
 }

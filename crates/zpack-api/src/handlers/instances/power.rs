@@ -1,16 +1,17 @@
 //! `POST /api/instances/{id}/power` and `GET /api/instances/{id}/status`.
 
-use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResponse};
 use domain::{agent::PowerAction, instance::Instance};
 use garde::Validate;
 use serde::Deserialize;
+use store::audit::By;
 use utoipa::ToSchema;
 
 use crate::{
     app::App,
     auth::{Owned, PowerInstances, ReadInstances},
     extract::ValidJson,
-    power,
+    http::RequestId,
     problem::Problem,
     view::{InstanceView, StatusView},
 };
@@ -41,7 +42,7 @@ pub struct Switched {
     status: StatusView,
 }
 
-/// Switches a server. The wish is stored first: what cannot be done now is not forgotten.
+/// Switches a server. The request is stored first: what cannot be done now is not forgotten.
 #[utoipa::path(
     post, path = "/instances/{id}/power", tag = "instances", operation_id = "switchInstance",
     params(("id" = Uuid, Path)),
@@ -52,9 +53,11 @@ pub struct Switched {
 pub async fn switch(
     State(app): State<App>,
     Owned { it, caller }: Owned<Instance, PowerInstances>,
+    Extension(request_id): Extension<RequestId>,
     ValidJson(body): ValidJson<Power>,
 ) -> Result<impl IntoResponse, Problem> {
-    let status = power::switch(&app, &it, body.action).await?;
+    let by = By { actor: &caller.actor(), request_id: Some(&request_id.0) };
+    let status = app.power.switch(&it, body.action, by).await?;
     let instance = store::instances::get(&app.db, caller.customer.id, it.id).await?;
     let instance = instance.ok_or_else(Problem::not_found)?.into();
     Ok((StatusCode::ACCEPTED, Json(Switched { instance, status: status.into() })))
@@ -71,5 +74,5 @@ pub async fn status(
     State(app): State<App>,
     instance: Owned<Instance, ReadInstances>,
 ) -> Result<Json<StatusView>, Problem> {
-    Ok(Json(power::status(&app, &instance.it).await?.into()))
+    Ok(Json(app.power.status(&instance.it).await?.into()))
 }

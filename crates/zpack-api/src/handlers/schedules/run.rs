@@ -31,7 +31,7 @@ pub async fn run(
     let due = store::schedules::begin_now(&app.db, &it, by, app.clock.now()).await?;
     let id = due.run;
     // In a task of its own: a client that goes away does not leave half of it.
-    let worker = app.clone();
+    let worker = app.schedule_runner.clone();
     let ended = tokio::spawn(async move { schedules::carry_out(&worker, due).await }).await;
     ended.map_err(|error| Problem::internal(&error))?;
     let run = store::schedules::run(&app.db, &it, id).await?.ok_or_else(Problem::not_found)?;

@@ -159,14 +159,14 @@ impl Arrangement {
 
 /// As the daemon does it, at the same periods.
 fn feed_events(app: &App) {
-    tokio::spawn(events::run_feed(app.clone()));
+    tokio::spawn(events::run_feed(app.db.clone(), app.events.clone()));
     let app = app.clone();
     tokio::spawn(async move {
         loop {
             tokio::time::sleep(Duration::from_secs(2)).await;
             // While a test keeps the database away, the next look follows.
-            let _ = events::end_expired(&app).await;
-            let _ = console::end_forbidden(&app).await;
+            let _ = app.credentials.end_expired(&app.events).await;
+            let _ = console::end_forbidden(&app.db, &app.consoles, &app.credentials).await;
         }
     });
 }

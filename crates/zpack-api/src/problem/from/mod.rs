@@ -1,6 +1,8 @@
 //! How the errors of the layers below are told to a client.
 
-use domain::{backup::BackupRefusal, instance::PowerRefusal};
+mod agent;
+
+use domain::backup::BackupRefusal;
 use store::{
     StoreError,
     accounts::{api_keys::CreateApiKeyError, customers::CreateCustomerError},
@@ -164,16 +166,5 @@ impl From<RequestError> for Problem {
             }
             RequestError::Store(error) => error.into(),
         }
-    }
-}
-
-impl From<PowerRefusal> for Problem {
-    fn from(refusal: PowerRefusal) -> Self {
-        let code = match refusal {
-            PowerRefusal::NotActive(_) => Code::InstanceNotActive,
-            PowerRefusal::OnHold(_) => Code::InstanceOnHold,
-            PowerRefusal::Busy(_) => Code::InstanceBusy,
-        };
-        Self::new(code, format!("Nothing was changed: {refusal}."))
     }
 }
