@@ -14,7 +14,6 @@ use store::{
 };
 
 use crate::{
-    app::App,
     password::{Passwords, Verdict, check_password},
     problem::Problem,
     rules,
@@ -76,17 +75,19 @@ pub async fn create(
 /// The account, if somebody knows its password. An unknown account takes as long as a wrong password, and a right
 /// password whose hash has fallen behind today's parameters is hashed anew.
 pub async fn prove(
-    app: &App,
+    db: &Db,
+    passwords: &Passwords,
     account: Option<Credentials>,
     password: SecretString,
+    now: DateTime<Utc>,
 ) -> Result<Option<Credentials>, Problem> {
     let hash = account.as_ref().map(|account| account.password_hash.clone());
-    let verdict = app.passwords.verify(password.clone(), hash).await?;
+    let verdict = passwords.verify(password.clone(), hash).await?;
     let Some(mut account) = account.filter(|_| verdict != Verdict::Wrong) else { return Ok(None) };
     if verdict == Verdict::RightButOld {
-        let (id, now) = (account.customer.id, app.clock.now());
-        let new_hash = app.passwords.hash(password).await?;
-        customers::rehash_password(&app.db, id, &account.password_hash, &new_hash, now).await?;
+        let id = account.customer.id;
+        let new_hash = passwords.hash(password).await?;
+        customers::rehash_password(db, id, &account.password_hash, &new_hash, now).await?;
         account.password_hash = new_hash;
     }
     Ok(Some(account))

@@ -2,7 +2,8 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use domain::{account::SessionLife, ids::OperationId};
+use axum::extract::FromRef;
+use domain::ids::OperationId;
 use integrations::{agent::AgentApi, artifacts::ArtifactSource, objects::ObjectStore};
 use runtime::clock::Clock;
 use store::{Db, queue::Notifier};
@@ -10,11 +11,12 @@ use uuid::Uuid;
 
 use crate::{
     agent::Agents,
+    auth::Auth,
     catalogue::Catalogue,
-    config::{ApiConfig, ApiSection, Network, PublicUrl, SchedulesSection},
+    config::{ApiConfig, ApiSection, PublicUrl, SchedulesSection},
     console::Consoles,
     events::{Credentials, Hub},
-    http::Transfers,
+    http::{Transfers, TrustedProxies},
     ide::Ide,
     password::Passwords,
     power::Power,
@@ -56,15 +58,15 @@ pub struct Parts {
     /// Hashing of passwords.
     pub passwords: Passwords,
     /// Bounds on guessing.
-    pub rate_limits: RateLimits,
+    pub rate_limits: Arc<RateLimits>,
     /// The way to development workspaces.
     pub ide: Ide,
+    /// What somebody is recognised with.
+    pub auth: Arc<Auth>,
     /// What browsers call us.
     pub public_url: PublicUrl,
     /// Proxies that are believed.
-    pub trusted_proxies: Vec<Network>,
-    /// How long sessions live.
-    pub session_life: SessionLife,
+    pub trusted_proxies: TrustedProxies,
     /// Bounds of schedules.
     pub schedules: SchedulesSection,
     /// The rest of `[api]`.
@@ -94,6 +96,13 @@ impl App {
         let public_url: PublicUrl = settings.public_url.parse().map_err(anyhow::Error::msg)?;
         let Services { db, notifier, clock, objects, .. } = services;
         let agents = Agents::new(db.clone(), services.agents);
+        let trusted_proxies = TrustedProxies(settings.proxies().into());
+        let auth = Arc::new(Auth {
+            db: db.clone(),
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+            session_life: settings.session_life(),
+        });
         let owner = format!("zpack-api-{}", Uuid::now_v7());
         let power = Power::new(db.clone(), clock.clone(), agents.clone(), &owner);
         let catalogue = Arc::new(Catalogue::load(&config.catalogue.dir, services.artifacts)?);
@@ -110,12 +119,13 @@ impl App {
             consoles: Consoles::new(config.console.clone(), agents.clone()),
             transfers: Transfers::new(&config.files),
             passwords: Passwords::new(settings.password_concurrency, settings.password_queue),
-            rate_limits: RateLimits::new(&config.rate_limits, &clock),
+            rate_limits: Arc::new(RateLimits::new(&config.rate_limits, &clock)),
             catalogue,
-            ide: Ide::new(&config.ide, &public_url).map_err(anyhow::Error::msg)?,
+            ide: Ide::new(&config.ide, auth.clone(), agents.clone(), trusted_proxies.clone())
+                .map_err(anyhow::Error::msg)?,
             public_url,
-            trusted_proxies: settings.proxies(),
-            session_life: settings.session_life(),
+            trusted_proxies,
+            auth,
             credentials: Credentials::new(db.clone(), clock.clone()),
             db,
             notifier,
@@ -143,4 +153,36 @@ impl Deref for App {
     fn deref(&self) -> &Parts {
         &self.0
     }
+}
+
+/// A handler says which parts it takes: `State(db): State<Db>`.
+macro_rules! parts {
+    ($($name:ident: $part:ty,)+) => {
+        $(impl FromRef<App> for $part {
+            fn from_ref(app: &App) -> Self {
+                app.$name.clone()
+            }
+        })+
+    };
+}
+
+parts! {
+    db: Db,
+    notifier: Notifier<OperationId>,
+    clock: Arc<dyn Clock>,
+    catalogue: Arc<Catalogue>,
+    agents: Agents,
+    power: Power,
+    schedule_runner: schedules::Runner,
+    objects: Arc<dyn ObjectStore>,
+    events: Hub,
+    consoles: Consoles,
+    transfers: Transfers,
+    passwords: Passwords,
+    rate_limits: Arc<RateLimits>,
+    ide: Ide,
+    auth: Arc<Auth>,
+    public_url: PublicUrl,
+    trusted_proxies: TrustedProxies,
+    schedules: SchedulesSection,
 }

@@ -25,6 +25,7 @@ mod password;
 mod power;
 mod problem;
 mod rate_limit;
+mod request_id;
 pub mod router;
 mod rules;
 pub mod schedules;

@@ -120,7 +120,7 @@ pub fn router(app: App) -> Router {
     let streams = Router::new().nest("/api", streams(Router::new()));
     let load =
         Load::new(app.settings.max_requests as usize, Duration::from_millis(app.settings.request_timeout_ms));
-    let csrf = from_fn_with_state(app.clone(), guard_against_csrf);
+    let csrf = from_fn_with_state(app.auth.clone(), guard_against_csrf);
     api.merge(pages())
         .merge(docs())
         .layer(DefaultBodyLimit::max(MAX_BODY))
@@ -133,10 +133,10 @@ pub fn router(app: App) -> Router {
         })
         .layer(CatchPanicLayer::custom(problem::on_panic))
         .layer(from_fn(problem::finish))
-        .layer(from_fn_with_state(app.clone(), security_headers))
+        .layer(from_fn_with_state(app.public_url.clone(), security_headers))
         .layer(from_fn(observe))
         // Before everything else: what is a workspace's passes none of it.
-        .layer(from_fn_with_state(app.clone(), ide::by_host))
+        .layer(from_fn_with_state(app.ide.clone(), ide::by_host))
         .with_state(app)
 }
 

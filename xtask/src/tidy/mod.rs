@@ -1,6 +1,7 @@
 //! `cargo xtask tidy`: what people forget, and what no compiler sees.
 
 mod catalogue;
+mod circles;
 mod dependencies;
 mod imports;
 mod locks;
@@ -17,6 +18,7 @@ type Check = fn(&Workspace) -> Result<Vec<String>>;
 
 const CHECKS: &[(&str, Check)] = &[
     ("who may import whom", imports::check),
+    ("no circles between modules", circles::check),
     ("file headers", sources::check_headers),
     ("lock files", locks::check),
     ("licences and bans", dependencies::check),

@@ -1,16 +1,18 @@
 //! Recognising who asks, by API key or by session cookie.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
 use chrono::TimeDelta;
 use domain::account::{ApiKey, ApiScope, Customer, Session};
 use store::accounts::{api_keys, sessions};
 
-use super::{API_KEY_PREFIX, Secret, cookie};
+use super::{API_KEY_PREFIX, Auth, Secret, cookie};
 use crate::{
-    app::App,
+    events::CredentialId,
     problem::{Code, Problem},
 };
 
@@ -43,6 +45,16 @@ pub enum Credential {
     Key(ApiKey),
 }
 
+/// For streams and consoles, which end with what they were opened with.
+impl From<&Credential> for CredentialId {
+    fn from(credential: &Credential) -> Self {
+        match credential {
+            Credential::Session(session) => Self::Session(session.id),
+            Credential::Key(key) => Self::Key(key.id),
+        }
+    }
+}
+
 impl Caller {
     /// Whether this may be done. A session may do whatever its account may.
     pub fn has(&self, scope: ApiScope) -> bool {
@@ -61,13 +73,17 @@ impl Caller {
     }
 }
 
-impl FromRequestParts<App> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    Arc<Auth>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let auth = Arc::<Auth>::from_ref(state);
         let found = match parts.headers.get(header::AUTHORIZATION) {
-            Some(_) => by_key(app, &parts.headers).await?,
-            None => by_session(app, &parts.headers).await?,
+            Some(_) => by_key(&auth, &parts.headers).await?,
+            None => by_session(&auth, &parts.headers).await?,
         };
         let detail = "Your session or API key is missing, has ended or was revoked.";
         let (customer, credential) = found.ok_or_else(|| Problem::new(Code::Unauthenticated, detail))?;
@@ -79,28 +95,28 @@ impl FromRequestParts<App> for Caller {
     }
 }
 
-async fn by_key(app: &App, headers: &HeaderMap) -> Result<Option<(Customer, Credential)>, Problem> {
+async fn by_key(auth: &Auth, headers: &HeaderMap) -> Result<Option<(Customer, Credential)>, Problem> {
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let bearer = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let key = bearer.map(|(_, key)| key.trim()).filter(|key| key.starts_with(API_KEY_PREFIX));
     let Some(secret) = key.and_then(Secret::given) else { return Ok(None) };
-    let now = app.clock.now();
-    let Some((key, customer)) = api_keys::find(&app.db, &secret.hash(), now).await? else { return Ok(None) };
+    let now = auth.clock.now();
+    let Some((key, customer)) = api_keys::find(&auth.db, &secret.hash(), now).await? else { return Ok(None) };
     if key.last_used_at.is_none_or(|used| now - used > USED_EVERY) {
-        api_keys::touch(&app.db, key.id, now).await?;
+        api_keys::touch(&auth.db, key.id, now).await?;
     }
     Ok(Some((customer, Credential::Key(key))))
 }
 
-async fn by_session(app: &App, headers: &HeaderMap) -> Result<Option<(Customer, Credential)>, Problem> {
-    let Some(token) = cookie::token(app, headers) else { return Ok(None) };
-    let now = app.clock.now();
-    let Some((session, customer)) = sessions::find(&app.db, &token.hash(), now).await? else {
+async fn by_session(auth: &Auth, headers: &HeaderMap) -> Result<Option<(Customer, Credential)>, Problem> {
+    let Some(token) = cookie::token(auth, headers) else { return Ok(None) };
+    let now = auth.clock.now();
+    let Some((session, customer)) = sessions::find(&auth.db, &token.hash(), now).await? else {
         return Ok(None);
     };
     if now - session.last_seen_at > SEEN_EVERY {
-        let expires_at = app.session_life.expiry(session.created_at, now);
-        sessions::prolong(&app.db, session.id, expires_at, now).await?;
+        let expires_at = auth.session_life.expiry(session.created_at, now);
+        sessions::prolong(&auth.db, session.id, expires_at, now).await?;
     }
     Ok(Some((customer, Credential::Session(session))))
 }
@@ -119,11 +135,14 @@ pub struct SignedIn {
     _made_here: (),
 }
 
-impl FromRequestParts<App> for SignedIn {
+impl<S: Send + Sync> FromRequestParts<S> for SignedIn
+where
+    Arc<Auth>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         let detail = "An API key may not do this, whatever its scopes. Sign in.";
         match caller.credential {
             Credential::Session(session) => Ok(Self { customer: caller.customer, session, _made_here: () }),

@@ -2,20 +2,19 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use super::Secret;
-use crate::app::App;
+use super::{Auth, Secret};
 
 /// A header for a response.
 pub type SetCookie = [(header::HeaderName, HeaderValue); 1];
 
 /// The cookie's name: browsers refuse `__Host-` without TLS, which a development machine does not have.
-fn name(app: &App) -> &'static str {
-    if app.public_url.is_https() { "__Host-zlh_session" } else { "zlh_session" }
+fn name(auth: &Auth) -> &'static str {
+    if auth.public_url.is_https() { "__Host-zlh_session" } else { "zlh_session" }
 }
 
 /// The token that a request's cookie carries.
-pub fn token(app: &App, headers: &HeaderMap) -> Option<Secret> {
-    named(headers, name(app))
+pub fn token(auth: &Auth, headers: &HeaderMap) -> Option<Secret> {
+    named(headers, name(auth))
 }
 
 /// The first secret that a request carries in a cookie of this name.
@@ -32,18 +31,18 @@ pub fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 }
 
 /// The header that gives a browser its token. It keeps it for the session's longest life; the server ends it earlier.
-pub fn set(app: &App, token: &Secret) -> SetCookie {
-    header_with(app, token.expose(), app.session_life.absolute.num_seconds())
+pub fn set(auth: &Auth, token: &Secret) -> SetCookie {
+    header_with(auth, token.expose(), auth.session_life.absolute.num_seconds())
 }
 
 /// The header that takes it away.
-pub fn clear(app: &App) -> SetCookie {
-    header_with(app, "", 0)
+pub fn clear(auth: &Auth) -> SetCookie {
+    header_with(auth, "", 0)
 }
 
-fn header_with(app: &App, value: &str, max_age: i64) -> SetCookie {
-    let secure = if app.public_url.is_https() { "; Secure" } else { "" };
-    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}", name(app));
+fn header_with(auth: &Auth, value: &str, max_age: i64) -> SetCookie {
+    let secure = if auth.public_url.is_https() { "; Secure" } else { "" };
+    let text = format!("{}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age}{secure}", name(auth));
     let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);
     [(header::SET_COOKIE, value)]

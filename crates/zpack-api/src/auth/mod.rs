@@ -7,11 +7,13 @@
 mod caller;
 pub mod cookie;
 mod owned;
+mod parts;
 mod permission;
 mod secret;
 
 pub use caller::{Caller, Credential, SignedIn};
 pub use owned::{Ownable, Owned};
+pub use parts::Auth;
 pub use permission::{
     ManageBackups, May, Operator, Permission, PowerInstances, ReadAccount, ReadFiles, ReadInstances,
     Schedules, UseConsole, WriteFiles, WriteInstances,

@@ -1,7 +1,9 @@
 //! Things of the caller's own, loaded by the id in the path and by their owner.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::{FromRequestParts, Path},
+    extract::{FromRef, FromRequestParts, Path},
     http::request::Parts,
 };
 use domain::{
@@ -14,8 +16,8 @@ use domain::{
 use serde::de::DeserializeOwned;
 use store::{Db, StoreError};
 
-use super::{May, Permission};
-use crate::{app::App, problem::Problem};
+use super::{Auth, May, Permission};
+use crate::problem::Problem;
 
 /// Something that belongs to a customer.
 pub trait Ownable: Sized + Send {
@@ -39,15 +41,20 @@ pub struct Owned<T, P> {
     pub caller: May<P>,
 }
 
-impl<T: Ownable, P: Permission> FromRequestParts<App> for Owned<T, P> {
+impl<S: Send + Sync, T: Ownable, P: Permission> FromRequestParts<S> for Owned<T, P>
+where
+    Arc<Auth>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = May::<P>::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = May::<P>::from_request_parts(parts, state).await?;
         // What is no id names nothing.
         let Path(id) =
-            Path::<T::Id>::from_request_parts(parts, app).await.map_err(|_| Problem::not_found())?;
-        let it = T::load(&app.db, caller.customer.id, id).await?.ok_or_else(Problem::not_found)?;
+            Path::<T::Id>::from_request_parts(parts, state).await.map_err(|_| Problem::not_found())?;
+        let it = T::load(&Arc::<Auth>::from_ref(state).db, caller.customer.id, id)
+            .await?
+            .ok_or_else(Problem::not_found)?;
         Ok(Self { it, caller })
     }
 }

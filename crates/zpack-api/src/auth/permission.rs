@@ -1,15 +1,15 @@
 //! Permissions as types: what a handler's caller may do stands in its signature.
 
-use std::{marker::PhantomData, ops::Deref};
+use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
-use axum::{extract::FromRequestParts, http::request::Parts};
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
 use domain::account::{ApiScope, Customer, Role};
 
-use super::{Caller, SignedIn};
-use crate::{
-    app::App,
-    problem::{Code, Problem},
-};
+use super::{Auth, Caller, SignedIn};
+use crate::problem::{Code, Problem};
 
 /// Something that a caller may or may not do.
 pub trait Permission: Send + Sync + 'static {
@@ -60,11 +60,14 @@ impl<P> Deref for May<P> {
     }
 }
 
-impl<P: Permission> FromRequestParts<App> for May<P> {
+impl<S: Send + Sync, P: Permission> FromRequestParts<S> for May<P>
+where
+    Arc<Auth>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
         if caller.has(P::SCOPE) {
             return Ok(Self { caller, permission: PhantomData });
         }
@@ -84,11 +87,14 @@ pub struct Operator {
     _made_here: (),
 }
 
-impl FromRequestParts<App> for Operator {
+impl<S: Send + Sync> FromRequestParts<S> for Operator
+where
+    Arc<Auth>: FromRef<S>,
+{
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let SignedIn { customer, .. } = SignedIn::from_request_parts(parts, app).await?;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let SignedIn { customer, .. } = SignedIn::from_request_parts(parts, state).await?;
         match customer.role {
             Role::Operator => Ok(Self { customer, _made_here: () }),
             Role::Customer => Err(Problem::new(Code::OperatorOnly, "Your account is a customer's.")),

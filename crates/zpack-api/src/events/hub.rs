@@ -12,8 +12,6 @@ use domain::ids::{ApiKeyId, CustomerId, SessionId};
 use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::auth::{Caller, Credential};
-
 /// Messages that a slow stream may be behind. Beyond them it is told to start over.
 const BACKLOG: usize = 64;
 
@@ -60,15 +58,6 @@ pub enum CredentialId {
     Key(ApiKeyId),
 }
 
-impl From<&Credential> for CredentialId {
-    fn from(credential: &Credential) -> Self {
-        match credential {
-            Credential::Session(session) => Self::Session(session.id),
-            Credential::Key(key) => Self::Key(key.id),
-        }
-    }
-}
-
 /// The account has as many streams open as it may.
 #[derive(Debug)]
 pub struct TooManyStreams(pub usize);
@@ -101,25 +90,23 @@ impl Hub {
     }
 
     /// Opens a stream.
-    pub fn subscribe(&self, caller: &Caller) -> Result<Subscription, TooManyStreams> {
+    pub fn subscribe(
+        &self,
+        whose: CustomerId,
+        opened_with: CredentialId,
+    ) -> Result<Subscription, TooManyStreams> {
         let mut customers = self.customers();
         let customer = customers
-            .entry(caller.customer.id)
+            .entry(whose)
             .or_insert_with(|| Customer { messages: broadcast::channel(BACKLOG).0, streams: HashMap::new() });
         if customer.streams.len() >= self.0.limit {
             return Err(TooManyStreams(self.0.limit));
         }
         let stream = self.0.next.fetch_add(1, Ordering::Relaxed);
         let ended = self.0.closing.child_token();
-        let opened_with = CredentialId::from(&caller.credential);
         metrics::gauge!("zlh_event_streams").increment(1);
         customer.streams.insert(stream, Stream { opened_with, ended: ended.clone() });
-        let leave = Leave {
-            hub: self.clone(),
-            customer: caller.customer.id,
-            stream,
-            _token: ended.clone().drop_guard(),
-        };
+        let leave = Leave { hub: self.clone(), customer: whose, stream, _token: ended.clone().drop_guard() };
         Ok(Subscription { messages: customer.messages.subscribe(), ended, _leave: leave })
     }
 

@@ -10,10 +10,7 @@ use axum::{
 use garde::Validate;
 use serde::de::DeserializeOwned;
 
-use crate::{
-    app::App,
-    problem::{Code, Problem},
-};
+use crate::problem::{Code, Problem};
 
 /// How long a client may take to send a body, of 64 KiB at most.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,20 +18,20 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A body that was read, understood and found valid.
 pub struct ValidJson<T>(pub T);
 
-impl<T> FromRequest<App> for ValidJson<T>
+impl<S: Send + Sync, T> FromRequest<S> for ValidJson<T>
 where
     T: DeserializeOwned + Validate<Context: Default>,
 {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 Code::UnsupportedMediaType,
                 "Send the header Content-Type: application/json.",
             ));
         }
-        let bytes = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, app)).await;
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, Bytes::from_request(request, state)).await;
         let bytes = bytes
             .map_err(|_| Problem::new(Code::BodyTimeout, "The body did not arrive within 10 seconds."))?;
         let value: T = parse(&bytes.map_err(|rejection| refused(&rejection))?)?;

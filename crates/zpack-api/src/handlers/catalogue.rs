@@ -1,11 +1,14 @@
 //! `/api/catalogue`: what can be ordered.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use domain::blueprint::Blueprint;
 
 use crate::{
     app::App,
     auth::{May, ReadInstances},
+    catalogue::Catalogue,
     view::{BlueprintView, PlanView, VariantView},
 };
 
@@ -42,6 +45,6 @@ async fn variants(app: &App, blueprint: &Blueprint) -> Vec<VariantView> {
     responses((status = 200, body = Vec<PlanView>)),
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
-pub async fn plans(State(app): State<App>, _: May<ReadInstances>) -> Json<Vec<PlanView>> {
-    Json(app.catalogue.plans().iter().map(Into::into).collect())
+pub async fn plans(State(catalogue): State<Arc<Catalogue>>, _: May<ReadInstances>) -> Json<Vec<PlanView>> {
+    Json(catalogue.plans().iter().map(Into::into).collect())
 }

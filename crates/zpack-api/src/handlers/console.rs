@@ -16,7 +16,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    agent::call,
+    agent::{Agents, call},
     app::App,
     auth::{Credential, Owned, UseConsole},
     console::{self, protocol},
@@ -112,11 +112,11 @@ pub struct Command {
     security(("session" = []), ("api_key" = ["instances:console"]))
 )]
 pub async fn command(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, UseConsole>,
     ValidJson(body): ValidJson<Command>,
 ) -> Result<impl IntoResponse, Problem> {
-    console::type_line(&app.agents, &it, &body.command).await?;
+    console::type_line(&agents, &it, &body.command).await?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -155,7 +155,7 @@ pub struct Wanted {
     security(("session" = []), ("api_key" = ["instances:console"]))
 )]
 pub async fn history(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, UseConsole>,
     ValidQuery(wanted): ValidQuery<Wanted>,
 ) -> Result<Json<ConsoleHistoryView>, Problem> {
@@ -165,7 +165,7 @@ pub async fn history(
         return Err(Problem::new(Code::InvalidParameter, "limit is 1 to 1000."));
     }
     let page = async {
-        let session = app.agents.session(&it).await?;
+        let session = agents.session(&it).await?;
         let from = match wanted.since {
             Some(since) => since.saturating_add(1),
             None => read(&*session, 0, 1).await?.next.saturating_sub(limit as u64).max(1),

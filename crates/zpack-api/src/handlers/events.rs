@@ -3,9 +3,8 @@
 use axum::{extract::State, response::IntoResponse};
 
 use crate::{
-    app::App,
     auth::{May, ReadInstances},
-    events::{TooManyStreams, sse},
+    events::{Hub, TooManyStreams, sse},
     problem::{Code, Problem},
 };
 
@@ -20,12 +19,14 @@ use crate::{
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
 pub async fn events(
-    State(app): State<App>,
+    State(events): State<Hub>,
     caller: May<ReadInstances>,
 ) -> Result<impl IntoResponse, Problem> {
-    let subscription = app.events.subscribe(&caller).map_err(|TooManyStreams(limit)| {
-        let detail = format!("An account may have {limit} streams open. Close another tab or client.");
-        Problem::new(Code::TooManyStreams, detail).retry_after(10)
-    })?;
+    let subscription = events.subscribe(caller.customer.id, (&caller.credential).into()).map_err(
+        |TooManyStreams(limit)| {
+            let detail = format!("An account may have {limit} streams open. Close another tab or client.");
+            Problem::new(Code::TooManyStreams, detail).retry_after(10)
+        },
+    )?;
     Ok(sse(subscription))
 }

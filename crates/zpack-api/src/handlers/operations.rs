@@ -3,11 +3,11 @@
 use axum::{Json, extract::State};
 use domain::{ids::InstanceId, operation::Operation};
 use serde::Deserialize;
+use store::Db;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::{
-    app::App,
     auth::{May, Owned, ReadInstances},
     extract::{Listed, ValidQuery},
     problem::Problem,
@@ -30,13 +30,13 @@ pub struct Filter {
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
 pub async fn list(
-    State(app): State<App>,
+    State(db): State<Db>,
     caller: May<ReadInstances>,
     ValidQuery(listed): ValidQuery<Listed>,
     ValidQuery(filter): ValidQuery<Filter>,
 ) -> Result<Json<PageView<OperationView>>, Problem> {
     let instance = filter.instance_id.map(InstanceId);
-    let page = store::operations::list(&app.db, caller.customer.id, instance, listed.page()).await?;
+    let page = store::operations::list(&db, caller.customer.id, instance, listed.page()).await?;
     Ok(Json(PageView::of(page)))
 }
 
@@ -48,10 +48,10 @@ pub async fn list(
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
 pub async fn get(
-    State(app): State<App>,
+    State(db): State<Db>,
     operation: Owned<Operation, ReadInstances>,
 ) -> Result<Json<OperationDetailView>, Problem> {
-    let steps = store::operations::steps(&app.db, &operation.it).await?;
+    let steps = store::operations::steps(&db, &operation.it).await?;
     let steps = steps.into_iter().map(Into::into).collect();
     Ok(Json(OperationDetailView { operation: operation.it.into(), steps }))
 }

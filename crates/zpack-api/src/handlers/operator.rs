@@ -2,10 +2,10 @@
 
 use axum::{Json, extract::State};
 use serde::Deserialize;
+use store::Db;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    app::App,
     auth::Operator,
     extract::{Listed, ValidQuery},
     problem::Problem,
@@ -18,8 +18,8 @@ use crate::{
     responses((status = 200, body = Vec<NodeView>)),
     security(("session" = []))
 )]
-pub async fn nodes(State(app): State<App>, _: Operator) -> Result<Json<Vec<NodeView>>, Problem> {
-    let nodes = store::nodes::list(&app.db).await?;
+pub async fn nodes(State(db): State<Db>, _: Operator) -> Result<Json<Vec<NodeView>>, Problem> {
+    let nodes = store::nodes::list(&db).await?;
     Ok(Json(nodes.into_iter().map(Into::into).collect()))
 }
 
@@ -49,11 +49,11 @@ enum WantedState {
     security(("session" = []))
 )]
 pub async fn stuck_operations(
-    State(app): State<App>,
+    State(db): State<Db>,
     _: Operator,
     ValidQuery(listed): ValidQuery<Listed>,
     ValidQuery(ByState { .. }): ValidQuery<ByState>,
 ) -> Result<Json<PageView<OperationView>>, Problem> {
-    let page = store::operations::list_stuck(&app.db, listed.page()).await?;
+    let page = store::operations::list_stuck(&db, listed.page()).await?;
     Ok(Json(PageView::of(page)))
 }

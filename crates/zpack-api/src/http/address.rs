@@ -3,14 +3,19 @@
 use std::{
     convert::Infallible,
     net::{IpAddr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts},
+    extract::{ConnectInfo, FromRef, FromRequestParts},
     http::{HeaderMap, request::Parts},
 };
 
-use crate::{app::App, config::Network};
+use crate::config::Network;
+
+/// Proxies whose word on who is calling is believed.
+#[derive(Clone)]
+pub struct TrustedProxies(pub Arc<[Network]>);
 
 /// The client's address, for rate limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +28,14 @@ impl ClientAddress {
             IpAddr::V4(address) => IpAddr::V4(address),
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
         }
+    }
+
+    /// Who sent this request.
+    pub fn of(parts: &Parts, trusted: &TrustedProxies) -> Self {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        // Without a connection (a test that calls the router) everybody is the same client.
+        let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip());
+        Self::behind(peer, &parts.headers, &trusted.0)
     }
 
     /// The right-most address that is not one of ours: everything left of it is the client's own claim.
@@ -40,14 +53,14 @@ impl ClientAddress {
     }
 }
 
-impl FromRequestParts<App> for ClientAddress {
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress
+where
+    TrustedProxies: FromRef<S>,
+{
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        // Without a connection (a test that calls the router) everybody is the same client.
-        let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip());
-        Ok(Self::behind(peer, &parts.headers, &app.trusted_proxies))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(parts, &TrustedProxies::from_ref(state)))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Every unsafe request is looked at, whatever its route, so that no handler can forget it. The browser's own word
 //! (`Sec-Fetch-Site`, `Origin`) decides; scripts of other sites cannot set either.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -13,8 +13,7 @@ use axum::{
 };
 
 use crate::{
-    app::App,
-    auth::cookie,
+    auth::{Auth, cookie},
     problem::{Code, Problem},
 };
 
@@ -28,10 +27,10 @@ enum Origin {
 
 /// Refuses an unsafe request that another site made, and one with a cookie that does not say where it comes from.
 /// Without a cookie there is nothing to forge with, except a login to somebody else's account.
-pub async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn guard(State(auth): State<Arc<Auth>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let by_cookie = !headers.contains_key(header::AUTHORIZATION) && cookie::token(&app, headers).is_some();
-    let ours = app.public_url.origin();
+    let by_cookie = !headers.contains_key(header::AUTHORIZATION) && cookie::token(&auth, headers).is_some();
+    let ours = auth.public_url.origin();
     let refused = match origin(headers, ours) {
         Origin::Foreign => Some(Cow::from(FOREIGN)),
         Origin::Untold if by_cookie => Some(untold(ours).into()),

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use crate::app::App;
+use crate::config::PublicUrl;
 
 /// For answers that are data: nothing may be loaded by them, and nobody may frame them.
 const DATA_POLICY: HeaderValue = HeaderValue::from_static(
@@ -34,7 +34,7 @@ pub async fn with_policy(State(policy): State<HeaderValue>, request: Request, ne
 }
 
 /// Sets what every answer has.
-pub async fn security_headers(State(app): State<App>, request: Request, next: Next) -> Response {
+pub async fn security_headers(State(public_url): State<PublicUrl>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_POLICY);
@@ -46,7 +46,7 @@ pub async fn security_headers(State(app): State<App>, request: Request, next: Ne
     let same_origin = HeaderValue::from_static("same-origin");
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), same_origin.clone());
     headers.insert(HeaderName::from_static("cross-origin-opener-policy"), same_origin);
-    if app.public_url.is_https() {
+    if public_url.is_https() {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }

@@ -8,10 +8,10 @@ mod request;
 mod server;
 mod transfer;
 
-pub use address::ClientAddress;
+pub use address::{ClientAddress, TrustedProxies};
 pub use csrf::guard as guard_against_csrf;
 pub use headers::{DOCS_POLICY, PAGE_POLICY, security_headers, with_policy};
 pub use load::{Load, bound_load};
-pub use request::{RequestId, observe};
+pub use request::observe;
 pub use server::Server;
 pub use transfer::{Cut, Incoming, Transfers, incoming, outgoing};

@@ -9,12 +9,13 @@ use std::{
 use axum::http::HeaderMap;
 use chrono::TimeDelta;
 use domain::{account::Session, ids::InstanceId, instance::Instance};
-use store::{StoreError, accounts::SecretHash, accounts::sessions};
-
-use crate::{
-    app::App,
-    auth::{Secret, cookie},
+use store::{
+    StoreError,
+    accounts::{SecretHash, sessions},
 };
+
+use super::Ide;
+use crate::auth::{Secret, cookie};
 
 /// How long an answer of the database is believed, and how often open connections are looked at: what ends (a logout, a
 /// hold, a deletion) ends within twice this.
@@ -45,31 +46,31 @@ pub struct Accesses {
 }
 
 /// The name of the cookie that opens one workspace: of this very host and no other, by having no `Domain`.
-pub fn cookie_name(app: &App) -> &'static str {
-    if app.public_url.is_https() { "__Host-zlh_ide" } else { "zlh_ide" }
+pub fn cookie_name(ide: &Ide) -> &'static str {
+    if ide.auth.public_url.is_https() { "__Host-zlh_ide" } else { "zlh_ide" }
 }
 
 /// What the request's cookie is, if it has one.
-pub fn token(app: &App, headers: &HeaderMap) -> Option<Secret> {
-    cookie::named(headers, cookie_name(app))
+pub fn token(ide: &Ide, headers: &HeaderMap) -> Option<Secret> {
+    cookie::named(headers, cookie_name(ide))
 }
 
 /// What a cookie with this hash allows at this host.
 pub async fn look_up(
-    app: &App,
+    ide: &Ide,
     token_hash: SecretHash,
     hostname: &str,
 ) -> Result<Option<Arc<Access>>, StoreError> {
     let key = (token_hash, hostname.to_owned());
-    if let Some((at, access)) = lock(&app.ide.accesses.fresh).get(&key)
+    if let Some((at, access)) = lock(&ide.accesses.fresh).get(&key)
         && at.elapsed() < BELIEVED
     {
         return Ok(Some(access.clone()));
     }
     // The time of asking: an answer is older than its arrival.
     let asked = Instant::now();
-    let found = ask(app, token_hash, hostname).await?;
-    let mut fresh = lock(&app.ide.accesses.fresh);
+    let found = ask(ide, token_hash, hostname).await?;
+    let mut fresh = lock(&ide.accesses.fresh);
     if fresh.len() >= REMEMBERED {
         fresh.retain(|_, (at, _)| at.elapsed() < BELIEVED);
     }
@@ -80,22 +81,22 @@ pub async fn look_up(
     Ok(found)
 }
 
-async fn ask(app: &App, token_hash: SecretHash, hostname: &str) -> Result<Option<Arc<Access>>, StoreError> {
-    let found = store::ide::access(&app.db, &token_hash, hostname, app.clock.now()).await?;
+async fn ask(ide: &Ide, token_hash: SecretHash, hostname: &str) -> Result<Option<Arc<Access>>, StoreError> {
+    let found = store::ide::access(&ide.db, &token_hash, hostname, ide.clock.now()).await?;
     let Some(found) = found else { return Ok(None) };
-    let instance = store::instances::get(&app.db, found.customer_id, found.instance_id).await?;
+    let instance = store::instances::get(&ide.db, found.customer_id, found.instance_id).await?;
     Ok(instance.map(|instance| Arc::new(Access { token_hash, session: found.session, instance })))
 }
 
 impl Access {
     /// Returns once this is not allowed any more. Meanwhile the workspace counts as used. While the database is away
     /// nothing is known to have ended.
-    pub async fn ended(self: Arc<Self>, app: App) {
+    pub async fn ended(self: Arc<Self>, ide: Ide) {
         let hostname = &self.instance.hostname;
         loop {
             tokio::time::sleep(BELIEVED).await;
-            match look_up(&app, self.token_hash, hostname).await {
-                Ok(Some(now)) if now.instance.holds.is_empty() => note_use(&app, &now).await,
+            match look_up(&ide, self.token_hash, hostname).await {
+                Ok(Some(now)) if now.instance.holds.is_empty() => note_use(&ide, &now).await,
                 Ok(_) => return,
                 Err(error) => tracing::debug!(error = ?error, "an open workspace could not be checked"),
             }
@@ -104,10 +105,10 @@ impl Access {
 }
 
 /// Notes that a workspace is used, and with it the session.
-pub async fn note_use(app: &App, access: &Access) {
+pub async fn note_use(ide: &Ide, access: &Access) {
     let id = access.instance.id;
     {
-        let mut noted = lock(&app.ide.accesses.noted);
+        let mut noted = lock(&ide.accesses.noted);
         if noted.get(&id).is_some_and(|at| at.elapsed() < USED_EVERY) {
             return;
         }
@@ -116,18 +117,18 @@ pub async fn note_use(app: &App, access: &Access) {
         }
         noted.insert(id, Instant::now());
     }
-    if let Err(error) = write_use(app, access).await {
+    if let Err(error) = write_use(ide, access).await {
         tracing::warn!(error = ?error, instance = %id, "the use of a workspace could not be noted");
-        lock(&app.ide.accesses.noted).remove(&id);
+        lock(&ide.accesses.noted).remove(&id);
     }
 }
 
-async fn write_use(app: &App, access: &Access) -> Result<(), StoreError> {
-    let now = app.clock.now();
-    store::ide::note_use(&app.db, access.instance.id, now).await?;
+async fn write_use(ide: &Ide, access: &Access) -> Result<(), StoreError> {
+    let now = ide.clock.now();
+    store::ide::note_use(&ide.db, access.instance.id, now).await?;
     if now - access.session.last_seen_at > SEEN_EVERY {
-        let expires_at = app.session_life.expiry(access.session.created_at, now);
-        sessions::prolong(&app.db, access.session.id, expires_at, now).await?;
+        let expires_at = ide.auth.session_life.expiry(access.session.created_at, now);
+        sessions::prolong(&ide.db, access.session.id, expires_at, now).await?;
     }
     Ok(())
 }

@@ -13,11 +13,11 @@ use store::ide::{self, NewIdeSession, NewTicket};
 use uuid::Uuid;
 
 use super::{
+    Ide,
     access::{cookie_name, look_up, token},
     page::Page,
 };
 use crate::{
-    app::App,
     auth::Secret,
     problem::{Code, Problem},
 };
@@ -35,7 +35,7 @@ pub struct Ticket {
 }
 
 /// A ticket for somebody's own workspace.
-pub async fn make_ticket(app: &App, session: &Session, instance: &Instance) -> Result<Ticket, Problem> {
+pub async fn make_ticket(ide: &Ide, session: &Session, instance: &Instance) -> Result<Ticket, Problem> {
     if instance.kind != InstanceKind::Dev {
         return Err(Problem::new(Code::NotAWorkspace, "Game servers have no editor to open."));
     }
@@ -46,41 +46,41 @@ pub async fn make_ticket(app: &App, session: &Session, instance: &Instance) -> R
         return Err(PowerRefusal::OnHold(hold.reason).into());
     }
     let secret = Secret::session_token()?;
-    let expires_at = app.clock.now() + TimeDelta::seconds(app.ide.settings.ticket_seconds.into());
+    let expires_at = ide.clock.now() + TimeDelta::seconds(ide.settings.ticket_seconds.into());
     let ticket = NewTicket {
         ticket_hash: secret.hash(),
         instance_id: instance.id,
         session_id: session.id,
         expires_at,
     };
-    ide::put_ticket(&app.db, &ticket).await?;
-    let origin = app.ide.site.origin(&instance.hostname);
+    ide::put_ticket(&ide.db, &ticket).await?;
+    let origin = ide.site.origin(&instance.hostname);
     Ok(Ticket { url: format!("{origin}{ENTER}?ticket={}", secret.expose()), expires_at })
 }
 
 /// Where the Portal asks somebody to sign in, and then opens this workspace.
-pub fn portal(app: &App, hostname: &str) -> String {
-    format!("{}/?ide={hostname}", app.public_url.origin())
+pub fn portal(ide: &Ide, hostname: &str) -> String {
+    format!("{}/?ide={hostname}", ide.auth.public_url.origin())
 }
 
 /// Answers for our own part of a workspace's host.
-pub async fn serve(app: &App, hostname: &str, parts: &Parts) -> Result<Response, Page> {
+pub async fn serve(ide: &Ide, hostname: &str, parts: &Parts) -> Result<Response, Page> {
     if parts.uri.path() != ENTER || !parts.method.is_safe() {
         return Err(Page::not_found());
     }
     let query = parts.uri.query().unwrap_or_default();
     let ticket = query.split('&').find_map(|pair| pair.strip_prefix("ticket=")).and_then(Secret::given);
-    let ticket = ticket.ok_or_else(|| spent(app, hostname))?;
-    let (Ok(secret), now) = (Secret::session_token(), app.clock.now()) else {
+    let ticket = ticket.ok_or_else(|| spent(ide, hostname))?;
+    let (Ok(secret), now) = (Secret::session_token(), ide.clock.now()) else {
         return Err(Page::overloaded());
     };
-    let life = TimeDelta::hours(app.ide.settings.session_hours.into());
+    let life = TimeDelta::hours(ide.settings.session_hours.into());
     let new = NewIdeSession { id: Uuid::now_v7(), token_hash: secret.hash(), expires_at: now + life };
-    match ide::redeem(&app.db, &ticket.hash(), hostname, &new, now).await {
-        Ok(true) => Ok(enter(Some(cookie(app, &secret, life)))),
+    match ide::redeem(&ide.db, &ticket.hash(), hostname, &new, now).await {
+        Ok(true) => Ok(enter(Some(cookie(ide, &secret, life)))),
         // A link that is followed twice, by somebody who is inside already.
-        Ok(false) if is_inside(app, hostname, parts).await => Ok(enter(None)),
-        Ok(false) => Err(spent(app, hostname)),
+        Ok(false) if is_inside(ide, hostname, parts).await => Ok(enter(None)),
+        Ok(false) => Err(spent(ide, hostname)),
         Err(error) => {
             tracing::warn!(error = ?error, "a ticket could not be looked up");
             Err(Page::unavailable())
@@ -88,13 +88,13 @@ pub async fn serve(app: &App, hostname: &str, parts: &Parts) -> Result<Response,
     }
 }
 
-fn spent(app: &App, hostname: &str) -> Page {
-    Page::ticket_spent().with_portal(portal(app, hostname), "To the Portal")
+fn spent(ide: &Ide, hostname: &str) -> Page {
+    Page::ticket_spent().with_portal(portal(ide, hostname), "To the Portal")
 }
 
-async fn is_inside(app: &App, hostname: &str, parts: &Parts) -> bool {
-    let Some(token) = token(app, &parts.headers) else { return false };
-    look_up(app, token.hash(), hostname).await.is_ok_and(|access| access.is_some())
+async fn is_inside(ide: &Ide, hostname: &str, parts: &Parts) -> bool {
+    let Some(token) = token(ide, &parts.headers) else { return false };
+    look_up(ide, token.hash(), hostname).await.is_ok_and(|access| access.is_some())
 }
 
 fn enter(cookie: Option<HeaderValue>) -> Response {
@@ -111,9 +111,9 @@ fn enter(cookie: Option<HeaderValue>) -> Response {
     response
 }
 
-fn cookie(app: &App, secret: &Secret, life: TimeDelta) -> HeaderValue {
-    let (name, value, seconds) = (cookie_name(app), secret.expose(), life.num_seconds());
-    let secure = if app.public_url.is_https() { "; Secure" } else { "" };
+fn cookie(ide: &Ide, secret: &Secret, life: TimeDelta) -> HeaderValue {
+    let (name, value, seconds) = (cookie_name(ide), secret.expose(), life.num_seconds());
+    let secure = if ide.auth.public_url.is_https() { "; Secure" } else { "" };
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
     let mut value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
     value.set_sensitive(true);

@@ -4,7 +4,7 @@ use std::{io, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
-    extract::{FromRequestParts as _, Request},
+    extract::Request,
     http::{HeaderMap, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse as _, Response},
 };
@@ -23,13 +23,14 @@ use tokio::{
 };
 
 use super::{
+    Ide,
     access::{Access, look_up, note_use, token},
     entry, guard,
     headers::{Forwarded, ask_for_websocket, towards_browser, towards_workspace},
     page::Page,
     upstream::{self, Failure},
 };
-use crate::{app::App, http::ClientAddress};
+use crate::http::ClientAddress;
 
 /// A body, or the wait for an answer, may stand still so long.
 const IDLE: Duration = Duration::from_mins(10);
@@ -39,34 +40,34 @@ type Places = (OwnedSemaphorePermit, OwnedSemaphorePermit);
 
 /// Answers a request at a workspace's host.
 pub async fn serve(
-    app: &App,
+    ide: &Ide,
     hostname: &str,
     request: Request,
     place: OwnedSemaphorePermit,
 ) -> Result<Response, Page> {
     let (parts, body) = request.into_parts();
-    let origin = app.ide.site.origin(hostname);
+    let origin = ide.site.origin(hostname);
     if guard::is_foreign(&parts.method, &parts.headers, &origin, is_websocket(&parts.headers)) {
         return Err(Page::foreign());
     }
     if parts.uri.path().starts_with(entry::OURS) {
-        return entry::serve(app, hostname, &parts).await;
+        return entry::serve(ide, hostname, &parts).await;
     }
-    let Some(token) = token(app, &parts.headers) else { return signed_out(app, hostname, &parts) };
-    let found = look_up(app, token.hash(), hostname).await.map_err(unknown)?;
+    let Some(token) = token(ide, &parts.headers) else { return signed_out(ide, hostname, &parts) };
+    let found = look_up(ide, token.hash(), hostname).await.map_err(unknown)?;
     let Some(access) = found else {
         // One that opens another workspace is told nothing; one that has ended is as good as none.
-        let live = store::ide::is_live(&app.db, &token.hash(), app.clock.now()).await.map_err(unknown)?;
-        return if live { Err(Page::not_found()) } else { signed_out(app, hostname, &parts) };
+        let live = store::ide::is_live(&ide.db, &token.hash(), ide.clock.now()).await.map_err(unknown)?;
+        return if live { Err(Page::not_found()) } else { signed_out(ide, hostname, &parts) };
     };
-    let portal = entry::portal(app, hostname);
+    let portal = entry::portal(ide, hostname);
     if !access.instance.holds.is_empty() {
         return Err(Page::on_hold().with_portal(portal, "To the Portal"));
     }
-    note_use(app, &access).await;
+    note_use(ide, &access).await;
     let failed = |failure| told(&failure, &access.instance).with_portal(portal.clone(), "To the Portal");
-    let own_place = app.ide.upstreams.place(access.instance.id).await.map_err(failed)?;
-    pass_on(app, &access, parts, body, (place, own_place)).await.map_err(failed)
+    let own_place = ide.upstreams.place(access.instance.id).await.map_err(failed)?;
+    pass_on(ide, &access, parts, body, (place, own_place)).await.map_err(failed)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
@@ -76,12 +77,12 @@ fn unknown(error: store::StoreError) -> Page {
 }
 
 /// Nobody is told whether there is such a workspace.
-fn signed_out(app: &App, hostname: &str, parts: &Parts) -> Result<Response, Page> {
+fn signed_out(ide: &Ide, hostname: &str, parts: &Parts) -> Result<Response, Page> {
     if !guard::is_navigation(&parts.method, &parts.headers) {
         return Err(Page::signed_out());
     }
     let headers = [
-        (header::LOCATION, entry::portal(app, hostname)),
+        (header::LOCATION, entry::portal(ide, hostname)),
         (header::CACHE_CONTROL, "no-store".to_owned()),
         (header::REFERRER_POLICY, "no-referrer".to_owned()),
     ];
@@ -107,7 +108,7 @@ fn is_websocket(headers: &HeaderMap) -> bool {
 }
 
 async fn pass_on(
-    app: &App,
+    ide: &Ide,
     access: &Arc<Access>,
     mut parts: Parts,
     body: Body,
@@ -115,10 +116,10 @@ async fn pass_on(
 ) -> Result<Response, Failure> {
     let websocket = is_websocket(&parts.headers);
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let Ok(client) = ClientAddress::from_request_parts(&mut parts, app).await;
+    let client = ClientAddress::of(&parts, &ide.trusted_proxies);
     let forwarded = Forwarded {
-        host: &app.ide.site.authority(&access.instance.hostname),
-        scheme: app.ide.site.scheme(),
+        host: &ide.site.authority(&access.instance.hostname),
+        scheme: ide.site.scheme(),
         client: client.0,
     };
     let mut headers = towards_workspace(&parts.headers, forwarded);
@@ -130,14 +131,14 @@ async fn pass_on(
     *onward.method_mut() = parts.method;
     *onward.uri_mut() = path_of(&parts.uri);
     *onward.headers_mut() = headers;
-    let sending = upstream::send(app, &access.instance, onward);
+    let sending = upstream::send(ide, &access.instance, onward);
     let (response, sender) = unless_still(sending, &moved).await?;
     match (response.status(), upgrade) {
         (StatusCode::SWITCHING_PROTOCOLS, Some(browser)) if websocket => {
-            Ok(connect(app, access, browser, response, places))
+            Ok(connect(ide, access, browser, response, places))
         }
         (StatusCode::SWITCHING_PROTOCOLS, _) => Err(Failure::BrokenOff),
-        _ => Ok(answer(app, access, response, sender, places)),
+        _ => Ok(answer(ide, access, response, sender, places)),
     }
 }
 
@@ -174,7 +175,7 @@ type Ended = Pin<Box<dyn Future<Output = ()> + Send>>;
 struct Passing {
     body: axum::body::BodyDataStream,
     ended: Ended,
-    app: App,
+    ide: Ide,
     access: Arc<Access>,
     /// Until it is known to be of use again.
     sender: Option<SendRequest<Body>>,
@@ -188,7 +189,7 @@ impl Passing {
         if self.body.is_end_stream()
             && let Some(sender) = self.sender.take()
         {
-            upstream::keep(&self.app, self.access.instance.id, sender);
+            upstream::keep(&self.ide, self.access.instance.id, sender);
         }
     }
 }
@@ -199,7 +200,7 @@ fn cut(why: io::ErrorKind) -> axum::Error {
 
 /// The answer, whose body ends when the right to read it does.
 fn answer(
-    app: &App,
+    ide: &Ide,
     access: &Arc<Access>,
     response: hyper::Response<Incoming>,
     sender: SendRequest<Body>,
@@ -208,8 +209,8 @@ fn answer(
     let (parts, body) = response.into_parts();
     let mut passing = Passing {
         body: Body::new(body).into_data_stream(),
-        ended: Box::pin(access.clone().ended(app.clone())),
-        app: app.clone(),
+        ended: Box::pin(access.clone().ended(ide.clone())),
+        ide: ide.clone(),
         access: access.clone(),
         sender: Some(sender),
         _places: places,
@@ -241,14 +242,14 @@ fn answer(
 
 /// Makes one connection of two, until one side or the right to it ends.
 fn connect(
-    app: &App,
+    ide: &Ide,
     access: &Arc<Access>,
     browser: OnUpgrade,
     mut response: hyper::Response<Incoming>,
     places: Places,
 ) -> Response {
     let workspace = hyper::upgrade::on(&mut response);
-    let (ended, id) = (access.clone().ended(app.clone()), access.instance.id);
+    let (ended, id) = (access.clone().ended(ide.clone()), access.instance.id);
     tokio::spawn(async move {
         let _places = places;
         let (browser, workspace) = match tokio::try_join!(browser, workspace) {

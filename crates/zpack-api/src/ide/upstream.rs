@@ -19,7 +19,8 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{agent::call, app::App};
+use super::Ide;
+use crate::agent::call;
 
 /// Requests and WebSockets of one workspace; each has a tunnel, and its agent allows some more than that.
 const MAX_PER_WORKSPACE: usize = 96;
@@ -90,8 +91,8 @@ impl Upstreams {
 }
 
 /// Keeps a connection whose answer was read to its end, for whatever the browser asks next.
-pub fn keep(app: &App, id: InstanceId, sender: SendRequest<Body>) {
-    let kept = app.ide.upstreams.with(id, |workspace| {
+pub fn keep(ide: &Ide, id: InstanceId, sender: SendRequest<Body>) {
+    let kept = ide.upstreams.with(id, |workspace| {
         let has_room = workspace.kept.len() < KEPT && !sender.is_closed();
         if has_room {
             workspace.kept.push((Instant::now(), sender));
@@ -99,10 +100,10 @@ pub fn keep(app: &App, id: InstanceId, sender: SendRequest<Body>) {
         has_room
     });
     if kept {
-        let app = app.clone();
+        let ide = ide.clone();
         tokio::spawn(async move {
             tokio::time::sleep(KEPT_FOR).await;
-            app.ide.upstreams.forget_old(id);
+            ide.upstreams.forget_old(id);
         });
     }
 }
@@ -110,11 +111,11 @@ pub fn keep(app: &App, id: InstanceId, sender: SendRequest<Body>) {
 /// Sends a request and gives the answer's beginning, with the connection that it came by. A kept connection that has
 /// ended meanwhile is replaced as long as nothing was sent on it.
 pub async fn send(
-    app: &App,
+    ide: &Ide,
     instance: &Instance,
     mut request: Request<Body>,
 ) -> Result<(hyper::Response<Incoming>, SendRequest<Body>), Failure> {
-    while let Some(mut sender) = app.ide.upstreams.take(instance.id) {
+    while let Some(mut sender) = ide.upstreams.take(instance.id) {
         match sender.try_send_request(request).await {
             Ok(response) => return Ok((response, sender)),
             Err(mut error) => match error.take_message() {
@@ -123,13 +124,13 @@ pub async fn send(
             },
         }
     }
-    let mut sender = connect(app, instance).await?;
+    let mut sender = connect(ide, instance).await?;
     let response = sender.send_request(request).await.map_err(|error| broken_off(instance, &error))?;
     Ok((response, sender))
 }
 
-async fn connect(app: &App, instance: &Instance) -> Result<SendRequest<Body>, Failure> {
-    let tunnel = call(async { app.agents.session(instance).await?.tunnel().await }).await;
+async fn connect(ide: &Ide, instance: &Instance) -> Result<SendRequest<Body>, Failure> {
+    let tunnel = call(async { ide.agents.session(instance).await?.tunnel().await }).await;
     let tunnel = tunnel.map_err(|error| no_tunnel(instance, &error))?;
     let (sender, connection) =
         http1::handshake(TokioIo::new(tunnel)).await.map_err(|error| broken_off(instance, &error))?;

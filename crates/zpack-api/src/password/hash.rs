@@ -9,8 +9,6 @@ use argon2::{
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::problem::{Code, Problem};
-
 /// OWASP Password Storage Cheat Sheet: argon2id with m = 46 MiB, t = 1, p = 1. Of its equally strong choices this is
 /// the one above glibc's largest dynamic mmap threshold (32 MiB): the memory goes back to the system after each hash,
 /// while that of smaller choices would stay with the process for good.
@@ -40,6 +38,17 @@ pub enum Verdict {
     RightButOld,
 }
 
+/// Why a password was not hashed or compared.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// Too many wait already.
+    #[error("too many passwords are being hashed")]
+    Busy,
+    /// A fault of ours.
+    #[error("hashing a password failed: {0}")]
+    Failed(String),
+}
+
 impl Passwords {
     /// At most `concurrency` at once and `queue` more that wait.
     pub fn new(concurrency: u32, queue: u32) -> Self {
@@ -54,35 +63,33 @@ impl Passwords {
     }
 
     /// The PHC string of a password, with a salt of its own.
-    pub async fn hash(&self, password: SecretString) -> Result<String, Problem> {
+    pub async fn hash(&self, password: SecretString) -> Result<String, HashError> {
         let hashed = self.run(move || {
             let hash = today()?.hash_password(password.expose_secret().as_bytes())?;
             Ok::<_, argon2::password_hash::Error>(hash.to_string())
         });
-        hashed.await?.map_err(|error| Problem::internal(&error))
+        hashed.await?.map_err(|error| HashError::Failed(error.to_string()))
     }
 
     /// Compares a password with a hash. Without an account (`None`) it takes as long and is always wrong.
-    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Verdict, Problem> {
+    pub async fn verify(&self, password: SecretString, hash: Option<String>) -> Result<Verdict, HashError> {
         let decoy = self.decoy.clone();
         self.run(move || compare(&password, hash.as_deref(), &decoy)).await
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashError> {
         let (_waiting, permit) = self.enter().await?;
         // The permit goes along: work whose request is gone still counts until it has ended.
         let done = tokio::task::spawn_blocking(move || (work(), permit)).await;
-        done.map(|(value, _)| value).map_err(|error| Problem::internal(&error))
+        done.map(|(value, _)| value).map_err(|error| HashError::Failed(error.to_string()))
     }
 
-    async fn enter(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), Problem> {
-        let busy = || {
-            let detail =
-                "Too many people are signing in at present. Nothing was done; try again in a moment.";
-            Problem::new(Code::Overloaded, detail).retry_after(1)
-        };
-        let waiting = self.queue.clone().try_acquire_owned().map_err(|_| busy())?;
-        let running = self.running.clone().acquire_owned().await.map_err(|_| busy())?;
+    async fn enter(&self) -> Result<(OwnedSemaphorePermit, OwnedSemaphorePermit), HashError> {
+        let waiting = self.queue.clone().try_acquire_owned().map_err(|_| HashError::Busy)?;
+        let running = self.running.clone().acquire_owned().await.map_err(|_| HashError::Busy)?;
         Ok((waiting, running))
     }
 }
@@ -160,7 +167,7 @@ mod tests {
         while passwords.queue.available_permits() > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(passwords.enter().await.map(drop).unwrap_err().code(), Code::Overloaded);
+        assert!(matches!(passwords.enter().await, Err(HashError::Busy)));
         second.abort();
     }
 }

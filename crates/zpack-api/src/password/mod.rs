@@ -3,5 +3,5 @@
 mod hash;
 mod rules;
 
-pub use hash::{Passwords, Verdict};
+pub use hash::{HashError, Passwords, Verdict};
 pub use rules::{MAX_CHARS, PasswordError, check_length, check_password};

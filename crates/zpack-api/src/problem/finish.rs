@@ -11,7 +11,7 @@ use axum::{
 };
 
 use super::{Code, Problem};
-use crate::http::RequestId;
+use crate::request_id::RequestId;
 
 /// Writes the problem that a handler left behind, and makes one of any other error: a wrong method, a body that is too
 /// large, an asset that is not there.

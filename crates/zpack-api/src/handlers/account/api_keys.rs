@@ -1,5 +1,7 @@
 //! `/api/api-keys`: keys for scripts. Only a signed-in person may make, see or revoke them.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, State},
@@ -9,15 +11,18 @@ use axum::{
 use chrono::{DateTime, Utc};
 use domain::{
     account::{ApiScope, MAX_API_KEY_LIFE},
+    clock::Clock,
     ids::ApiKeyId,
 };
 use garde::Validate;
 use serde::Deserialize;
-use store::accounts::api_keys::{self, NewApiKey};
+use store::{
+    Db,
+    accounts::api_keys::{self, NewApiKey},
+};
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
     auth::{Secret, SignedIn},
     extract::ValidJson,
     problem::{Code, Problem},
@@ -50,11 +55,12 @@ pub struct CreateApiKey {
     security(("session" = []))
 )]
 pub async fn create(
-    State(app): State<App>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(db): State<Db>,
     signed_in: SignedIn,
     ValidJson(mut body): ValidJson<CreateApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    let now = app.clock.now();
+    let now = clock.now();
     if body.expires_at <= now || body.expires_at > now + MAX_API_KEY_LIFE {
         let why = "a key ends between now and a year from now";
         return Err(Problem::new(Code::ValidationFailed, "Nothing was made.").field("expires_at", why));
@@ -71,7 +77,7 @@ pub async fn create(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    let api_key = api_keys::create(&app.db, &key, now).await?.into();
+    let api_key = api_keys::create(&db, &key, now).await?.into();
     Ok((StatusCode::CREATED, Json(NewApiKeyView { key: secret.expose().to_owned(), api_key })))
 }
 
@@ -81,8 +87,8 @@ pub async fn create(
     responses((status = 200, body = Vec<ApiKeyView>)),
     security(("session" = []))
 )]
-pub async fn list(State(app): State<App>, signed_in: SignedIn) -> Result<Json<Vec<ApiKeyView>>, Problem> {
-    let keys = api_keys::list(&app.db, signed_in.customer.id).await?;
+pub async fn list(State(db): State<Db>, signed_in: SignedIn) -> Result<Json<Vec<ApiKeyView>>, Problem> {
+    let keys = api_keys::list(&db, signed_in.customer.id).await?;
     Ok(Json(keys.into_iter().map(Into::into).collect()))
 }
 
@@ -94,11 +100,12 @@ pub async fn list(State(app): State<App>, signed_in: SignedIn) -> Result<Json<Ve
     security(("session" = []))
 )]
 pub async fn revoke(
-    State(app): State<App>,
+    State(db): State<Db>,
+    State(clock): State<Arc<dyn Clock>>,
     signed_in: SignedIn,
     id: Result<Path<ApiKeyId>, axum::extract::rejection::PathRejection>,
 ) -> Result<StatusCode, Problem> {
     let Path(id) = id.map_err(|_| Problem::not_found())?;
-    let revoked = api_keys::revoke(&app.db, signed_in.customer.id, id, app.clock.now()).await?;
+    let revoked = api_keys::revoke(&db, signed_in.customer.id, id, clock.now()).await?;
     if revoked { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

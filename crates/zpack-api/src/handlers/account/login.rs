@@ -1,18 +1,20 @@
 //! `POST /api/auth/login` and `POST /api/auth/logout`.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use domain::account::normal_email;
 use garde::Validate;
 use secrecy::SecretString;
 use serde::Deserialize;
-use store::accounts::customers;
+use store::{Db, accounts::customers};
 use utoipa::ToSchema;
 
 use super::sessions::{self, Client};
 use crate::{
     accounts::prove,
     app::App,
-    auth::{SignedIn, cookie},
+    auth::{Auth, SignedIn, cookie},
     extract::ValidJson,
     http::ClientAddress,
     problem::{Code, Problem},
@@ -51,11 +53,14 @@ pub async fn login(
     let account = customers::by_email(&app.db, &email).await?;
     let wrong =
         || Problem::new(Code::WrongCredentials, "Nothing was done. Check both, and mind capital letters.");
-    let customer = prove(&app, account, body.password).await?.ok_or_else(wrong)?.customer;
+    let customer = prove(&app.db, &app.passwords, account, body.password, app.clock.now())
+        .await?
+        .ok_or_else(wrong)?
+        .customer;
     if customer.disabled_at.is_some() {
         return Err(Problem::new(Code::AccountDisabled, "Ask the operator of this installation."));
     }
-    let session = sessions::open(&app, customer.id, client).await?;
+    let session = sessions::open(&app.auth, customer.id, client).await?;
     Ok((session, Json(MeView::from(customer))))
 }
 
@@ -65,7 +70,11 @@ pub async fn login(
     responses((status = 204, description = "Signed out")),
     security(("session" = []))
 )]
-pub async fn logout(State(app): State<App>, signed_in: SignedIn) -> Result<impl IntoResponse, Problem> {
-    store::accounts::sessions::close(&app.db, signed_in.customer.id, signed_in.session.id).await?;
-    Ok((StatusCode::NO_CONTENT, cookie::clear(&app)))
+pub async fn logout(
+    State(db): State<Db>,
+    State(auth): State<Arc<Auth>>,
+    signed_in: SignedIn,
+) -> Result<impl IntoResponse, Problem> {
+    store::accounts::sessions::close(&db, signed_in.customer.id, signed_in.session.id).await?;
+    Ok((StatusCode::NO_CONTENT, cookie::clear(&auth)))
 }

@@ -51,7 +51,7 @@ pub async fn change_password(
         .map_err(|why| Problem::password("new_password", why))?;
     app.rate_limits.login(address, &customer.email)?;
     let account = customers::by_id(&app.db, customer.id).await?;
-    let proved = prove(&app, account, body.current_password).await?;
+    let proved = prove(&app.db, &app.passwords, account, body.current_password, app.clock.now()).await?;
     let old = proved.ok_or_else(wrong_password)?.password_hash;
     let new = app.passwords.hash(body.new_password).await?;
     if !customers::change_password(&app.db, customer.id, &old, &new, session.id, app.clock.now()).await? {
@@ -60,7 +60,7 @@ pub async fn change_password(
             "Another request was quicker. Sign in with that password.",
         ));
     }
-    let session = sessions::open(&app, customer.id, client).await?;
+    let session = sessions::open(&app.auth, customer.id, client).await?;
     Ok((StatusCode::NO_CONTENT, session))
 }
 

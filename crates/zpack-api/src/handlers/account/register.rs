@@ -65,6 +65,6 @@ pub async fn register(
         instance_limit: app.settings.default_instance_limit,
     };
     let customer = accounts::create(&app.db, &app.passwords, account, app.clock.now()).await?;
-    let session = sessions::open(&app, customer.id, client).await?;
+    let session = sessions::open(&app.auth, customer.id, client).await?;
     Ok((StatusCode::CREATED, session, Json(MeView::from(customer))))
 }

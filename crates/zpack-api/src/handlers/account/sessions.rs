@@ -1,16 +1,17 @@
 //! Opening a session: the one place where a token is made.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::FromRequestParts,
+    extract::{FromRef, FromRequestParts},
     http::{HeaderMap, header, request::Parts},
 };
 use domain::ids::{CustomerId, SessionId};
 use store::accounts::sessions::{self, NewSession};
 
 use crate::{
-    app::App,
     auth::{
-        Secret,
+        Auth, Secret,
         cookie::{self, SetCookie},
     },
     problem::Problem,
@@ -25,11 +26,17 @@ pub struct Client {
     before: Option<Secret>,
 }
 
-impl FromRequestParts<App> for Client {
+impl<S: Send + Sync> FromRequestParts<S> for Client
+where
+    Arc<Auth>: FromRef<S>,
+{
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
-        Ok(Self { user_agent: user_agent(&parts.headers), before: cookie::token(app, &parts.headers) })
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self {
+            user_agent: user_agent(&parts.headers),
+            before: cookie::token(&Arc::<Auth>::from_ref(state), &parts.headers),
+        })
     }
 }
 
@@ -39,17 +46,17 @@ fn user_agent(headers: &HeaderMap) -> String {
 }
 
 /// Opens a session for somebody who has just proved who they are; returns the header that hands them its token.
-pub(super) async fn open(app: &App, customer: CustomerId, client: Client) -> Result<SetCookie, Problem> {
-    let (id, now) = (SessionId::generate(), app.clock.now());
+pub(super) async fn open(auth: &Auth, customer: CustomerId, client: Client) -> Result<SetCookie, Problem> {
+    let (id, now) = (SessionId::generate(), auth.clock.now());
     let token = Secret::session_token()?;
     let session = NewSession {
         id,
         customer_id: customer,
         token_hash: token.hash(),
         user_agent: client.user_agent,
-        expires_at: app.session_life.expiry(now, now),
+        expires_at: auth.session_life.expiry(now, now),
         replaces: client.before.map(|before| before.hash()),
     };
-    sessions::open(&app.db, &session, now).await?;
-    Ok(cookie::set(app, &token))
+    sessions::open(&auth.db, &session, now).await?;
+    Ok(cookie::set(auth, &token))
 }

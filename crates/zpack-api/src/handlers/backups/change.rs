@@ -4,7 +4,10 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use domain::{backup::Backup, ids::OperationId};
 use garde::Validate;
 use serde::Deserialize;
-use store::backups::{BackupRequest, Edit, RemoveOutcome};
+use store::{
+    Db,
+    backups::{BackupRequest, Edit, RemoveOutcome},
+};
 use utoipa::ToSchema;
 
 use super::find;
@@ -12,8 +15,8 @@ use crate::{
     app::App,
     auth::{ManageBackups, Owned},
     extract::ValidJson,
-    http::RequestId,
     problem::{Code, Problem},
+    request_id::RequestId,
     rules,
     view::BackupView,
 };
@@ -63,7 +66,7 @@ pub async fn edit(
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn delete(
-    State(app): State<App>,
+    State(db): State<Db>,
     Owned { it, caller }: Owned<Backup, ManageBackups>,
     Extension(request_id): Extension<RequestId>,
 ) -> Result<StatusCode, Problem> {
@@ -75,7 +78,7 @@ pub async fn delete(
         actor: &caller.actor(),
         request_id: Some(&request_id.0),
     };
-    match store::backups::request_removal(&app.db, &asked, it.id).await? {
+    match store::backups::request_removal(&db, &asked, it.id).await? {
         RemoveOutcome::Removing => Ok(StatusCode::ACCEPTED),
         RemoveOutcome::Refused(why) => Err(why.into()),
         RemoveOutcome::Absent => Err(Problem::not_found()),

@@ -17,8 +17,8 @@ use crate::{
     app::App,
     auth::{ManageBackups, Owned},
     extract::{IdempotencyKey, ValidJson},
-    http::RequestId,
     problem::{Code, Problem},
+    request_id::RequestId,
     rules,
 };
 

@@ -1,6 +1,6 @@
 //! `GET /api/instances/{id}/backups/{backup}/download`: the archive as a stream, never held whole.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use axum::{
     extract::State,
@@ -9,13 +9,12 @@ use axum::{
 };
 use domain::backup::{Backup, BackupRefusal};
 use futures_util::StreamExt as _;
-use integrations::objects::{ByteRange, ObjectError};
+use integrations::objects::{ByteRange, ObjectError, ObjectStore};
 
 use super::range::{Wanted, wanted};
 use crate::{
-    app::App,
     auth::{ManageBackups, Owned},
-    http::outgoing,
+    http::{Transfers, outgoing},
     problem::{Code, Problem},
 };
 
@@ -30,7 +29,8 @@ use crate::{
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn download(
-    State(app): State<App>,
+    State(transfers): State<Transfers>,
+    State(objects): State<Arc<dyn ObjectStore>>,
     Owned { it, caller }: Owned<Backup, ManageBackups>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -42,8 +42,8 @@ pub async fn download(
         Wanted::Part(part) => Some(part),
         Wanted::None => return Ok(no_such_range(length)),
     };
-    let transfer = app.transfers.begin(caller.customer.id)?;
-    let object = app.objects.get_stream(&it.archive_key(), part).await.map_err(|error| refused(&error))?;
+    let transfer = transfers.begin(caller.customer.id)?;
+    let object = objects.get_stream(&it.archive_key(), part).await.map_err(|error| refused(&error))?;
     let object =
         object.ok_or_else(|| refused(&ObjectError::Invalid("the archive is not there".to_owned())))?;
     let bytes = object.stream.map(|chunk| chunk.map_err(io::Error::other));

@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State};
 use domain::{backup::Backup, instance::Instance};
+use store::Db;
 
 use crate::{
-    app::App,
     auth::{ManageBackups, Owned},
     extract::{Listed, ValidQuery},
     problem::Problem,
@@ -19,11 +19,11 @@ use crate::{
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn list(
-    State(app): State<App>,
+    State(db): State<Db>,
     Owned { it, caller }: Owned<Instance, ManageBackups>,
     ValidQuery(listed): ValidQuery<Listed>,
 ) -> Result<Json<PageView<BackupView>>, Problem> {
-    let page = store::backups::list(&app.db, caller.customer.id, it.id, listed.page()).await?;
+    let page = store::backups::list(&db, caller.customer.id, it.id, listed.page()).await?;
     Ok(Json(PageView::of(page)))
 }
 

@@ -10,8 +10,8 @@ use crate::{
     app::App,
     auth::{ManageBackups, May, Owned},
     extract::IdempotencyKey,
-    http::RequestId,
     problem::Problem,
+    request_id::RequestId,
 };
 
 /// Puts a backup in the place of a server's files. All of it is downloaded and checked first; then the server is

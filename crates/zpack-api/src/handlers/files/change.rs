@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
+    agent::Agents,
     auth::{Owned, WriteFiles},
     extract::ValidJson,
     files::{FilesError, writer},
@@ -70,11 +70,11 @@ impl From<Change> for FileChange {
     security(("session" = []), ("api_key" = ["files:write"]))
 )]
 pub async fn change(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, WriteFiles>,
     ValidJson(body): ValidJson<Change>,
 ) -> Result<StatusCode, Problem> {
-    let session = writer(&app.agents, &it).await?;
+    let session = writer(&agents, &it).await?;
     // The session's own deadline: deleting a large folder takes a while.
     session.file_change(&body.into()).await.map_err(FilesError::Agent)?;
     Ok(StatusCode::NO_CONTENT)

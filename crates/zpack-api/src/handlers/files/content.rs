@@ -17,11 +17,11 @@ use utoipa::IntoParams;
 
 use super::read::Target;
 use crate::{
-    app::App,
+    agent::Agents,
     auth::{Owned, ReadFiles, WriteFiles},
     extract::ValidQuery,
     files::{FilesError, reader, writer},
-    http::{Cut, Incoming, incoming, outgoing},
+    http::{Cut, Incoming, Transfers, incoming, outgoing},
     problem::{Code, Problem},
     view::FileView,
 };
@@ -60,13 +60,14 @@ fn only(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     security(("session" = []), ("api_key" = ["files:read"]))
 )]
 pub async fn get(
-    State(app): State<App>,
+    State(agents): State<Agents>,
+    State(transfers): State<Transfers>,
     Owned { it, caller }: Owned<Instance, ReadFiles>,
     ValidQuery(target): ValidQuery<Target>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let session = reader(&app.agents, &it).await?;
-    let transfer = app.transfers.begin(caller.customer.id)?;
+    let session = reader(&agents, &it).await?;
+    let transfer = transfers.begin(caller.customer.id)?;
     let content = session.file_get(&target.path, only(&headers, &ASKED)).await;
     let FileContent { status, headers, body } = content.map_err(FilesError::Agent)?;
     let status = StatusCode::from_u16(status).map_err(|error| Problem::internal(&error))?;
@@ -122,14 +123,15 @@ pub struct Upload {
     security(("session" = []), ("api_key" = ["files:write"]))
 )]
 pub async fn put(
-    State(app): State<App>,
+    State(agents): State<Agents>,
+    State(transfers): State<Transfers>,
     Owned { it, caller }: Owned<Instance, WriteFiles>,
     ValidQuery(upload): ValidQuery<Upload>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<impl IntoResponse, Problem> {
-    let session = writer(&app.agents, &it).await?;
-    let _transfer = app.transfers.begin(caller.customer.id)?;
+    let session = writer(&agents, &it).await?;
+    let _transfer = transfers.begin(caller.customer.id)?;
     let (bytes, rest) = incoming(body);
     let written = session.file_put(&upload.path, upload.parents, only(&headers, &SENT), bytes.boxed()).await;
     let info = match written {

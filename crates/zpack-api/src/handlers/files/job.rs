@@ -18,8 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    agent,
-    app::App,
+    agent::{self, Agents},
     auth::{Owned, ReadFiles, WriteFiles},
     extract::{ValidJson, ValidQuery},
     files::{FilesError, reader, soon, writer},
@@ -111,14 +110,14 @@ pub struct Which {
     security(("session" = []), ("api_key" = ["files:write"]))
 )]
 pub async fn start(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, WriteFiles>,
     ValidJson(body): ValidJson<Job>,
 ) -> Result<Response, Problem> {
     // A search changes nothing, whoever may start it.
     let session = match &body {
-        Job::Search { .. } => reader(&app.agents, &it).await?,
-        _ => writer(&app.agents, &it).await?,
+        Job::Search { .. } => reader(&agents, &it).await?,
+        _ => writer(&agents, &it).await?,
     };
     let job = agent::call(session.file_job_start(&body.into())).await.map_err(FilesError::Agent)?;
     let job = soon(&*session, job).await.map_err(FilesError::Agent)?;
@@ -136,11 +135,11 @@ pub async fn start(
     security(("session" = []), ("api_key" = ["files:read"]))
 )]
 pub async fn get(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, ReadFiles>,
     ValidQuery(which): ValidQuery<Which>,
 ) -> Result<Json<FileJobView>, Problem> {
-    let session = reader(&app.agents, &it).await?;
+    let session = reader(&agents, &it).await?;
     Ok(Json(agent::call(session.file_job(which.id, Duration::ZERO)).await.map_err(FilesError::Agent)?.into()))
 }
 
@@ -152,11 +151,11 @@ pub async fn get(
     security(("session" = []), ("api_key" = ["files:write"]))
 )]
 pub async fn cancel(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, WriteFiles>,
     ValidQuery(which): ValidQuery<Which>,
 ) -> Result<Json<FileJobView>, Problem> {
     // Ending something is always possible, as stopping a server is.
-    let session = reader(&app.agents, &it).await?;
+    let session = reader(&agents, &it).await?;
     Ok(Json(agent::call(session.file_job_cancel(which.id)).await.map_err(FilesError::Agent)?.into()))
 }

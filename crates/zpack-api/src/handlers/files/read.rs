@@ -6,8 +6,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    agent,
-    app::App,
+    agent::{self, Agents},
     auth::{Owned, ReadFiles},
     extract::ValidQuery,
     files::{FilesError, reader},
@@ -48,11 +47,11 @@ pub struct Target {
     security(("session" = []), ("api_key" = ["files:read"]))
 )]
 pub async fn list(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, ReadFiles>,
     ValidQuery(wanted): ValidQuery<Listing>,
 ) -> Result<Json<FolderView>, Problem> {
-    let session = reader(&app.agents, &it).await?;
+    let session = reader(&agents, &it).await?;
     let list = session.file_list(&wanted.path, wanted.after.as_deref(), wanted.limit);
     Ok(Json(agent::call(list).await.map_err(FilesError::Agent)?.into()))
 }
@@ -65,11 +64,11 @@ pub async fn list(
     security(("session" = []), ("api_key" = ["files:read"]))
 )]
 pub async fn stat(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, ReadFiles>,
     ValidQuery(target): ValidQuery<Target>,
 ) -> Result<Json<FileView>, Problem> {
-    let session = reader(&app.agents, &it).await?;
+    let session = reader(&agents, &it).await?;
     let info = agent::call(session.file_stat(&target.path)).await;
     Ok(Json(info.map_err(FilesError::Agent)?.into()))
 }
@@ -82,9 +81,9 @@ pub async fn stat(
     security(("session" = []), ("api_key" = ["files:read"]))
 )]
 pub async fn usage(
-    State(app): State<App>,
+    State(agents): State<Agents>,
     Owned { it, .. }: Owned<Instance, ReadFiles>,
 ) -> Result<Json<FilesUsageView>, Problem> {
-    let session = reader(&app.agents, &it).await?;
+    let session = reader(&agents, &it).await?;
     Ok(Json(agent::call(session.files_usage()).await.map_err(FilesError::Agent)?.into()))
 }

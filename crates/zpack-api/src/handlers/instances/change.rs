@@ -20,8 +20,8 @@ use crate::{
     app::App,
     auth::{Owned, WriteInstances},
     extract::{Etag, IfMatch, ValidJson},
-    http::RequestId,
     problem::{Code, Problem},
+    request_id::RequestId,
     view::{AcceptedView, InstanceView},
 };
 

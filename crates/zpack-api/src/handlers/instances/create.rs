@@ -22,8 +22,8 @@ use crate::{
     auth::{May, WriteInstances},
     catalogue::{Order, Wish},
     extract::{IdempotencyKey, ValidJson},
-    http::RequestId,
     problem::Problem,
+    request_id::RequestId,
     view::AcceptedView,
 };
 

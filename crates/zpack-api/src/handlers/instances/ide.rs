@@ -9,9 +9,14 @@ use axum::{
 use chrono::{DateTime, Utc};
 use domain::ids::InstanceId;
 use serde::Serialize;
+use store::Db;
 use utoipa::ToSchema;
 
-use crate::{app::App, auth::SignedIn, ide, problem::Problem};
+use crate::{
+    auth::SignedIn,
+    ide::{self, Ide},
+    problem::Problem,
+};
 
 /// Opens a workspace in a browser, once.
 #[derive(Serialize, ToSchema)]
@@ -30,14 +35,15 @@ pub struct IdeTicket {
     security(("session" = []))
 )]
 pub async fn create_ticket(
-    State(app): State<App>,
+    State(db): State<Db>,
+    State(ide): State<Ide>,
     signed_in: SignedIn,
     id: Result<Path<InstanceId>, axum::extract::rejection::PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
     // What is no id names nothing.
     let Path(id) = id.map_err(|_| Problem::not_found())?;
-    let instance = store::instances::get(&app.db, signed_in.customer.id, id).await?;
+    let instance = store::instances::get(&db, signed_in.customer.id, id).await?;
     let instance = instance.ok_or_else(Problem::not_found)?;
-    let ticket = ide::make_ticket(&app, &signed_in.session, &instance).await?;
+    let ticket = ide::make_ticket(&ide, &signed_in.session, &instance).await?;
     Ok((StatusCode::CREATED, Json(IdeTicket { url: ticket.url, expires_at: ticket.expires_at })))
 }

@@ -4,22 +4,22 @@ use axum::{Extension, Json, extract::State, http::StatusCode, response::IntoResp
 use domain::{agent::PowerAction, instance::Instance};
 use garde::Validate;
 use serde::Deserialize;
-use store::audit::By;
+use store::{Db, audit::By};
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
     auth::{Owned, PowerInstances, ReadInstances},
     extract::ValidJson,
-    http::RequestId,
+    power::Power,
     problem::Problem,
+    request_id::RequestId,
     view::{InstanceView, StatusView},
 };
 
 /// What is to be done.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Power {
+pub struct PowerChange {
     /// `start`, `stop` (asks it to end, and kills it after its grace), `restart`, or `kill` (at once).
     #[garde(skip)]
     #[schema(schema_with = action_schema)]
@@ -46,19 +46,20 @@ pub struct Switched {
 #[utoipa::path(
     post, path = "/instances/{id}/power", tag = "instances", operation_id = "switchInstance",
     params(("id" = Uuid, Path)),
-    request_body = Power,
+    request_body = PowerChange,
     responses((status = 202, body = Switched)),
     security(("session" = []), ("api_key" = ["instances:power"]))
 )]
 pub async fn switch(
-    State(app): State<App>,
+    State(power): State<Power>,
+    State(db): State<Db>,
     Owned { it, caller }: Owned<Instance, PowerInstances>,
     Extension(request_id): Extension<RequestId>,
-    ValidJson(body): ValidJson<Power>,
+    ValidJson(body): ValidJson<PowerChange>,
 ) -> Result<impl IntoResponse, Problem> {
     let by = By { actor: &caller.actor(), request_id: Some(&request_id.0) };
-    let status = app.power.switch(&it, body.action, by).await?;
-    let instance = store::instances::get(&app.db, caller.customer.id, it.id).await?;
+    let status = power.switch(&it, body.action, by).await?;
+    let instance = store::instances::get(&db, caller.customer.id, it.id).await?;
     let instance = instance.ok_or_else(Problem::not_found)?.into();
     Ok((StatusCode::ACCEPTED, Json(Switched { instance, status: status.into() })))
 }
@@ -71,8 +72,8 @@ pub async fn switch(
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
 pub async fn status(
-    State(app): State<App>,
+    State(power): State<Power>,
     instance: Owned<Instance, ReadInstances>,
 ) -> Result<Json<StatusView>, Problem> {
-    Ok(Json(app.power.status(&instance.it).await?.into()))
+    Ok(Json(power.status(&instance.it).await?.into()))
 }

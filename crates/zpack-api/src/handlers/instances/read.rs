@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 use domain::instance::Instance;
+use store::Db;
 
 use crate::{
-    app::App,
     auth::{May, Owned, ReadInstances},
     extract::{Etag, Listed, ValidQuery},
     problem::Problem,
@@ -19,11 +19,11 @@ use crate::{
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
 pub async fn list(
-    State(app): State<App>,
+    State(db): State<Db>,
     caller: May<ReadInstances>,
     ValidQuery(listed): ValidQuery<Listed>,
 ) -> Result<Json<PageView<InstanceView>>, Problem> {
-    let page = store::instances::list(&app.db, caller.customer.id, listed.page()).await?;
+    let page = store::instances::list(&db, caller.customer.id, listed.page()).await?;
     Ok(Json(PageView::of(page)))
 }
 

@@ -7,7 +7,10 @@ use domain::schedule::{
 };
 use garde::Validate;
 use serde::Deserialize;
-use store::schedules::{By, Edited};
+use store::{
+    Db,
+    schedules::{By, Edited},
+};
 use utoipa::ToSchema;
 
 use super::{allow, refused};
@@ -15,8 +18,8 @@ use crate::{
     app::App,
     auth::{Owned, Schedules},
     extract::{Etag, IfMatch, ValidJson},
-    http::RequestId,
     problem::{Code, Problem},
+    request_id::RequestId,
     view::{ScheduleView, schedule_action},
 };
 
@@ -128,11 +131,11 @@ async fn edit_once(
     security(("session" = []), ("api_key" = ["schedules"]))
 )]
 pub async fn delete(
-    State(app): State<App>,
+    State(db): State<Db>,
     schedule: Owned<Schedule, Schedules>,
     Extension(request_id): Extension<RequestId>,
 ) -> Result<StatusCode, Problem> {
     let by = By { actor: &schedule.caller.actor(), request_id: Some(&request_id.0) };
-    let deleted = store::schedules::delete(&app.db, &schedule.it, by).await?;
+    let deleted = store::schedules::delete(&db, &schedule.it, by).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }
 }

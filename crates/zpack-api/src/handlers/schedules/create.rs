@@ -1,5 +1,7 @@
 //! `POST /api/instances/{id}/schedules`.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::State,
@@ -7,6 +9,7 @@ use axum::{
     response::IntoResponse,
 };
 use domain::{
+    clock::Clock,
     ids::ScheduleId,
     instance::Instance,
     schedule::{
@@ -16,16 +19,19 @@ use domain::{
 };
 use garde::Validate;
 use serde::Deserialize;
-use store::schedules::{By, NewSchedule};
+use store::{
+    Db,
+    schedules::{By, NewSchedule},
+};
 use utoipa::ToSchema;
 
 use super::{allow, refused};
 use crate::{
-    app::App,
     auth::{Owned, Schedules},
+    config::SchedulesSection,
     extract::{Etag, ValidJson},
-    http::RequestId,
     problem::Problem,
+    request_id::RequestId,
     view::{ScheduleView, schedule_action},
 };
 
@@ -75,20 +81,22 @@ fn yes() -> bool {
     security(("session" = []), ("api_key" = ["schedules"]))
 )]
 pub async fn create(
-    State(app): State<App>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(schedules): State<SchedulesSection>,
+    State(db): State<Db>,
     Owned { it, caller }: Owned<Instance, Schedules>,
     Extension(request_id): Extension<RequestId>,
     ValidJson(body): ValidJson<CreateSchedule>,
 ) -> Result<impl IntoResponse, Problem> {
     allow(&caller, body.action)?;
-    let now = app.clock.now();
-    let plan = body.plan().and_then(|plan| plan.check(now, app.schedules.spacing()).map(|()| plan));
+    let now = clock.now();
+    let plan = body.plan().and_then(|plan| plan.check(now, schedules.spacing()).map(|()| plan));
     let plan = plan.map_err(|why| refused(&why))?;
     let (id, actor) = (ScheduleId::generate(), caller.actor());
     let new = NewSchedule { id, customer_id: caller.customer.id, instance_id: it.id, plan };
     let by = By { actor: &actor, request_id: Some(&request_id.0) };
-    let most = app.schedules.max_per_instance.into();
-    let made = store::schedules::create(&app.db, &new, most, by, now).await?;
+    let most = schedules.max_per_instance.into();
+    let made = store::schedules::create(&db, &new, most, by, now).await?;
     let location = [(header::LOCATION, format!("/api/instances/{}/schedules/{id}", it.id))];
     Ok((StatusCode::CREATED, location, Etag(made.row_version), Json(ScheduleView::from(made))))
 }

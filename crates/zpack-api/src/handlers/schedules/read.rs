@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 use domain::{instance::Instance, schedule::Schedule};
+use store::Db;
 
 use crate::{
-    app::App,
     auth::{Owned, Schedules},
     extract::{Etag, Listed, ValidQuery},
     problem::Problem,
@@ -19,11 +19,11 @@ use crate::{
     security(("session" = []), ("api_key" = ["schedules"]))
 )]
 pub async fn list(
-    State(app): State<App>,
+    State(db): State<Db>,
     Owned { it, caller }: Owned<Instance, Schedules>,
     ValidQuery(listed): ValidQuery<Listed>,
 ) -> Result<Json<PageView<ScheduleView>>, Problem> {
-    let page = store::schedules::list(&app.db, caller.customer.id, it.id, listed.page()).await?;
+    let page = store::schedules::list(&db, caller.customer.id, it.id, listed.page()).await?;
     Ok(Json(PageView::of(page)))
 }
 
@@ -46,9 +46,9 @@ pub async fn get(schedule: Owned<Schedule, Schedules>) -> impl IntoResponse {
     security(("session" = []), ("api_key" = ["schedules"]))
 )]
 pub async fn runs(
-    State(app): State<App>,
+    State(db): State<Db>,
     schedule: Owned<Schedule, Schedules>,
     ValidQuery(listed): ValidQuery<Listed>,
 ) -> Result<Json<PageView<ScheduleRunView>>, Problem> {
-    Ok(Json(PageView::of(store::schedules::runs(&app.db, &schedule.it, listed.page()).await?)))
+    Ok(Json(PageView::of(store::schedules::runs(&db, &schedule.it, listed.page()).await?)))
 }

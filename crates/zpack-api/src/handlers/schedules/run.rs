@@ -1,15 +1,16 @@
 //! `POST /api/instances/{id}/schedules/{schedule}/run`.
 
+use std::sync::Arc;
+
 use axum::{Extension, Json, extract::State};
-use domain::schedule::Schedule;
-use store::schedules::By;
+use domain::{clock::Clock, schedule::Schedule};
+use store::{Db, schedules::By};
 
 use super::allow;
 use crate::{
-    app::App,
     auth::{Owned, Schedules},
-    http::RequestId,
     problem::Problem,
+    request_id::RequestId,
     schedules,
     view::ScheduleRunView,
 };
@@ -22,18 +23,20 @@ use crate::{
     security(("session" = []), ("api_key" = ["schedules"]))
 )]
 pub async fn run(
-    State(app): State<App>,
+    State(db): State<Db>,
+    State(clock): State<Arc<dyn Clock>>,
+    State(schedule_runner): State<schedules::Runner>,
     Owned { it, caller }: Owned<Schedule, Schedules>,
     Extension(request_id): Extension<RequestId>,
 ) -> Result<Json<ScheduleRunView>, Problem> {
     allow(&caller, it.plan.action)?;
     let by = By { actor: &caller.actor(), request_id: Some(&request_id.0) };
-    let due = store::schedules::begin_now(&app.db, &it, by, app.clock.now()).await?;
+    let due = store::schedules::begin_now(&db, &it, by, clock.now()).await?;
     let id = due.run;
     // In a task of its own: a client that goes away does not leave half of it.
-    let worker = app.schedule_runner.clone();
+    let worker = schedule_runner.clone();
     let ended = tokio::spawn(async move { schedules::carry_out(&worker, due).await }).await;
     ended.map_err(|error| Problem::internal(&error))?;
-    let run = store::schedules::run(&app.db, &it, id).await?.ok_or_else(Problem::not_found)?;
+    let run = store::schedules::run(&db, &it, id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(run.into()))
 }

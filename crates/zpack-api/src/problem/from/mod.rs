@@ -12,7 +12,10 @@ use store::{
 };
 
 use super::{Code, Problem};
-use crate::{catalogue::OrderError, password::PasswordError};
+use crate::{
+    catalogue::OrderError,
+    password::{HashError, PasswordError},
+};
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -53,6 +56,19 @@ impl Problem {
             PasswordError::Address | PasswordError::Common => Code::WeakPassword,
         };
         Self::new(code, format!("Nothing was done: {why}.")).field(field, why.to_string())
+    }
+}
+
+impl From<HashError> for Problem {
+    fn from(error: HashError) -> Self {
+        match error {
+            HashError::Busy => {
+                let detail =
+                    "Too many people are signing in at present. Nothing was done; try again in a moment.";
+                Self::new(Code::Overloaded, detail).retry_after(1)
+            }
+            HashError::Failed(_) => Self::internal(&error),
+        }
     }
 }
 
