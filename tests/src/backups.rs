@@ -84,7 +84,7 @@ impl Rig {
         let fingerprint = row.and_then(|row| row.agent_fingerprint).expect("an enrolled agent");
         let container = self.engine.inspect(instance).await.expect("the engine").expect("a container");
         let fingerprint = fingerprint.parse().expect("a fingerprint");
-        self.outside().agents.connect(container.agent_addr, instance, &fingerprint).expect("a session")
+        self.services().agents.connect(container.agent_addr, instance, &fingerprint).expect("a session")
     }
 
     /// What the sweep over backups needs.
@@ -97,7 +97,7 @@ impl Rig {
         Sweep {
             notifier: Notifier::start(self.worker.clone(), queue.expect("a Redis URL")),
             db: self.worker.clone(),
-            outside: self.outside(),
+            services: self.services(),
             clock: clock(),
             verify_every: None,
         }

@@ -22,7 +22,7 @@ use integrations::{
 };
 use provision_worker::{
     runner::Runner,
-    saga::{BackupLimits, Outside},
+    saga::{BackupLimits, Services},
 };
 use runtime::{clock::SystemClock, worker::work_once};
 use store::{
@@ -184,12 +184,12 @@ impl Rig {
 
     /// A worker with this plan's faults.
     pub fn runner(&self, plan: &Arc<Plan>) -> Runner {
-        Runner::new(self.worker.clone(), self.outside(), plan.steps())
+        Runner::new(self.worker.clone(), self.services(), plan.steps())
     }
 
     /// A worker's connections.
-    pub fn outside(&self) -> Outside {
-        Outside {
+    pub fn services(&self) -> Services {
+        Services {
             engine: Arc::new(self.engine.clone()),
             agents: Arc::new(AgentClient::new(self.signer.clone(), clock())),
             artifacts: Arc::new(FakeArtifacts::default()),

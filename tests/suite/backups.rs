@@ -63,10 +63,10 @@ async fn a_backup_with_any_fault_at_any_step_is_complete_or_leaves_nothing() {
     let rig = Rig::new().await;
     let instance = rig.server().await;
     let before = rig.tree(instance);
-    for step in OperationKind::Backup.steps() {
+    for step in OperationKind::Backup.saga().step_names() {
         for fault in Fault::ALL {
             let (id, operation) = rig.ask_backup(instance, 1_000).await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, 1)]);
             rig.work(operation, &plan).await;
             let place = format!("{step} {fault:?}");
             assert_eq!(plan.left(), 0, "{place}");
@@ -74,12 +74,12 @@ async fn a_backup_with_any_fault_at_any_step_is_complete_or_leaves_nothing() {
                 rig.work(operation, &plan).await;
             }
             let ended = rig.operation(operation).await;
-            let last_took_effect = *step == StepName::MarkBackedUp && fault == Fault::FailAfter;
+            let last_took_effect = step == StepName::MarkBackedUp && fault == Fault::FailAfter;
             let failed = !fault.kills() && !last_took_effect;
             let wanted = if failed { OperationState::Failed } else { OperationState::Succeeded };
             assert_eq!(ended.state, wanted, "{place}: {ended:?}");
             // What was complete stays, although its operation failed.
-            let nothing_made = (*step, fault) == (StepName::StoreArchive, Fault::FailBefore);
+            let nothing_made = (step, fault) == (StepName::StoreArchive, Fault::FailBefore);
             let wanted = if nothing_made { BackupState::Failed } else { BackupState::Available };
             assert_eq!(rig.backup(id).await.state, wanted, "{place}");
             expect_calm(&rig, instance, &place).await;
@@ -116,14 +116,14 @@ async fn a_restore_with_any_fault_at_any_step_has_all_of_the_old_files_or_all_of
     let instance = rig.server().await;
     let backup = rig.made(instance).await;
     let kept = rig.tree(instance);
-    for step in OperationKind::Restore.steps() {
+    for step in OperationKind::Restore.saga().step_names() {
         for fault in Fault::ALL {
             let place = format!("{step} {fault:?}");
             damage(&rig.data(instance), &place);
             let damaged = rig.tree(instance);
             assert_ne!(differences(&kept, &damaged), [""; 0]);
             let operation = rig.ask_use(instance, backup, Use::Restore).await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, 1)]);
             rig.work(operation, &plan).await;
             assert_eq!(plan.left(), 0, "{place}");
             if rig.operation(operation).await.state.is_active() {
@@ -131,7 +131,7 @@ async fn a_restore_with_any_fault_at_any_step_has_all_of_the_old_files_or_all_of
             }
             let ended = rig.operation(operation).await;
             // Once its last step has begun it only goes forward.
-            let failed = !fault.kills() && *step != StepName::MarkRestored;
+            let failed = !fault.kills() && step != StepName::MarkRestored;
             let wanted = if failed { OperationState::Failed } else { OperationState::Succeeded };
             assert_eq!(ended.state, wanted, "{place}: {ended:?}");
             let wanted = if failed { &damaged } else { &kept };
@@ -224,17 +224,17 @@ async fn a_verification_with_any_fault_changes_nothing() {
     let instance = rig.server().await;
     let backup = rig.made(instance).await;
     let before = rig.tree(instance);
-    for step in OperationKind::Verify.steps() {
+    for step in OperationKind::Verify.saga().step_names() {
         for fault in Fault::ALL {
             let place = format!("{step} {fault:?}");
             let operation = rig.ask_use(instance, backup, Use::Verify).await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, 1)]);
             rig.work(operation, &plan).await;
             if rig.operation(operation).await.state.is_active() {
                 rig.work(operation, &plan).await;
             }
             let ended = rig.operation(operation).await;
-            let last_took_effect = *step == StepName::MarkVerified && fault == Fault::FailAfter;
+            let last_took_effect = step == StepName::MarkVerified && fault == Fault::FailAfter;
             let failed = !fault.kills() && !last_took_effect;
             let wanted = if failed { OperationState::Failed } else { OperationState::Succeeded };
             assert_eq!(ended.state, wanted, "{place}: {ended:?}");

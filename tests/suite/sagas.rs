@@ -24,13 +24,13 @@ async fn a_create_makes_one_running_server_and_a_delete_leaves_nothing() {
 async fn a_create_that_fails_at_any_step_leaves_nothing() {
     let rig = Rig::new().await;
     let before = rig.inventory(false).await;
-    for step in OperationKind::Create.steps() {
+    for step in OperationKind::Create.saga().step_names() {
         for fault in [Fault::FailBefore, Fault::FailAfter] {
-            if (*step, fault) == (StepName::MarkActive, Fault::FailAfter) {
+            if (step, fault) == (StepName::MarkActive, Fault::FailAfter) {
                 continue; // Its effect ends the operation: there is nothing left that could fail.
             }
             let (_, create) = rig.ask_create().await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, 1)]);
             rig.work(create, &plan).await;
             let operation = rig.operation(create).await;
             let place = format!("{step} {fault:?}: {operation:?}");
@@ -46,13 +46,13 @@ async fn a_create_that_fails_at_any_step_leaves_nothing() {
 async fn a_create_whose_worker_dies_at_any_step_is_finished_by_another_with_one_container() {
     let rig = Rig::new().await;
     let before = rig.inventory(false).await;
-    for step in OperationKind::Create.steps() {
+    for step in OperationKind::Create.saga().step_names() {
         for fault in [Fault::KillBefore, Fault::KillAfter] {
             let (instance, create) = rig.ask_create().await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, 1)]);
             rig.work(create, &plan).await;
             assert_eq!(plan.left(), 0, "{step} {fault:?}");
-            if (*step, fault) != (StepName::MarkActive, Fault::KillAfter) {
+            if (step, fault) != (StepName::MarkActive, Fault::KillAfter) {
                 rig.work(create, &plan).await;
             }
             let operation = rig.operation(create).await;
@@ -72,13 +72,13 @@ async fn a_create_is_undone_after_the_third_interruption_at_any_step() {
     let rig = Rig::new().await;
     let before = rig.inventory(false).await;
     let times = MAX_INTERRUPTIONS.unsigned_abs();
-    for step in OperationKind::Create.steps() {
+    for step in OperationKind::Create.saga().step_names() {
         for fault in [Fault::KillBefore, Fault::KillAfter] {
-            if (*step, fault) == (StepName::MarkActive, Fault::KillAfter) {
+            if (step, fault) == (StepName::MarkActive, Fault::KillAfter) {
                 continue; // Its effect ends the operation.
             }
             let (_, create) = rig.ask_create().await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, times)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, times)]);
             for _ in 0..=times {
                 rig.work(create, &plan).await;
             }
@@ -98,12 +98,12 @@ async fn a_create_is_undone_after_the_third_interruption_at_any_step() {
 async fn an_undo_that_is_interrupted_at_any_step_is_finished_by_another() {
     let rig = Rig::new().await;
     let before = rig.inventory(false).await;
-    for step in OperationKind::Create.steps() {
+    for step in OperationKind::Create.saga().step_names() {
         for fault in [Fault::KillBefore, Fault::KillAfter] {
             let (_, create) = rig.ask_create().await;
             let plan = Plan::of(&[
                 (StepName::MarkActive, When::Apply, Fault::FailBefore, 1),
-                (*step, When::Undo, fault, 1),
+                (step, When::Undo, fault, 1),
             ]);
             rig.work(create, &plan).await;
             assert_eq!(rig.operation(create).await.state, OperationState::Undoing, "{step} {fault:?}");
@@ -118,11 +118,11 @@ async fn an_undo_that_is_interrupted_at_any_step_is_finished_by_another() {
 async fn an_undo_that_fails_at_any_step_is_stuck_and_never_called_clean() {
     let rig = Rig::new().await;
     let before = rig.inventory(false).await;
-    for step in OperationKind::Create.steps() {
+    for step in OperationKind::Create.saga().step_names() {
         let (instance, create) = rig.ask_create().await;
         let plan = Plan::of(&[
             (StepName::MarkActive, When::Apply, Fault::FailBefore, 1),
-            (*step, When::Undo, Fault::FailBefore, 3),
+            (step, When::Undo, Fault::FailBefore, 3),
         ]);
         rig.work(create, &plan).await;
         let operation = rig.operation(create).await;
@@ -130,7 +130,7 @@ async fn an_undo_that_fails_at_any_step_is_stuck_and_never_called_clean() {
         let journal = operations::steps(&rig.api, &operation).await.unwrap();
         let failed: Vec<_> = journal.iter().filter(|row| row.state != StepState::Undone).collect();
         assert_eq!(failed.len(), 1, "{step}: the other steps are undone all the same");
-        assert_eq!((failed[0].name, failed[0].state), (*step, StepState::UndoFailed));
+        assert_eq!((failed[0].name, failed[0].state), (step, StepState::UndoFailed));
         assert!(failed[0].error.as_ref().is_some_and(|error| error.contains("test_fault")));
         // What it holds is not given away while something may be left.
         assert_eq!(rig.inventory(true).await.ports, before.ports + 2, "{step}");
@@ -148,16 +148,16 @@ async fn an_undo_that_fails_at_any_step_is_stuck_and_never_called_clean() {
 async fn a_delete_with_any_fault_at_any_step_goes_on_until_nothing_is_left() {
     let rig = Rig::new().await;
     let before = rig.inventory(false).await;
-    for step in OperationKind::Delete.steps() {
+    for step in OperationKind::Delete.saga().step_names() {
         for fault in Fault::ALL {
             let (instance, create) = rig.ask_create().await;
             rig.work(create, &Plan::calm()).await;
             let delete = rig.ask_delete(instance).await;
-            let plan = Plan::of(&[(*step, When::Apply, fault, 1)]);
+            let plan = Plan::of(&[(step, When::Apply, fault, 1)]);
             rig.work(delete, &plan).await;
             let first = rig.operation(delete).await;
-            let ended_already = *step == StepName::MarkDeleted && fault == Fault::KillAfter;
-            if *step == StepName::MarkDeleted && fault == Fault::FailAfter {
+            let ended_already = step == StepName::MarkDeleted && fault == Fault::KillAfter;
+            if step == StepName::MarkDeleted && fault == Fault::FailAfter {
                 // Its effect ended the operation; the failure finds no lease to write under.
                 assert_eq!(first.state, OperationState::Succeeded);
             } else if !ended_already {

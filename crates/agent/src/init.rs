@@ -69,7 +69,7 @@ struct Init<'a> {
 impl<'a> Init<'a> {
     fn new(args: &'a InitArgs) -> io::Result<Self> {
         let (asked, child) = (signals::listen(&[SIGTERM, SIGINT])?, signals::listen(&[SIGCHLD])?);
-        // A holder whose agent died is ours from then on: the engine finds it below us.
+        // A shim whose agent died is ours from then on: the engine finds it below us.
         set_child_subreaper(Some(getpid()))?;
         Ok(Self { args, asked, child, stopping: false, tries: TRIES, pause: FIRST_PAUSE, ran: false })
     }

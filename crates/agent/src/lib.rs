@@ -3,8 +3,8 @@
 //! Architecture invariant: one task owns the service's state ([`service`]); everything else sends it commands or
 //! events and reads snapshots. Invariant: a route cannot be added without a scope ([`api::table`]). Invariant: the
 //! customer's files are reached through a directory handle only ([`files`], [`install::files`]). Invariant: neither a
-//! game nor a line of its output depends on the agent's life: both are its holder's ([`hold`]), and the agent reads the
-//! output from disk by number ([`ring`]) like anybody else.
+//! game nor a line of its output depends on the agent's life: both are its shim's ([`shim`]), and the agent reads the
+//! output from disk by number ([`output_log`]) like anybody else.
 
 pub mod api;
 pub mod backup;
@@ -12,16 +12,16 @@ pub mod clock;
 pub mod config;
 pub mod enter;
 pub mod files;
-pub mod hold;
 pub mod init;
 pub mod install;
 mod log;
+pub mod output_log;
 pub mod probe;
 pub mod process;
-pub mod ring;
 pub mod root;
 pub mod server;
 pub mod service;
+pub mod shim;
 mod signals;
 pub mod tls;
 pub mod trust;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use agent::{config::RunArgs, enter::EnterArgs, hold::HoldArgs, init::InitArgs};
+use agent::{config::RunArgs, enter::EnterArgs, init::InitArgs, shim::ShimArgs};
 use clap::{Parser, Subcommand};
 
 /// The agent inside a ZLH container.
@@ -20,7 +20,7 @@ enum Command {
     /// Become another program: join cgroups, start a session, then exec.
     Enter(EnterArgs),
     /// Keep a program and its output while agents come and go. Started by `run`.
-    Hold(HoldArgs),
+    Shim(ShimArgs),
     /// Keep `run` running, as a container's first process.
     Init(InitArgs),
 }
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => agent::run(&args),
         Command::Enter(args) => agent::enter::enter(&args),
-        Command::Hold(args) => agent::hold::hold(&args),
+        Command::Shim(args) => agent::shim::run(&args),
         Command::Init(args) => agent::init::init(&args),
     }
 }

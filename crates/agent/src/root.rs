@@ -47,14 +47,14 @@ impl Root {
         self.0.join("agent/tls/key.pem")
     }
 
-    /// The socket, lock and record of the game's holder.
-    pub fn hold(&self) -> PathBuf {
-        self.0.join("agent/hold")
+    /// The socket, lock and record of the game's shim.
+    pub fn shim(&self) -> PathBuf {
+        self.0.join("agent/shim")
     }
 
     /// The output on disk.
-    pub fn console(&self) -> PathBuf {
-        self.0.join("agent/console")
+    pub fn output_log(&self) -> PathBuf {
+        self.0.join("agent/output_log")
     }
 
     /// The customer's files, and the server's working folder.
@@ -65,7 +65,7 @@ impl Root {
     /// Makes what is missing, closes what is ours to others, and locks the folder: two agents on one folder would
     /// run two servers on one world. The lock holds while the returned file lives.
     pub fn prepare(&self) -> anyhow::Result<File> {
-        for dir in ["agent", "agent/tls", "agent/hold", "agent/console", "run"] {
+        for dir in ["agent", "agent/tls", "agent/shim", "agent/output_log", "run"] {
             let dir = self.0.join(dir);
             DirBuilder::new()
                 .recursive(true)

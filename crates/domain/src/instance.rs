@@ -263,7 +263,7 @@ impl ActiveOperation {
     /// Whether nobody may start or stop the server meanwhile, or type into its console by a schedule. A verification reads
     /// a backup beside the server: it touches neither its files nor its process.
     pub fn is_busy(self) -> bool {
-        self.kind != OperationKind::Verify
+        self.kind.saga().keeps_busy
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     backups::Sweep,
     config::WorkerConfig,
     runner::{self, Runner},
-    saga::{Outside, standard},
+    saga::{Services, standard},
 };
 
 /// Longest silence of the engine's supervision, which waits for agents that do not start, before the watchdog lets
@@ -36,14 +36,14 @@ pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()>
     let (db, clock) = (context.database()?, context.clock());
     let queue = context.queue(QueueName::Provisioning)?;
     let engine = open_engine(&config, clock.clone()).await?;
-    let outside = outside(&config, engine.clone(), &clock)?;
+    let services = services(&config, engine.clone(), &clock)?;
     supervise(&context, engine);
     register_node(&context, &db, &config).await?;
     let slots = runner::slots(config.provisioning.concurrency, config.backups.concurrency);
-    let runner = Arc::new(Runner::new(db.clone(), outside.clone(), standard()));
+    let runner = Arc::new(Runner::new(db.clone(), services.clone(), standard()));
     worker::start(&context, db.clone(), queue, slots, runner);
     let notifier = context.notifier(&db, QueueName::Provisioning)?;
-    let sweep = Sweep { db, notifier, outside, clock, verify_every: config.backups.verify_every() };
+    let sweep = Sweep { db, notifier, services, clock, verify_every: config.backups.verify_every() };
     sweep.start(&context, Duration::from_secs(config.backups.sweep_seconds));
     context.ready();
     context.shutdown().cancelled().await;
@@ -62,9 +62,9 @@ async fn open_engine(config: &WorkerConfig, clock: Arc<dyn Clock>) -> anyhow::Re
     LocalEngine::open(local).await.context("the local engine could not be opened")
 }
 
-fn outside(config: &WorkerConfig, engine: LocalEngine, clock: &Arc<dyn Clock>) -> anyhow::Result<Outside> {
+fn services(config: &WorkerConfig, engine: LocalEngine, clock: &Arc<dyn Clock>) -> anyhow::Result<Services> {
     let signer = Arc::new(config.agent.signer(PROVISION_ISSUER)?);
-    Ok(Outside {
+    Ok(Services {
         engine: Arc::new(engine),
         objects: OpenStorage::open(&config.objects.storage(), clock.clone())?.store(),
         backups: config.backups.limits(),

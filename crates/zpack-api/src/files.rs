@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use domain::{
     agent::{FileJob, FileJobState},
     instance::{HoldReason, Instance, Lifecycle, PowerRefusal},
-    operation::OperationKind,
 };
 use integrations::agent::{AgentError, AgentSession};
 
@@ -32,15 +31,10 @@ pub async fn reader(agents: &Agents, instance: &Instance) -> Result<Arc<dyn Agen
 
 /// A session for changing something.
 pub async fn writer(agents: &Agents, instance: &Instance) -> Result<Arc<dyn AgentSession>, FilesError> {
-    if let Some(operation) = instance.active_operation.filter(|it| replaces_files(it.kind)) {
+    if let Some(operation) = instance.active_operation.filter(|it| it.kind.saga().replaces_files) {
         return Err(PowerRefusal::Busy(operation.id).into());
     }
     session(agents, instance, |_| true).await
-}
-
-/// Whether what is written meanwhile would be lost.
-fn replaces_files(kind: OperationKind) -> bool {
-    matches!(kind, OperationKind::Delete | OperationKind::Restore)
 }
 
 async fn session(

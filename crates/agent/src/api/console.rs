@@ -18,8 +18,8 @@ use tokio::task::spawn_blocking;
 
 use super::{App, problem::Problem};
 use crate::{
+    output_log::Entry,
     process::{host::NotTaken, usage},
-    ring::Entry,
 };
 
 /// Most entries of a page.

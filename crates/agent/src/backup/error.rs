@@ -46,7 +46,7 @@ pub enum BackupError {
     /// Somebody ended it.
     #[error("It was cancelled. Your files were not changed.")]
     Aborted,
-    /// The pattern for "settled" or an ignore pattern makes no sense.
+    /// The pattern for "flushed" or an ignore pattern makes no sense.
     #[error("{0}. Your files were not changed.")]
     Invalid(String),
 }
@@ -80,8 +80,8 @@ pub enum BackupRefusal {
     /// One at a time.
     #[error("other work on a backup is under way")]
     Busy,
-    /// A restore is half done; only `swap_back` and `settle` of its task end that.
-    #[error("a restore has swapped the files and was not settled")]
+    /// A restore is half done; only `swap_back` and `commit` of its task end that.
+    #[error("a restore has swapped the files and was not committed")]
     Swapped,
     /// Files are not exchanged below a running server.
     #[error("the server runs; stop it first")]

@@ -18,7 +18,7 @@ use super::{
 const SAVE_AGAIN: Duration = Duration::from_secs(1);
 
 impl Backups {
-    /// Swap, swap back or settle: a few renames, done when this answers.
+    /// Swap, swap back or commit: a few renames, done when this answers.
     pub(super) async fn exchange(
         &self,
         state: &mut State,
@@ -32,7 +32,7 @@ impl Backups {
             BackupWorkKind::Swap if state.journal.staged != Some(id) => return Err(BackupRefusal::NotStaged),
             BackupWorkKind::Swap => SwapPhase::Begun,
             BackupWorkKind::SwapBack => SwapPhase::Undoing,
-            _ => SwapPhase::Settling,
+            _ => SwapPhase::Committing,
         };
         let moves_data = phase == SwapPhase::Begun || (phase == SwapPhase::Undoing && swapped);
         if moves_data && !self.is_down().await {
@@ -81,7 +81,7 @@ impl Backups {
         match phase {
             SwapPhase::Begun => swap::forward(&self.0.places, task),
             SwapPhase::Undoing => swap::back(&self.0.places, task),
-            SwapPhase::Settling => swap::settle(&self.0.places, task),
+            SwapPhase::Committing => swap::commit(&self.0.places, task),
             SwapPhase::Done => Ok(()),
         }
     }
@@ -134,7 +134,7 @@ mod tests {
 
     /// With a staged folder, which vanishes as soon as it is to be swapped in; and so does the journal's.
     async fn backups(home: &Path, root: Root) -> (Backups, Service, Places) {
-        for folder in ["agent/hold", "agent/console", "data"] {
+        for folder in ["agent/shim", "agent/output_log", "data"] {
             fs::create_dir_all(home.join(folder)).unwrap();
         }
         let places = Places::new(home);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::agent::{AgentState, BackupConsistency, BackupHooks, limits::settled_pattern};
+use domain::agent::{AgentState, BackupConsistency, BackupHooks, limits::flushed_pattern};
 use regex::bytes::Regex;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
@@ -10,8 +10,8 @@ use tracing::warn;
 use super::error::BackupError;
 use crate::service::Service;
 
-/// Longest wait for the game's "settled", whatever was asked.
-const MAX_SETTLE: Duration = Duration::from_mins(5);
+/// Longest wait for the game's "flushed", whatever was asked.
+const MAX_FLUSH: Duration = Duration::from_mins(5);
 /// Entries and bytes of output looked at at once.
 const AT_ONCE: (usize, usize) = (500, 256 * 1024);
 /// Longest wait for a game without hooks to have started or stopped.
@@ -19,11 +19,11 @@ const STANDING: Duration = Duration::from_mins(1);
 
 /// How long a game may take to have started or stopped.
 pub(super) fn standing_limit(hooks: &BackupHooks) -> Duration {
-    if hooks.before.is_empty() { STANDING } else { settle_limit(hooks) }
+    if hooks.before.is_empty() { STANDING } else { flush_limit(hooks) }
 }
 
-fn settle_limit(hooks: &BackupHooks) -> Duration {
-    Duration::from_secs(hooks.settle_seconds).min(MAX_SETTLE)
+fn flush_limit(hooks: &BackupHooks) -> Duration {
+    Duration::from_secs(hooks.flush_seconds).min(MAX_FLUSH)
 }
 
 /// A handle to it.
@@ -53,26 +53,26 @@ impl Game {
         }
     }
 
-    /// Asks the game to settle its files, and waits for it to say so.
-    pub(super) async fn settle(
+    /// Asks the game to flush its files, and waits for it to say so.
+    pub(super) async fn flush(
         &self,
         standing: Standing,
         hooks: &BackupHooks,
     ) -> Result<BackupConsistency, BackupError> {
-        let pattern = hooks.settled.as_deref().map(compile).transpose()?;
+        let pattern = hooks.flushed.as_deref().map(compile).transpose()?;
         match standing {
             Standing::Down => return Ok(BackupConsistency::Down),
-            Standing::Between => return Ok(BackupConsistency::Unsettled),
+            Standing::Between => return Ok(BackupConsistency::Unflushed),
             Standing::Up if hooks.before.is_empty() => return Ok(BackupConsistency::Running),
             Standing::Up => {}
         }
         let from = self.0.host().output.next();
         if !self.say(&hooks.before).await {
-            return Ok(BackupConsistency::Unsettled);
+            return Ok(BackupConsistency::Unflushed);
         }
         let Some(pattern) = pattern else { return Ok(BackupConsistency::Running) };
-        let settled = timeout(settle_limit(hooks), self.hears(&pattern, from)).await.is_ok();
-        Ok(if settled { BackupConsistency::Settled } else { BackupConsistency::Unsettled })
+        let flushed = timeout(flush_limit(hooks), self.hears(&pattern, from)).await.is_ok();
+        Ok(if flushed { BackupConsistency::Flushed } else { BackupConsistency::Unflushed })
     }
 
     /// Types lines. False when a game that is there has not taken all of them; one that is down has nothing to hear.
@@ -126,7 +126,7 @@ impl Game {
                 }
                 _ => {
                     from = from.max(told);
-                    output.wait_for(from, MAX_SETTLE).await;
+                    output.wait_for(from, MAX_FLUSH).await;
                 }
             }
         }
@@ -134,7 +134,7 @@ impl Game {
 }
 
 fn compile(pattern: &str) -> Result<Regex, BackupError> {
-    settled_pattern(pattern).map_err(|error| {
-        BackupError::Invalid(format!("The pattern for settled files makes no sense: {error}"))
+    flushed_pattern(pattern).map_err(|error| {
+        BackupError::Invalid(format!("The pattern for flushed files makes no sense: {error}"))
     })
 }

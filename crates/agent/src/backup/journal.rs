@@ -23,7 +23,7 @@ pub(super) struct Journal {
     pub(super) owed: Vec<String>,
 }
 
-/// A swap that was not settled.
+/// A swap that was not committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Swap {
     pub(super) task: Uuid,
@@ -37,7 +37,7 @@ pub(super) enum SwapPhase {
     Begun,
     Done,
     Undoing,
-    Settling,
+    Committing,
 }
 
 impl Journal {

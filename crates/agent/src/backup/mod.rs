@@ -164,7 +164,7 @@ impl Backups {
         }
         let kind = task.work.kind();
         let exchange =
-            matches!(kind, BackupWorkKind::Swap | BackupWorkKind::SwapBack | BackupWorkKind::Settle);
+            matches!(kind, BackupWorkKind::Swap | BackupWorkKind::SwapBack | BackupWorkKind::Commit);
         match state.journal.swap {
             Some(swap) if swap.task != task.task || !exchange => Err(BackupRefusal::Swapped),
             _ if exchange => self.exchange(&mut state, &task, kind).await,

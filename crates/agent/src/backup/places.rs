@@ -42,7 +42,7 @@ impl Places {
         self.0.join(format!("{SCRATCH}{task}"))
     }
 
-    /// The files that a restore has swapped out and not yet settled.
+    /// The files that a restore has swapped out and not yet committed.
     pub fn previous(&self, task: Uuid) -> PathBuf {
         self.0.join(format!("{PREVIOUS}{task}"))
     }

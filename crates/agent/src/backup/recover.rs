@@ -39,7 +39,7 @@ fn finish_swap(places: &Places, journal: &mut Journal) {
         SwapPhase::Done => return,
         SwapPhase::Begun => (swap::forward(places, task), Some(Swap { task, phase: SwapPhase::Done })),
         SwapPhase::Undoing => (swap::back(places, task), None),
-        SwapPhase::Settling => (swap::settle(places, task), None),
+        SwapPhase::Committing => (swap::commit(places, task), None),
     };
     match outcome {
         Ok(()) => {
@@ -56,7 +56,7 @@ fn finish_swap(places: &Places, journal: &mut Journal) {
         Err(error) => {
             // Whoever asked for it asks again; without an agent nobody could. A data folder that is missing by now is put
             // back next.
-            warn!(%task, ?phase, %error, "an exchange of folders was not finished; the restore is not settled");
+            warn!(%task, ?phase, %error, "an exchange of folders was not finished; the restore is not committed");
             journal.swap = Some(Swap { task, phase: SwapPhase::Done });
         }
     }
@@ -72,7 +72,7 @@ fn rescue(places: &Places, journal: &mut Journal) -> io::Result<()> {
         places.sync()?;
         journal.swap = None;
     } else if journal.swap.is_none() {
-        warn!(%task, "a folder that was swapped out is there; it stays until the restore is settled");
+        warn!(%task, "a folder that was swapped out is there; it stays until the restore is committed");
         journal.swap = Some(Swap { task, phase: SwapPhase::Done });
     }
     Ok(())
@@ -189,10 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn settling_that_was_begun_is_finished_and_the_new_files_stay() {
+    fn a_commit_that_was_begun_is_finished_and_the_new_files_stay() {
         let steps: [&[(&str, &str)]; 2] = [&[("previous-TASK", "old"), ("data", "new")], &[("data", "new")]];
         for folders in steps {
-            let (_home, places, journal) = boot(folders, Some(SwapPhase::Settling));
+            let (_home, places, journal) = boot(folders, Some(SwapPhase::Committing));
             assert_eq!(content(&places.data()).as_deref(), Some("new"), "{folders:?}");
             assert!(!places.previous(TASK).exists() && journal.swap.is_none());
         }
@@ -202,7 +202,7 @@ mod tests {
     fn an_exchange_that_cannot_be_finished_keeps_no_agent_from_booting() {
         // Nothing can be moved there.
         let other_disk = tempfile::tempdir_in("/dev/shm").unwrap();
-        for phase in [SwapPhase::Settling, SwapPhase::Undoing] {
+        for phase in [SwapPhase::Committing, SwapPhase::Undoing] {
             let home = tempfile::tempdir().unwrap();
             let places = Places::new(home.path());
             places.prepare().unwrap();

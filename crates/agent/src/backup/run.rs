@@ -139,7 +139,7 @@ impl Perform {
                 self.stage(stage::Plan::new(archive, manifest, expect, self.place(into)), true).await
             }
             // These are done at once.
-            BackupWork::Swap | BackupWork::SwapBack | BackupWork::Settle | BackupWork::Abort => Ok(None),
+            BackupWork::Swap | BackupWork::SwapBack | BackupWork::Commit | BackupWork::Abort => Ok(None),
         }
     }
 
@@ -154,12 +154,12 @@ impl Perform {
 
     async fn create(&self, plan: create::Plan, hooks: BackupHooks) -> Result<BackupFacts, BackupError> {
         let game = Game(self.backups.0.service.clone());
-        self.report.detail("waiting for the server to settle its files", None);
+        self.report.detail("waiting for the server to flush its files", None);
         let standing = game.standing(standing_limit(&hooks)).await;
         if standing == Standing::Up {
             self.backups.owe(hooks.after.clone()).await?;
         }
-        let consistency = game.settle(standing, &hooks).await?;
+        let consistency = game.flush(standing, &hooks).await?;
         let (read, all_read) = oneshot::channel();
         let release = async {
             // Its end is as good: then nothing more is read either.

@@ -38,7 +38,7 @@ pub(super) fn back(places: &Places, task: Uuid) -> io::Result<()> {
 }
 
 /// Drops `previous`.
-pub(super) fn settle(places: &Places, task: Uuid) -> io::Result<()> {
+pub(super) fn commit(places: &Places, task: Uuid) -> io::Result<()> {
     places.discard(&places.previous(task))?;
     places.sync()
 }

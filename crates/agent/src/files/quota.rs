@@ -42,7 +42,7 @@ impl Quota {
         Arc::clone(&self.shown)
     }
 
-    /// Room for `bytes`, until it is settled or dropped.
+    /// Room for `bytes`, until it is committed or dropped.
     pub(super) fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation> {
         let mut reservation = Reservation { quota: Arc::clone(self), bytes: 0 };
         reservation.grow_to(bytes)?;
@@ -110,7 +110,7 @@ impl Reservation {
     }
 
     /// Done: `added` bytes have a name now, and `removed` have none any more.
-    pub(super) fn settle(self, added: u64, removed: u64) {
+    pub(super) fn commit(self, added: u64, removed: u64) {
         self.quota.change(|state| {
             state.used = state.used.saturating_add(added).saturating_sub(removed);
             state.changes += 1;
@@ -147,7 +147,7 @@ mod tests {
         let mut second = quota.reserve(40).unwrap();
         assert!(second.grow_to(41).is_err());
         drop(second);
-        first.settle(60, 0);
+        first.commit(60, 0);
         assert!(quota.reserve(40).is_ok() && quota.reserve(41).is_err());
         quota.free(60);
         assert!(quota.reserve(100).is_ok());
@@ -157,7 +157,7 @@ mod tests {
     fn a_count_that_something_was_written_under_does_not_make_room() {
         let quota = quota(None);
         let before = quota.changes();
-        quota.reserve(60).unwrap().settle(60, 0);
+        quota.reserve(60).unwrap().commit(60, 0);
         assert!(!quota.counted(0, before));
         assert_eq!(quota.shown().load(Ordering::Relaxed), 60);
         assert!(quota.counted(10, quota.changes()));

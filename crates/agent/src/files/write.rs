@@ -131,7 +131,7 @@ impl Upload {
             None => at::move_new(&self.scratch.home, name, &place.folder, &place.name)?,
         }
         let stat = fs::fstat(&self.file)?;
-        self.reservation.settle(self.written, replaced);
+        self.reservation.commit(self.written, replaced);
         drop(naming);
         place.folder.sync()?;
         Ok((read::info(&place.folder, &place.name, &self.path, &stat), found.is_none()))

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::{Site, error::InstallError, progress::file_name};
 use crate::{
-    hold::order::Purpose,
     process::{exit::describe_status, launch::Launch, runtime, spawn::Process},
+    shim::order::Purpose,
 };
 
 /// Runs `argv` to its end; its output goes to the console.

@@ -15,10 +15,10 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// Bounded output of the service, shared by readers of its pipes, probes and the interface.
 #[derive(Debug, Default)]
-pub struct Console(Mutex<Ring>);
+pub struct Console(Mutex<Recent>);
 
 #[derive(Debug, Default)]
-struct Ring {
+struct Recent {
     lines: VecDeque<String>,
     bytes: usize,
     /// How many of `lines` belong to the run under way.
@@ -29,55 +29,55 @@ struct Ring {
 impl Console {
     /// Adds a line, dropping the oldest ones.
     pub fn push(&self, line: String) {
-        let mut ring = self.ring();
+        let mut recent = self.recent();
         // Those who gave up do not wait any more.
-        ring.watches.retain(|(_, found)| !found.is_closed());
-        for (_, found) in ring.watches.extract_if(.., |(pattern, _)| pattern.is_match(&line)) {
+        recent.watches.retain(|(_, found)| !found.is_closed());
+        for (_, found) in recent.watches.extract_if(.., |(pattern, _)| pattern.is_match(&line)) {
             let _ = found.send(());
         }
-        ring.bytes += line.len();
-        ring.lines.push_back(line);
-        while ring.lines.len() > MAX_LINES || ring.bytes > MAX_BYTES {
-            let dropped = ring.lines.pop_front().map_or(0, |line| line.len());
-            ring.bytes -= dropped;
+        recent.bytes += line.len();
+        recent.lines.push_back(line);
+        while recent.lines.len() > MAX_LINES || recent.bytes > MAX_BYTES {
+            let dropped = recent.lines.pop_front().map_or(0, |line| line.len());
+            recent.bytes -= dropped;
         }
-        ring.of_run = (ring.of_run + 1).min(ring.lines.len());
+        recent.of_run = (recent.of_run + 1).min(recent.lines.len());
     }
 
     /// From here on lines belong to a new run; earlier ones stay readable.
     pub fn begin_run(&self) {
-        let mut ring = self.ring();
-        ring.of_run = 0;
-        ring.watches.clear();
+        let mut recent = self.recent();
+        recent.of_run = 0;
+        recent.watches.clear();
     }
 
     /// The last `count` lines, oldest first.
     pub fn tail(&self, count: usize) -> Vec<String> {
-        let ring = self.ring();
-        ring.lines.iter().skip(ring.lines.len().saturating_sub(count)).cloned().collect()
+        let recent = self.recent();
+        recent.lines.iter().skip(recent.lines.len().saturating_sub(count)).cloned().collect()
     }
 
     /// The last `count` lines of the run under way, oldest first.
     pub fn tail_of_run(&self, count: usize) -> Vec<String> {
-        let of_run = self.ring().of_run;
+        let of_run = self.recent().of_run;
         self.tail(count.min(of_run))
     }
 
     /// Answers with the first line of this run that matches, including those that are there already.
     pub fn watch(&self, pattern: Regex) -> oneshot::Receiver<()> {
         let (found, wait) = oneshot::channel();
-        let mut ring = self.ring();
-        let earlier = ring.lines.len() - ring.of_run;
-        if ring.lines.iter().skip(earlier).any(|line| pattern.is_match(line)) {
+        let mut recent = self.recent();
+        let earlier = recent.lines.len() - recent.of_run;
+        if recent.lines.iter().skip(earlier).any(|line| pattern.is_match(line)) {
             let _ = found.send(());
         } else {
-            ring.watches.push((pattern, found));
+            recent.watches.push((pattern, found));
         }
         wait
     }
 
     /// A panic elsewhere leaves whole lines behind: nothing here is half done.
-    fn ring(&self) -> MutexGuard<'_, Ring> {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

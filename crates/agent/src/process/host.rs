@@ -1,4 +1,4 @@
-//! What runs, from the agent's side: starts holders, finds the one of an agent before, and keeps the output at hand.
+//! What runs, from the agent's side: starts shims, finds the one of an agent before, and keeps the output at hand.
 
 use std::{
     fmt, io,
@@ -31,22 +31,22 @@ use super::{
 };
 use crate::{
     PROGRAM, clock,
-    hold::{
+    root::Root,
+    shim::{
         order::{Ask, Order, Purpose, Run},
         place::Place,
     },
-    root::Root,
 };
 
-/// Longest until a holder answers, or is gone. Only a process stuck in the kernel takes longer.
+/// Longest until a shim answers, or is gone. Only a process stuck in the kernel takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Longest until a holder that was connected to says what it runs.
+/// Longest until a shim that was connected to says what it runs.
 const GREETING: Duration = Duration::from_secs(2);
 /// Pause between tries.
 const PAUSE: Duration = Duration::from_millis(5);
 /// A terminal's size until somebody looks at it.
 const SIZE: (u16, u16) = (80, 24);
-/// Asks that may wait for a holder.
+/// Asks that may wait for a shim.
 const ASKS: usize = 64;
 
 /// Runs one program at a time in this agent's folder.
@@ -96,7 +96,7 @@ impl fmt::Debug for Host {
 impl Host {
     /// For the programs of `instance`.
     pub fn open(root: &Root, instance: String) -> io::Result<Self> {
-        let (place, output) = (Place::open(root)?, Output::new(&root.console()));
+        let (place, output) = (Place::open(root)?, Output::new(&root.output_log()));
         let (current, size) = (Mutex::default(), Mutex::new(SIZE));
         Ok(Self { root: root.clone(), instance, place, output, current, size })
     }
@@ -111,7 +111,7 @@ impl Host {
         if let Some(connection) = self.reach().await? {
             return Ok(Found::Live(connection));
         }
-        // Without an end its holder was killed, and the agent with it: the machine or the container went down.
+        // Without an end its shim was killed, and the agent with it: the machine or the container went down.
         Ok(self.place.read().filter(|run| run.end.is_some()).map_or(Found::Nothing, Found::Ended))
     }
 
@@ -121,7 +121,7 @@ impl Host {
         spawn_blocking(move || leftovers::kill_all(&instance)).await.map_err(io::Error::other)
     }
 
-    /// Ends a program that was found, and waits for the end of its holder.
+    /// Ends a program that was found, and waits for the end of its shim.
     pub async fn put_down(&self, mut connection: Connection) -> io::Result<()> {
         info!(run = ?connection.run, "ending what an earlier agent started");
         loop {
@@ -139,7 +139,7 @@ impl Host {
         self.place.forget()
     }
 
-    /// Starts `launch` below a holder.
+    /// Starts `launch` below a shim.
     pub async fn start(
         self: &Arc<Self>,
         launch: &Launch,
@@ -148,29 +148,29 @@ impl Host {
         self.output.expect(launch.mode).await;
         let size = *lock(&self.size);
         let order = launch.order(purpose, &self.data(), &self.instance, size, self.output.next());
-        let holder = self.start_holder(&order).await?;
+        let shim = self.start_shim(&order).await?;
         let connection = match self.reach().await {
             Ok(connection) => connection,
             Err(error) => {
-                self.put_away(holder).await;
+                self.put_away(shim).await;
                 return Err(error);
             }
         };
         // Not waited for but by this task, which collects it.
-        tokio::spawn(see_off(holder));
+        tokio::spawn(see_off(shim));
         let run = match &connection {
             Some(connection) => connection.run.clone(),
             // A program that ended at once.
-            None => self.place.read().ok_or_else(|| io::Error::other("its holder is gone"))?,
+            None => self.place.read().ok_or_else(|| io::Error::other("its shim is gone"))?,
         };
         Ok(self.watch(run, connection))
     }
 
-    /// Ends a holder that cannot be reached, and the game with it: nobody would know that it runs.
-    async fn put_away(&self, mut holder: Child) {
+    /// Ends a shim that cannot be reached, and the game with it: nobody would know that it runs.
+    async fn put_away(&self, mut shim: Child) {
         // It may have ended by itself.
-        let _ = holder.start_kill();
-        see_off(holder).await;
+        let _ = shim.start_kill();
+        see_off(shim).await;
         if let Err(error) = self.clear_leftovers().await {
             warn!(%error, "what the game left behind is not cleared away");
         }
@@ -212,7 +212,7 @@ impl Host {
     }
 
     /// Waits until nothing runs, but not for ever.
-    pub async fn settle(&self, limit: Duration) {
+    pub async fn until_idle(&self, limit: Duration) {
         let end = Instant::now() + limit;
         while lock(&self.current).is_some() && Instant::now() < end {
             sleep(PAUSE).await;
@@ -236,7 +236,7 @@ impl Host {
         (process, exited)
     }
 
-    /// A connection to the holder; none when there is none, or none any more.
+    /// A connection to the shim; none when there is none, or none any more.
     pub(super) async fn reach(&self) -> io::Result<Option<Connection>> {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -249,21 +249,18 @@ impl Host {
                 return Ok(None);
             }
             if Instant::now() > end {
-                return Err(io::Error::new(
-                    io::ErrorKind::TimedOut,
-                    "the holder of the game does not answer",
-                ));
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the shim of the game does not answer"));
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// How `run` ended, once its holder is gone, with all of its output in memory.
+    /// How `run` ended, once its shim is gone, with all of its output in memory.
     pub(super) async fn end_of(&self, run: &Run) -> Exit {
         let same = |last: &Run| (last.pid, last.started_ms) == (run.pid, run.started_ms);
         let end = self.place.read().filter(same).and_then(|last| last.end);
         if end.is_none() {
-            warn!("the game's holder was killed, and the game with it");
+            warn!("the game's shim was killed, and the game with it");
             if let Err(error) = self.clear_leftovers().await {
                 warn!(%error, "what the game left behind is not cleared away");
             }
@@ -274,37 +271,37 @@ impl Host {
     }
 
     #[expect(clippy::disallowed_methods, reason = "supervising a process is what the agent is for")]
-    async fn start_holder(&self, order: &Order) -> io::Result<Child> {
+    async fn start_shim(&self, order: &Order) -> io::Result<Child> {
         let end = Instant::now() + PATIENCE;
         let order = loop {
             match self.place.lock(order)? {
                 Some(file) => break file,
                 // One that is ending.
                 None if Instant::now() < end => sleep(PAUSE).await,
-                None => return Err(io::Error::other("another program's holder does not end")),
+                None => return Err(io::Error::other("another program's shim does not end")),
             }
         };
         self.forget()?;
         // Always this very program, even when its file was replaced by an update.
-        let mut holder = Command::new("/proc/self/exe")
+        let mut shim = Command::new("/proc/self/exe")
             .arg0(PROGRAM)
-            .args(["hold".as_ref(), "--root".as_ref(), self.root.path().as_os_str()])
+            .args(["shim".as_ref(), "--root".as_ref(), self.root.path().as_os_str()])
             .env_clear()
             .current_dir("/")
             .stdin(Stdio::from(order))
             .stdout(Stdio::piped())
             .spawn()?;
         let mut said = String::new();
-        let Some(stdout) = holder.stdout.take() else { return Ok(holder) };
+        let Some(stdout) = shim.stdout.take() else { return Ok(shim) };
         let heard = timeout(PATIENCE, BufReader::new(stdout).read_line(&mut said)).await;
         if said == "\n" {
-            return Ok(holder);
+            return Ok(shim);
         }
         // One that says nothing must not start the game later on. It may have ended by itself.
-        let _ = holder.start_kill();
-        tokio::spawn(see_off(holder));
+        let _ = shim.start_kill();
+        tokio::spawn(see_off(shim));
         heard??;
-        let reason = if said.is_empty() { "its holder ended at once" } else { said.trim() };
+        let reason = if said.is_empty() { "its shim ended at once" } else { said.trim() };
         Err(io::Error::other(reason.to_owned()))
     }
 }
@@ -318,15 +315,15 @@ fn exit_of(status: i32, after_ms: u64) -> Exit {
     Exit { status: ExitStatus::from_raw(status), after: Duration::from_millis(after_ms) }
 }
 
-/// It died with its holder, by its parent's death.
+/// It died with its shim, by its parent's death.
 fn lost(run: &Run) -> Exit {
     let after = clock::now().timestamp_millis() - run.started_ms;
     exit_of(Signal::KILL.as_raw(), u64::try_from(after).unwrap_or_default())
 }
 
-async fn see_off(mut holder: Child) {
-    if let Err(error) = holder.wait().await {
-        warn!(%error, "how the holder ended is not known");
+async fn see_off(mut shim: Child) {
+    if let Err(error) = shim.wait().await {
+        warn!(%error, "how the shim ended is not known");
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, env, path::Path};
 use domain::agent::ConsoleMode;
 
 use super::{leftovers::MARK, runtime::search_path};
-use crate::hold::order::{Order, Purpose};
+use crate::shim::order::{Order, Purpose};
 
 /// A program that is ready to be started.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// The order to a holder: nothing of the agent's own environment but PATH and time zone, which hold no secrets.
+    /// The order to a shim: nothing of the agent's own environment but PATH and time zone, which hold no secrets.
     /// Its output has numbers from `next` on.
     pub(super) fn order(
         &self,

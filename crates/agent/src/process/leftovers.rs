@@ -1,7 +1,7 @@
 //! Finds and kills what a game left behind: children that outlived it, or a game that outlived its agent.
 //!
-//! A process group would miss those that made a session of their own. So the holder is the subreaper of its game: whoever
-//! loses their parent becomes its child, whatever they did to themselves. Where a holder was killed, what it held is known
+//! A process group would miss those that made a session of their own. So the shim is the subreaper of its game: whoever
+//! loses their parent becomes its child, whatever they did to themselves. Where a shim was killed, what it held is known
 //! by its environment: every process that the agent starts carries its instance's id there, which children inherit.
 
 use std::{

@@ -1,4 +1,4 @@
-//! The connection to a holder, and the task that keeps it for as long as the holder lives.
+//! The connection to a shim, and the task that keeps it for as long as the shim lives.
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
@@ -14,18 +14,18 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{exit::Exit, host::Host};
-use crate::hold::order::{Ask, Run, Tell};
+use crate::shim::order::{Ask, Run, Tell};
 
-/// Longest message of a holder, in bytes.
+/// Longest message of a shim, in bytes.
 const LIMIT: usize = 64 * 1024;
-/// Longest that a holder may take to read; it waits for nothing itself.
+/// Longest that a shim may take to read; it waits for nothing itself.
 const WRITE: Duration = Duration::from_secs(5);
 /// Pause between two readings of output that does not stop: a line is seen at once, and a flood costs little.
 const REST: Duration = Duration::from_millis(10);
-/// Pause after a holder could not be reached.
+/// Pause after a shim could not be reached.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Something for the holder.
+/// Something for the shim.
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) ask: Ask,
@@ -33,7 +33,7 @@ pub(super) struct Request {
     pub(super) answer: Option<oneshot::Sender<bool>>,
 }
 
-/// A holder that was reached.
+/// A shim that was reached.
 #[derive(Debug)]
 pub struct Connection {
     /// What it runs.
@@ -51,7 +51,7 @@ struct Ear {
 }
 
 impl Connection {
-    /// Takes the holder's first message.
+    /// Takes the shim's first message.
     pub(super) async fn greet(stream: UnixStream) -> io::Result<Self> {
         let (stream, tell) = stream.into_split();
         let mut hear = Ear { stream, heard: Vec::new() };
@@ -90,7 +90,7 @@ impl Ear {
     }
 }
 
-/// Passes on what is asked and what is told until the holder is gone; then tells how the run ended.
+/// Passes on what is asked and what is told until the shim is gone; then tells how the run ended.
 pub(super) async fn serve(
     host: Arc<Host>,
     run: Run,
@@ -100,7 +100,7 @@ pub(super) async fn serve(
 ) {
     while let Some(current) = connection.take() {
         let Err(error) = talk(&host, current, &mut requests).await;
-        debug!(%error, "the holder's connection ended");
+        debug!(%error, "the shim's connection ended");
         connection = loop {
             match host.reach().await {
                 // Another run's is not ours.

@@ -1,4 +1,4 @@
-//! The game as a process: how it is started below its holder, found again, watched, asked to stop and killed.
+//! The game as a process: how it is started below its shim, found again, watched, asked to stop and killed.
 
 pub mod console;
 pub mod exit;

@@ -1,4 +1,4 @@
-//! Output at hand: the ring on disk for those who read by number, the last lines in memory for faults and probes.
+//! Output at hand: the output log on disk for those who read by number, the last lines in memory for faults and probes.
 
 use std::{io, path::Path, sync::Arc, time::Duration};
 
@@ -12,8 +12,8 @@ use tracing::warn;
 
 use super::{console::Console, lines::LineSplitter};
 use crate::{
-    hold::order::Run,
-    ring::{Part, Reader},
+    output_log::{Part, Reader},
+    shim::order::Run,
 };
 
 /// Read into memory at once: entries, and bytes of their text.
@@ -22,7 +22,7 @@ const AT_ONCE: (usize, usize) = (1_000, 256 * 1024);
 /// What was written, by number and by line.
 #[derive(Debug)]
 pub struct Output {
-    ring: Arc<Reader>,
+    on_disk: Arc<Reader>,
     /// The last lines.
     pub console: Console,
     /// The number that the next output will get, as far as it was told.
@@ -39,10 +39,10 @@ struct Feed {
 }
 
 impl Output {
-    /// Of the ring in `folder`.
+    /// Of the output log in `folder`.
     pub fn new(folder: &Path) -> Self {
-        let (ring, next) = (Arc::new(Reader::new(folder)), watch::Sender::new(0));
-        Self { ring, console: Console::default(), next, feed: Mutex::default() }
+        let (on_disk, next) = (Arc::new(Reader::new(folder)), watch::Sender::new(0));
+        Self { on_disk, console: Console::default(), next, feed: Mutex::default() }
     }
 
     /// The number that the next output will get.
@@ -58,16 +58,16 @@ impl Output {
 
     /// Entries from a number on; see [`Reader::read`].
     pub async fn read(&self, from: u64, count: usize, bytes: usize) -> io::Result<Part> {
-        let ring = Arc::clone(&self.ring);
-        spawn_blocking(move || ring.read(from, count, bytes)).await?
+        let on_disk = Arc::clone(&self.on_disk);
+        spawn_blocking(move || on_disk.read(from, count, bytes)).await?
     }
 
     /// Reads the last lines of an agent before into memory, up to the beginning of `run` if there is one. All of the
     /// run is still to be read if it is to be looked at `whole`, else what memory has room for.
     pub async fn recall(&self, run: Option<&Run>, whole: bool) -> io::Result<()> {
-        let ring = Arc::clone(&self.ring);
+        let on_disk = Arc::clone(&self.on_disk);
         let (near, end) =
-            spawn_blocking(move || Ok::<_, io::Error>((ring.near_end(0)?, ring.end()?))).await??;
+            spawn_blocking(move || Ok::<_, io::Error>((on_disk.near_end(0)?, on_disk.end()?))).await??;
         let first = run.map_or(end, |run| run.first);
         self.feed.lock().await.next = if whole { near.min(first) } else { near };
         self.next.send_replace(first.min(end));
@@ -110,8 +110,8 @@ impl Output {
 
     /// The run has ended; without `next` as its record has it, with what is there.
     pub async fn end_run(&self, next: Option<u64>) {
-        let ring = Arc::clone(&self.ring);
-        let end = || async { spawn_blocking(move || ring.end()).await.ok()?.ok() };
+        let on_disk = Arc::clone(&self.on_disk);
+        let end = || async { spawn_blocking(move || on_disk.end()).await.ok()?.ok() };
         if let Some(next) = if next.is_some() { next } else { end().await } {
             self.advance(next).await;
         }

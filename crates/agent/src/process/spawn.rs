@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::link::Request;
-use crate::hold::order::Ask;
+use crate::shim::order::Ask;
 
 /// A started process. Dropping it does not stop it; its end is told through the channel that came with it.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Process {
         if let Err(mpsc::error::TrySendError::Full(request)) =
             self.asks.try_send(Request { ask, answer: None })
         {
-            warn!(?request, "the holder does not answer");
+            warn!(?request, "the shim does not answer");
         }
     }
 }

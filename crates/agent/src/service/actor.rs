@@ -31,9 +31,9 @@ use super::{
 };
 use crate::{
     clock,
-    hold::order::{Purpose, Run},
     process::host::{Found, Host},
     root::Root,
+    shim::order::{Purpose, Run},
 };
 
 /// Events that may wait. Tasks that tell them wait for room.
@@ -41,7 +41,7 @@ const EVENTS: usize = 64;
 /// Lines of output in a fault.
 const FAULT_LINES: usize = 20;
 /// Longest until a killed program of an installation is gone.
-const SETTLE: Duration = Duration::from_secs(2);
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// What others see of it.
 pub(super) struct View {
@@ -114,7 +114,7 @@ impl Actor {
             self.publish();
         }
         // A program of an installation that was given up.
-        self.host.settle(SETTLE).await;
+        self.host.until_idle(LAST_WAIT).await;
         if let Some(done) = self.closing.take() {
             // Nobody waits when the agent is ending anyway.
             let _ = done.send(());

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::agent::{AgentFault, ServiceSpec};
 use serde::{Deserialize, Serialize};
 
-use crate::{hold::order::Run, root::write_atomically};
+use crate::{root::write_atomically, shim::order::Run};
 
 /// Content of `agent/state.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

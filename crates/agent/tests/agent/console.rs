@@ -153,7 +153,7 @@ async fn a_line_without_an_end_is_cut_and_bounded_and_so_is_what_is_kept() {
     assert!(all.iter().all(|entry| entry.text.len() <= 8 * 1024));
     let kept: usize = all.iter().map(|entry| entry.text.len()).sum();
     assert!((4 << 20..=8 << 20).contains(&kept), "{kept}");
-    let folder = agent.root.path().join("agent/console");
+    let folder = agent.root.path().join("agent/output_log");
     let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
     assert!(files.sum::<u64>() <= 8 << 20);
 }

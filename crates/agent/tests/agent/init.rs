@@ -89,12 +89,12 @@ async fn an_agent_that_is_killed_is_back_at_once_with_the_same_game() {
         let status = agent.status().await;
         assert_eq!((status.state, status.pid), (AgentState::Running, game));
     }
-    let holder = agent.holder().unwrap();
-    assert!(init.children().iter().any(|(pid, _)| *pid == holder), "it is found below its init");
+    let shim = agent.shim().unwrap();
+    assert!(init.children().iter().any(|(pid, _)| *pid == shim), "it is found below its init");
     assert!(init.terminate().success());
     assert!(agent.data().join("stopped").exists(), "by its own line");
     assert!(!is_alive(game.unwrap()) && !is_alive(former));
-    eventually("nothing is left", || !is_alive(holder));
+    eventually("nothing is left", || !is_alive(shim));
 }
 
 #[test]
@@ -141,5 +141,5 @@ async fn a_stop_between_two_agents_still_stops_the_game_in_order() {
     assert!(init.terminate().success());
     assert!(!is_alive(asked));
     assert!(agent.data().join("stopped").exists(), "by its own line");
-    assert_eq!(agent.holder(), None);
+    assert_eq!(agent.shim(), None);
 }

@@ -104,13 +104,13 @@ async fn a_server_that_is_stopped_while_it_fails_stays_stopped() {
     spec.ready.deadline_seconds = 2;
     agent.put(&spec).await.unwrap();
     agent.power(PowerAction::Start).await.unwrap();
-    // The second run, which never becomes ready. Its holder is kept from carrying out its end.
+    // The second run, which never becomes ready. Its shim is kept from carrying out its end.
     agent.follow(|status| status.crash_count == 1 && status.pid.is_some()).await;
-    let holder = agent.holder().unwrap();
-    send(holder, Signal::STOP);
+    let shim = agent.shim().unwrap();
+    send(shim, Signal::STOP);
     agent.until(AgentState::Stopping).await;
     agent.power(PowerAction::Stop).await.unwrap();
-    send(holder, Signal::CONT);
+    send(shim, Signal::CONT);
     let stopped = agent.until(AgentState::Stopped).await;
     assert_eq!((stopped.error, stopped.crash_count), (None, 0));
 }
@@ -119,12 +119,12 @@ async fn a_server_that_is_stopped_while_it_fails_stays_stopped() {
 async fn a_kill_that_is_lost_on_its_way_is_repeated() {
     let agent = TestAgent::start();
     let pid = agent.run(&script("echo READY; exec sleep 1000"), AgentState::Running).await.pid.unwrap();
-    let holder = agent.holder().unwrap();
-    send(holder, Signal::STOP);
+    let shim = agent.shim().unwrap();
+    send(shim, Signal::STOP);
     // It does not listen, so at some time there is no room for more to say to it.
     while timeout(Duration::from_millis(500), agent.resize(80, 24)).await.is_ok() {}
     agent.power(PowerAction::Kill).await.unwrap();
-    send(holder, Signal::CONT);
+    send(shim, Signal::CONT);
     agent.until(AgentState::Stopped).await;
     assert!(!is_alive(pid));
 }

@@ -43,10 +43,10 @@ pub struct TestAgent {
 impl Drop for TestAgent {
     fn drop(&mut self) {
         self.kill();
-        // The game dies with its holder; what a game started in a session of its own does not.
-        if let Some(holder) = self.holder() {
-            kill_hard(holder);
-            eventually("the holder is gone", || !is_alive(holder));
+        // The game dies with its shim; what a game started in a session of its own does not.
+        if let Some(shim) = self.shim() {
+            kill_hard(shim);
+            eventually("the shim is gone", || !is_alive(shim));
         }
         agent::process::leftovers::kill_all(&self.bundle.instance_id.to_string());
     }
@@ -155,13 +155,13 @@ impl TestAgent {
         self.root.path().join("data")
     }
 
-    /// The holder of what runs, or ran last.
-    pub fn holder(&self) -> Option<u32> {
-        let run = std::fs::read(self.root.path().join("agent/hold/run.json")).ok()?;
-        let run: agent::hold::order::Run = serde_json::from_slice(&run).ok()?;
-        let holder = u32::try_from(run.holder).ok()?;
-        let name = std::fs::read_to_string(format!("/proc/{holder}/cmdline")).unwrap_or_default();
-        (is_alive(holder) && name.contains(self.root.path().to_str()?)).then_some(holder)
+    /// The shim of what runs, or ran last.
+    pub fn shim(&self) -> Option<u32> {
+        let run = std::fs::read(self.root.path().join("agent/shim/run.json")).ok()?;
+        let run: agent::shim::order::Run = serde_json::from_slice(&run).ok()?;
+        let shim = u32::try_from(run.shim).ok()?;
+        let name = std::fs::read_to_string(format!("/proc/{shim}/cmdline")).unwrap_or_default();
+        (is_alive(shim) && name.contains(self.root.path().to_str()?)).then_some(shim)
     }
 
     /// The agent's process id.

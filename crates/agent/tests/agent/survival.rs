@@ -70,10 +70,10 @@ async fn a_crash_that_no_agent_saw_is_reported_by_the_next_one_with_the_last_wor
     let text = "echo begun; while [ ! -e go ]; do sleep 0.01; done; echo sorry; exit 42";
     agent.run(&script(text), AgentState::Starting).await;
     agent.read_until(1, |entry| entry.text == "begun").await;
-    let holder = agent.holder().unwrap();
+    let shim = agent.shim().unwrap();
     agent.kill();
     std::fs::write(agent.data().join("go"), "").unwrap();
-    eventually("the holder has recorded it", || !is_alive(holder));
+    eventually("the shim has recorded it", || !is_alive(shim));
     agent.boot_again();
     let status = agent.status().await;
     assert_eq!((status.state, status.crash_count), (AgentState::Crashed, 1));
@@ -88,10 +88,10 @@ async fn a_server_that_ran_and_crashed_while_no_agent_was_there_is_started_again
     let mut agent = TestAgent::start();
     let text = "echo READY; [ -e go ] && read line; while [ ! -e go ]; do sleep 0.01; done; exit 1";
     agent.run(&script(text), AgentState::Running).await;
-    let holder = agent.holder().unwrap();
+    let shim = agent.shim().unwrap();
     agent.kill();
     std::fs::write(agent.data().join("go"), "").unwrap();
-    eventually("the holder has recorded it", || !is_alive(holder));
+    eventually("the shim has recorded it", || !is_alive(shim));
     agent.boot_again();
     let running = agent.until(AgentState::Running).await;
     assert_eq!((running.crash_count, running.error), (1, None));
@@ -103,7 +103,7 @@ async fn a_game_dies_with_its_holder_which_is_a_crash() {
     let spec = script("setsid sh -c 'echo $$ > child; exec sleep 1000' & echo READY; exec sleep 1000");
     let pid = agent.run(&spec, AgentState::Running).await.pid.unwrap();
     let child = pid_in(&agent.data().join("child"));
-    kill_hard(agent.holder().unwrap());
+    kill_hard(agent.shim().unwrap());
     let (running, _) =
         agent.follow(|status| status.state == AgentState::Running && status.pid != Some(pid)).await;
     assert_eq!(running.crash_count, 1);
@@ -118,10 +118,10 @@ async fn when_holder_and_agent_are_killed_the_next_boot_starts_anew_and_counts_n
     let spec = script("setsid sh -c 'echo $$ > child; exec sleep 1000' & echo READY; exec sleep 1000");
     let pid = agent.run(&spec, AgentState::Running).await.pid.unwrap();
     let child = pid_in(&agent.data().join("child"));
-    let holder = agent.holder().unwrap();
+    let shim = agent.shim().unwrap();
     agent.kill();
-    assert!(is_alive(pid), "the game is its holder's");
-    kill_hard(holder);
+    assert!(is_alive(pid), "the game is its shim's");
+    kill_hard(shim);
     eventually("the game is gone", || !is_alive(pid));
     agent.boot_again();
     let running = agent.until(AgentState::Running).await;
@@ -184,7 +184,7 @@ async fn numbers_of_output_go_on_when_all_of_it_is_gone() {
     agent.until(AgentState::Stopped).await;
     let next = agent.page(1, 0).await.next;
     assert!(next > 1);
-    for file in std::fs::read_dir(agent.root.path().join("agent/console")).unwrap() {
+    for file in std::fs::read_dir(agent.root.path().join("agent/output_log")).unwrap() {
         std::fs::remove_file(file.unwrap().path()).unwrap();
     }
     agent.power(PowerAction::Start).await.unwrap();

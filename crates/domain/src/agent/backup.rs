@@ -72,7 +72,7 @@ pub enum BackupWork {
     /// Swaps back, if it was swapped, and drops the staged folder. The service must be down if it was swapped.
     SwapBack,
     /// Drops the old folder: the restore has succeeded.
-    Settle,
+    Commit,
     /// Downloads, unpacks into a scratch folder, compares with the manifest, drops it.
     Verify {
         /// As for `Stage`.
@@ -83,7 +83,7 @@ pub enum BackupWork {
         expect: BackupFacts,
     },
     /// Ends a task and removes what it has left: hooks undone, scratch and staging dropped. A folder that was swapped in
-    /// is left alone (409 `backup_swapped`): only `SwapBack` and `Settle` end that. A no-op for a task unknown to the agent.
+    /// is left alone (409 `backup_swapped`): only `SwapBack` and `Commit` end that. A no-op for a task unknown to the agent.
     Abort,
 }
 
@@ -95,7 +95,7 @@ impl BackupWork {
             Self::Stage { .. } => BackupWorkKind::Stage,
             Self::Swap => BackupWorkKind::Swap,
             Self::SwapBack => BackupWorkKind::SwapBack,
-            Self::Settle => BackupWorkKind::Settle,
+            Self::Commit => BackupWorkKind::Commit,
             Self::Verify { .. } => BackupWorkKind::Verify,
             Self::Abort => BackupWorkKind::Abort,
         }
@@ -115,7 +115,7 @@ pub enum BackupWorkKind {
     /// Swapping back.
     SwapBack,
     /// Dropping the old folder.
-    Settle,
+    Commit,
     /// Downloading and comparing.
     Verify,
     /// Ending a task.
@@ -131,10 +131,10 @@ pub struct BackupHooks {
     pub before: Vec<String>,
     /// Regular expression of the output that says that `before` took effect; without one nothing is waited for.
     #[serde(default)]
-    pub settled: Option<String>,
+    pub flushed: Option<String>,
     /// Longest wait for it, in seconds; then the copy is made all the same, and the manifest says so.
     #[serde(default)]
-    pub settle_seconds: u64,
+    pub flush_seconds: u64,
     /// After the last file was read, and after every failure, for example `save-on`.
     #[serde(default)]
     pub after: Vec<String>,
@@ -179,7 +179,7 @@ pub struct BackupStatus {
     pub task: uuid::Uuid,
     /// Which backup.
     pub backup: BackupId,
-    /// The latest work of the task: a restore's is first `stage`, then `swap`, then `settle`.
+    /// The latest work of the task: a restore's is first `stage`, then `swap`, then `commit`.
     pub work: BackupWorkKind,
     /// Where that work stands.
     pub state: BackupTaskState,
@@ -264,10 +264,10 @@ impl BackupManifestHead {
 pub enum BackupConsistency {
     /// The service was down.
     Down,
-    /// The service ran, and said that its files are settled.
-    Settled,
-    /// The service was starting or stopping, or it was asked and did not say in time that its files are settled.
-    Unsettled,
+    /// The service ran, and said that its files are flushed.
+    Flushed,
+    /// The service was starting or stopping, or it was asked and did not say in time that its files are flushed.
+    Unflushed,
     /// The service ran, and there is nothing to ask it.
     Running,
 }

@@ -21,8 +21,8 @@ pub const GRACE_SECONDS: RangeInclusive<u64> = 1..=600;
 pub const PATIENCE_SECONDS: RangeInclusive<u64> = 1..=7_200;
 /// Largest compiled pattern of a probe, in bytes.
 const PROBE_PATTERN_BYTES: usize = 256 * 1024;
-/// Largest compiled pattern for settled files, in bytes.
-const SETTLED_PATTERN_BYTES: usize = 1 << 20;
+/// Largest compiled pattern for flushed files, in bytes.
+const FLUSHED_PATTERN_BYTES: usize = 1 << 20;
 
 impl ServiceSpec {
     /// What is above a limit, or makes no sense. Addresses and paths are the agent's to judge.
@@ -50,9 +50,9 @@ pub fn probe_pattern(pattern: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(pattern).size_limit(PROBE_PATTERN_BYTES).build()
 }
 
-/// Compiles a pattern of the output that says that files are settled.
-pub fn settled_pattern(pattern: &str) -> Result<bytes::Regex, regex::Error> {
-    bytes::RegexBuilder::new(pattern).size_limit(SETTLED_PATTERN_BYTES).build()
+/// Compiles a pattern of the output that says that files are flushed.
+pub fn flushed_pattern(pattern: &str) -> Result<bytes::Regex, regex::Error> {
+    bytes::RegexBuilder::new(pattern).size_limit(FLUSHED_PATTERN_BYTES).build()
 }
 
 fn check_step(step: &InstallStep, runtime: &Runtime) -> Result<(), String> {

@@ -119,7 +119,7 @@ pub fn encode_secret(secret: &[u8]) -> String {
     STANDARD.encode(secret)
 }
 
-/// The proof that the holder of `secret` uses the certificate with this fingerprint:
+/// The proof that the shim of `secret` uses the certificate with this fingerprint:
 /// HMAC-SHA256 over `zlh-enrol-v1`, instance, nonce and fingerprint, separated by newlines; base64.
 pub fn enrolment_proof(secret: &[u8], instance: InstanceId, nonce: &str, fingerprint_hex: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);

@@ -130,21 +130,21 @@ fn minecraft_servers_say_themselves_that_they_have_saved_and_no_player_says_it_f
     let minecraft =
         Blueprint::parse(include_str!("../../../../catalogue/blueprints/minecraft.toml")).unwrap();
     for variant in &minecraft.variants {
-        let settled = limits::settled_pattern(variant.backup.settled.as_deref().unwrap()).unwrap();
+        let flushed = limits::flushed_pattern(variant.backup.flushed.as_deref().unwrap()).unwrap();
         for said in [
             "[12:00:00] [Server thread/INFO]: Saved the game",
             "[12:00:00 INFO]: Saved the game",
             "[12:00:00] [Server thread/INFO] [minecraft/MinecraftServer]: Saved the game",
             "[12:00:00] [Server thread/INFO]: Saved the world",
         ] {
-            assert!(settled.is_match(said.as_bytes()), "{}: {said}", variant.id);
+            assert!(flushed.is_match(said.as_bytes()), "{}: {said}", variant.id);
         }
         for said in [
             "[12:00:00] [Server thread/INFO]: <Steve> Saved the game",
             "[12:00:00] [Server thread/INFO]: <Steve> ]: Saved the game",
             "[12:00:00] [Server thread/INFO]: * Steve ]: Saved the game",
         ] {
-            assert!(!settled.is_match(said.as_bytes()), "{}: {said}", variant.id);
+            assert!(!flushed.is_match(said.as_bytes()), "{}: {said}", variant.id);
         }
     }
 }

@@ -143,11 +143,11 @@ fn check_hooks(place: &str, variant: &Variant) -> Result<(), BlueprintError> {
     if hooks.before.iter().chain(&hooks.after).any(|line| line.is_empty() || line.contains('\n')) {
         return invalid(place, "a hook is one line");
     }
-    let Some(pattern) = &hooks.settled else { return Ok(()) };
-    if let Err(error) = limits::settled_pattern(pattern) {
+    let Some(pattern) = &hooks.flushed else { return Ok(()) };
+    if let Err(error) = limits::flushed_pattern(pattern) {
         return invalid(place, error.to_string());
     }
-    check_seconds(&format!("{place}.settle_seconds"), hooks.settle_seconds)
+    check_seconds(&format!("{place}.flush_seconds"), hooks.flush_seconds)
 }
 
 fn check_step(place: &str, step: &InstallTemplate) -> Result<(), BlueprintError> {

@@ -15,7 +15,7 @@ use integrations::{
 };
 use store::{Db, backups::Reconciliation};
 
-use crate::saga::{Outside, STORAGE_UNREACHABLE, StepError, agent_of, insist};
+use crate::saga::{STORAGE_UNREACHABLE, Services, StepError, agent_of, insist};
 pub use sweep::Sweep;
 
 /// How long the storage may be silent within a step.
@@ -25,18 +25,18 @@ pub(crate) const STORAGE_DEADLINE: Duration = Duration::from_secs(15);
 const WITNESSES: i64 = 3;
 
 /// How long one backup may take, where others wait for it. An undo must end well within its own deadline.
-pub(crate) const SETTLE_DEADLINE: Duration = Duration::from_secs(40);
+pub(crate) const RECONCILE_DEADLINE: Duration = Duration::from_secs(40);
 
 /// How long an agent is waited for that is asked what it knows.
 const AGENT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What became of a backup that was not available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
+pub enum Reconciled {
     /// It is complete, and available from now on.
-    Found,
+    Complete,
     /// Nothing of it is left in storage.
-    Cleaned,
+    Removed,
     /// Its agent does not answer, and may still be uploading; or another is about it, or was; or the storage is not the
     /// one that backups are in.
     Later,
@@ -75,74 +75,78 @@ pub(crate) async fn is_there(
 /// Finds a backup that is complete although nobody has said so, or removes what is left of it. Nobody waits for an agent
 /// that does not answer if `agent_is_given_up`: every address that it has been given has expired. May be repeated, and
 /// cut off anywhere.
-pub async fn settle(
+pub async fn reconcile(
     db: &Db,
-    outside: &Outside,
+    services: &Services,
     id: BackupId,
     agent_is_given_up: bool,
-) -> Result<Settled, StepError> {
-    let Some(settling) = store::backups::begin_reconciliation(db, id).await? else {
-        return Ok(Settled::Later);
+) -> Result<Reconciled, StepError> {
+    let Some(reconciliation) = store::backups::begin_reconciliation(db, id).await? else {
+        return Ok(Reconciled::Later);
     };
-    let settled = settle_alone(db, outside, &settling, agent_is_given_up).await;
+    let reconciled = reconcile_alone(db, services, &reconciliation, agent_is_given_up).await;
     store::backups::end_reconciliation(db, id).await?;
-    settled
+    reconciled
 }
 
-async fn settle_alone(
+async fn reconcile_alone(
     db: &Db,
-    outside: &Outside,
-    settling: &Reconciliation,
+    services: &Services,
+    reconciliation: &Reconciliation,
     agent_is_given_up: bool,
-) -> Result<Settled, StepError> {
-    let backup = &settling.backup;
-    let known = match settling.made_by {
-        Some(task) => ask(db, outside, backup, task).await,
-        None => Known::Nothing,
+) -> Result<Reconciled, StepError> {
+    let backup = &reconciliation.backup;
+    let answer = match reconciliation.made_by {
+        Some(task) => ask(db, services, backup, task).await,
+        None => AgentAnswer::Nothing,
     };
-    if let Known::Made(status) = &known {
-        finish_upload(outside, backup, status).await?;
+    if let AgentAnswer::Made(status) = &answer {
+        finish_upload(services, backup, status).await?;
     }
-    let facts = match &known {
-        Known::Made(status) => status.facts.as_ref().or(backup.facts.as_ref()),
+    let facts = match &answer {
+        AgentAnswer::Made(status) => status.facts.as_ref().or(backup.facts.as_ref()),
         _ => backup.facts.as_ref(),
     };
     if let Some(facts) = facts
-        && is_complete(&outside.objects, backup, facts).await?
+        && is_complete(&services.objects, backup, facts).await?
     {
         if store::backups::found(db, backup.id, facts, crate::BY).await? {
             tracing::info!(backup = %backup.id, "a backup whose operation did not succeed is complete: found again");
         }
-        return Ok(Settled::Found);
+        return Ok(Reconciled::Complete);
     }
-    if matches!(known, Known::Unknown) && !agent_is_given_up {
-        return Ok(Settled::Later);
+    if matches!(answer, AgentAnswer::Silent) && !agent_is_given_up {
+        return Ok(Reconciled::Later);
     }
-    if !is_there(db, &outside.objects, Some(backup.id)).await? {
+    if !is_there(db, &services.objects, Some(backup.id)).await? {
         tracing::error!(backup = %backup.id, "the storage has none of the newest backups: nothing is given up as missing");
-        return Ok(Settled::Later);
+        return Ok(Reconciled::Later);
     }
-    remove_objects(outside, backup).await?;
+    remove_objects(services, backup).await?;
     if backup.state == BackupState::Failed {
         store::backups::mark_reconciled(db, backup.id).await?;
     }
-    Ok(Settled::Cleaned)
+    Ok(Reconciled::Removed)
 }
 
-/// Settles the backup whose making an agent still speaks of, although its operation is over: with the agent's next task
+/// Reconciles the backup whose making an agent still speaks of, although its operation is over: with the agent's next task
 /// nobody would know any more what it has made. Where the storage cannot be asked now the next task waits for it too.
-pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId) -> Result<(), StepError> {
-    let settled = async {
+pub(crate) async fn reconcile_former(
+    db: &Db,
+    services: &Services,
+    former: OperationId,
+) -> Result<(), StepError> {
+    let reconciled = async {
         match store::backups::unreconciled_of(db, former).await? {
-            Some(backup) => settle(db, outside, backup, false).await.map(Some),
+            Some(backup) => reconcile(db, services, backup, false).await.map(Some),
             None => Ok(None),
         }
     };
-    match tokio::time::timeout(SETTLE_DEADLINE, settled).await {
-        Ok(Ok(None | Some(Settled::Found | Settled::Cleaned))) => Ok(()),
-        Ok(Ok(Some(Settled::Later))) | Err(_) => Err(StepError::storage_is_away()),
+    match tokio::time::timeout(RECONCILE_DEADLINE, reconciled).await {
+        Ok(Ok(None | Some(Reconciled::Complete | Reconciled::Removed))) => Ok(()),
+        Ok(Ok(Some(Reconciled::Later))) | Err(_) => Err(StepError::storage_is_away()),
         Ok(Err(StepError::Failed { failure, cause })) if failure.code != STORAGE_UNREACHABLE => {
-            tracing::error!(%former, code = failure.code, cause = ?cause, "a former backup is given up: it cannot be settled");
+            tracing::error!(%former, code = failure.code, cause = ?cause, "a former backup is given up: it cannot be reconciled");
             Ok(())
         }
         Ok(Err(error)) => Err(error),
@@ -150,8 +154,8 @@ pub(crate) async fn heed_former(db: &Db, outside: &Outside, former: OperationId)
 }
 
 /// Removes everything of a backup from storage. A no-op where nothing is.
-pub(crate) async fn remove_objects(outside: &Outside, backup: &Backup) -> Result<(), StepError> {
-    let (storage, archive, manifest) = (&outside.objects, backup.archive_key(), backup.manifest_key());
+pub(crate) async fn remove_objects(services: &Services, backup: &Backup) -> Result<(), StepError> {
+    let (storage, archive, manifest) = (&services.objects, backup.archive_key(), backup.manifest_key());
     if let Some(upload) = backup.upload_id.clone().map(UploadId) {
         insist(STORAGE_DEADLINE, || storage.abort(&archive, &upload)).await?;
     }
@@ -161,48 +165,48 @@ pub(crate) async fn remove_objects(outside: &Outside, backup: &Backup) -> Result
 }
 
 /// What an agent knows of the making of a backup.
-enum Known {
+enum AgentAnswer {
     /// Everything is uploaded.
     Made(Box<BackupStatus>),
     /// It does not work on it, and will not.
     Nothing,
     /// It does not answer.
-    Unknown,
+    Silent,
 }
 
 /// Asks the agent; work that goes on is ended.
-async fn ask(db: &Db, outside: &Outside, backup: &Backup, task: OperationId) -> Known {
-    let Ok(agent) = agent_of(db, outside, backup.instance_id).await else { return Known::Unknown };
+async fn ask(db: &Db, services: &Services, backup: &Backup, task: OperationId) -> AgentAnswer {
+    let Ok(agent) = agent_of(db, services, backup.instance_id).await else { return AgentAnswer::Silent };
     let status = insist(AGENT_DEADLINE, || agent.backup_status(None, Duration::ZERO)).await;
     let mine = |status: &BackupStatus| status.task == task.0 && status.work == BackupWorkKind::Create;
     match status {
         Ok(Some(status)) if mine(&status) && status.state == BackupTaskState::Succeeded => {
-            Known::Made(Box::new(status))
+            AgentAnswer::Made(Box::new(status))
         }
         Ok(Some(status)) if mine(&status) => abort(&agent, backup, task).await,
-        Ok(_) => Known::Nothing,
+        Ok(_) => AgentAnswer::Nothing,
         Err(error) => {
             tracing::debug!(%error, backup = %backup.id, "the agent was asked in vain");
-            Known::Unknown
+            AgentAnswer::Silent
         }
     }
 }
 
-async fn abort(agent: &Arc<dyn AgentSession>, backup: &Backup, task: OperationId) -> Known {
+async fn abort(agent: &Arc<dyn AgentSession>, backup: &Backup, task: OperationId) -> AgentAnswer {
     let abort = BackupTask { task: task.0, backup: backup.id, work: BackupWork::Abort };
     match insist(AGENT_DEADLINE, || agent.backup_put(&abort)).await {
-        Ok(_) => Known::Nothing,
+        Ok(_) => AgentAnswer::Nothing,
         Err(error) => {
             tracing::warn!(%error, backup = %backup.id, "the agent was not told that its work is over");
-            Known::Unknown
+            AgentAnswer::Silent
         }
     }
 }
 
 /// Makes the archive of the parts that the agent uploaded, if that was not done.
-async fn finish_upload(outside: &Outside, backup: &Backup, status: &BackupStatus) -> Result<(), StepError> {
+async fn finish_upload(services: &Services, backup: &Backup, status: &BackupStatus) -> Result<(), StepError> {
     let Some(upload) = backup.upload_id.clone().map(UploadId) else { return Ok(()) };
-    let (key, storage) = (backup.archive_key(), &outside.objects);
+    let (key, storage) = (backup.archive_key(), &services.objects);
     match insist(STORAGE_DEADLINE, || storage.complete(&key, &upload, &status.uploaded)).await {
         Ok(()) => Ok(()),
         // Its parts are gone: it cannot be completed any more, and the caller finds no archive.

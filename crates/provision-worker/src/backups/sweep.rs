@@ -11,8 +11,8 @@ use domain::{
 use runtime::{daemon::Context, periodic::Periodic};
 use store::{Db, StoreError, backups, queue::Notifier};
 
-use super::{is_there, remove_objects, settle};
-use crate::saga::{Outside, StepError};
+use super::{is_there, reconcile, remove_objects};
+use crate::saga::{Services, StepError};
 
 /// Backups read together.
 const PAGE: i64 = 100;
@@ -31,7 +31,7 @@ pub struct Sweep {
     /// Tells workers of a verification.
     pub notifier: Notifier<OperationId>,
     /// Everything else.
-    pub outside: Outside,
+    pub services: Services,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// After which time the newest backup of a server is verified again; `None` for never.
@@ -53,11 +53,11 @@ impl Sweep {
 
     /// Looks once.
     pub async fn look(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
-        let settled = self.settle_all(beat).await;
-        self.verify_one().await.and(settled)
+        let reconciled = self.reconcile_all(beat).await;
+        self.verify_one().await.and(reconciled)
     }
 
-    async fn settle_all(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
+    async fn reconcile_all(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
         let (mut after, mut seen): (Option<BackupId>, usize) = (None, 0);
         while seen < LIMIT {
             let page = backups::unreconciled(&self.db, after, PAGE).await?;
@@ -70,7 +70,7 @@ impl Sweep {
             for backup in &page {
                 beat();
                 let (id, state) = (backup.id, backup.state);
-                match tokio::time::timeout(EACH, self.settle_one(backup)).await {
+                match tokio::time::timeout(EACH, self.reconcile_one(backup)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
                         tracing::warn!(backup = %id, %state, error = ?error, "a backup waits for the next sweep");
@@ -86,7 +86,7 @@ impl Sweep {
 
     /// Nothing is removed, or given up, for its absence from a storage that is not there itself.
     async fn storage_is_there(&self) -> bool {
-        match tokio::time::timeout(EACH, is_there(&self.db, &self.outside.objects, None)).await {
+        match tokio::time::timeout(EACH, is_there(&self.db, &self.services.objects, None)).await {
             Ok(Ok(true)) => return true,
             Ok(Ok(false)) => {
                 tracing::error!(
@@ -100,17 +100,17 @@ impl Sweep {
         false
     }
 
-    async fn settle_one(&self, backup: &Backup) -> Result<(), StepError> {
+    async fn reconcile_one(&self, backup: &Backup) -> Result<(), StepError> {
         if backup.state == BackupState::Deleting {
-            remove_objects(&self.outside, backup).await?;
+            remove_objects(&self.services, backup).await?;
             return Ok(backups::mark_removed(&self.db, backup.id).await?);
         }
         // Nobody uploads any more once every address has expired; an agent that is gone is not waited for longer.
-        settle(&self.db, &self.outside, backup.id, self.is_old(backup.finished_at)).await.map(drop)
+        reconcile(&self.db, &self.services, backup.id, self.is_old(backup.finished_at)).await.map(drop)
     }
 
     fn is_old(&self, ended: Option<DateTime<Utc>>) -> bool {
-        let life = TimeDelta::from_std(self.outside.backups.address_life).unwrap_or(TimeDelta::MAX);
+        let life = TimeDelta::from_std(self.services.backups.address_life).unwrap_or(TimeDelta::MAX);
         ended.is_some_and(|ended| self.clock.now() - ended > life)
     }
 

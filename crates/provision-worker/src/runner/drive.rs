@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::operation::{
-    Failure, MAX_FORWARD_ATTEMPTS, MAX_INTERRUPTIONS, OperationState, Recovery, StepName, StepState,
+    Failure, MAX_FORWARD_ATTEMPTS, MAX_INTERRUPTIONS, OperationState, Recovery, Saga, StepName, StepState,
     forward_delay_seconds,
 };
 use runtime::worker::Ended;
@@ -97,7 +97,7 @@ impl Drive<'_> {
             Ok(journal) => journal,
             Err(error) => return leave(&self.work.db, &self.work.lease, &error).await,
         };
-        let recovery = operation.kind.recovery(journal.last().map(|row| row.name));
+        let recovery = operation.kind.saga().recovery(journal.last().map(|row| row.name));
         if operation.state == OperationState::Undoing {
             if operation.interruptions >= 2 * MAX_INTERRUPTIONS {
                 return self.stuck("interrupted_undo", "Cleaning up was interrupted again and again.").await;
@@ -106,14 +106,14 @@ impl Drive<'_> {
         }
         match recovery {
             Recovery::Backward if operation.interruptions >= MAX_INTERRUPTIONS => {
-                let (doing, undone) = (operation.kind.doing(), operation.kind.undone());
+                let Saga { doing, undone, .. } = operation.kind.saga();
                 let message = format!("{doing} was interrupted repeatedly on our side. {undone}");
                 self.turn_round(Failure::new("interrupted", message)).await
             }
             Recovery::Forward
                 if operation.interruptions + self.claim.failed_attempts >= MAX_FORWARD_ATTEMPTS =>
             {
-                let message = format!("{} failed again and again.", operation.kind.doing());
+                let message = format!("{} failed again and again.", operation.kind.saga().doing);
                 self.stuck(&format!("{}_failed", operation.kind), &message).await
             }
             _ => self.go_forward(&journal).await,
@@ -122,22 +122,22 @@ impl Drive<'_> {
 
     async fn go_forward(&self, journal: &[StepRow]) -> Ended<Outcome> {
         let (work, kind) = (self.work, self.claim.operation.kind);
-        for name in kind.steps() {
-            if journal.iter().any(|row| row.name == *name && row.state == StepState::Applied) {
+        for name in kind.saga().step_names() {
+            if journal.iter().any(|row| row.name == name && row.state == StepState::Applied) {
                 continue;
             }
             if self.shutdown.is_cancelled() {
                 return Ended::Interrupted;
             }
-            persist!(operations::begin_step(&work.db, &work.lease, kind, *name));
+            persist!(operations::begin_step(&work.db, &work.lease, kind, name));
             let began = tokio::time::Instant::now();
-            let outcome = self.apply(*name).await;
+            let outcome = self.apply(name).await;
             metrics::histogram!("zlh_step_seconds", "step" => name.as_str())
                 .record(began.elapsed().as_secs_f64());
             match outcome {
-                Ok(()) if Some(name) == kind.steps().last() => return Ended::Finished(Outcome::Succeeded),
-                Ok(()) => persist!(operations::end_step(&work.db, &work.lease, *name)),
-                Err(failure) => return self.fail(*name, failure).await,
+                Ok(()) if kind.saga().is_last(name) => return Ended::Finished(Outcome::Succeeded),
+                Ok(()) => persist!(operations::end_step(&work.db, &work.lease, name)),
+                Err(failure) => return self.fail(name, failure).await,
             }
         }
         // Every step was applied and yet the operation had not ended: the last step's transaction says so itself.
@@ -163,7 +163,7 @@ impl Drive<'_> {
         let Attempt::Failed { failure, cause } = attempt else { return Ended::LeaseLost };
         let (kind, hostname, code) = (self.claim.operation.kind, &self.claim.hostname, &failure.code);
         tracing::warn!(step = %name, code, "step {name} of the {kind} of {hostname} failed with {code}: {cause}");
-        match self.claim.operation.kind.recovery(Some(name)) {
+        match self.claim.operation.kind.saga().recovery(Some(name)) {
             Recovery::Backward => self.turn_round(failure).await,
             Recovery::Forward => {
                 let delay = forward_delay_seconds(self.claim.failed_attempts);
@@ -182,7 +182,7 @@ impl Drive<'_> {
 
     async fn go_back(&self, journal: &[StepRow]) -> Ended<Outcome> {
         let operation = &self.claim.operation;
-        let unknown = || Failure::new("internal", format!("{} failed.", operation.kind.doing()));
+        let unknown = || Failure::new("internal", format!("{} failed.", operation.kind.saga().doing));
         self.undo_all(journal, operation.failure.clone().unwrap_or_else(unknown)).await
     }
 
@@ -199,7 +199,7 @@ impl Drive<'_> {
             };
             persist!(operations::undo_step(&work.db, &work.lease, row.name, error.as_deref()));
             failed.extend(error.map(|error| format!("{}: {error}", row.name)));
-            if !failed.is_empty() && kind.undoes_strictly() {
+            if !failed.is_empty() && kind.saga().undoes_strictly {
                 break;
             }
         }

@@ -8,14 +8,15 @@ mod rows;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::operation::Slot;
 use runtime::worker::{Ended, Handler, SlotLimit, WorkerSlots};
 use store::{Db, operations::Claim};
 use tokio_util::sync::CancellationToken;
 
-use crate::saga::{Outside, Steps, Work};
+use crate::saga::{Services, Steps, Work};
 use drive::Drive;
 pub use drive::Outcome;
-pub use rows::{OperationRows, Slot};
+pub use rows::OperationRows;
 
 /// Most creates and deletes that wait in one worker: as many as a sweep enqueues at once.
 const MOST_WAITING: usize = 256;
@@ -33,14 +34,14 @@ pub fn slots(short: usize, long: usize) -> WorkerSlots<domain::ids::OperationId,
 #[derive(Clone)]
 pub struct Runner {
     rows: OperationRows,
-    outside: Outside,
+    services: Services,
     steps: Steps,
 }
 
 impl Runner {
     /// With these steps.
-    pub fn new(db: Db, outside: Outside, steps: Steps) -> Self {
-        Self { rows: OperationRows::new(db), outside, steps }
+    pub fn new(db: Db, services: Services, steps: Steps) -> Self {
+        Self { rows: OperationRows::new(db), services, steps }
     }
 
     async fn drive(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended<Outcome> {
@@ -59,7 +60,7 @@ impl Runner {
             lease: claim.lease.clone(),
             instance,
             backup: claim.operation.backup_id,
-            outside: self.outside.clone(),
+            services: self.services.clone(),
         };
         Drive { work: &work, claim, steps: &self.steps, shutdown }.run().await
     }

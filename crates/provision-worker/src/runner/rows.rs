@@ -1,7 +1,7 @@
 //! Operations as rows that a worker leases.
 
 use async_trait::async_trait;
-use domain::{ids::OperationId, operation::OperationKind};
+use domain::{ids::OperationId, operation::Slot};
 use runtime::worker::{Backlog, LeasedRows};
 use store::{
     Db, StoreError,
@@ -21,15 +21,6 @@ impl OperationRows {
     }
 }
 
-/// Which slots an operation takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
-    /// It takes minutes.
-    Short,
-    /// It moves a backup.
-    Long,
-}
-
 #[async_trait]
 impl LeasedRows for OperationRows {
     type Id = OperationId;
@@ -40,10 +31,7 @@ impl LeasedRows for OperationRows {
 
     async fn slot(&self, id: OperationId) -> Result<Option<Slot>, StoreError> {
         let kind = operations::kind(&self.db, id).await?;
-        Ok(kind.map(|kind| match kind {
-            OperationKind::Create | OperationKind::Delete => Slot::Short,
-            OperationKind::Backup | OperationKind::Restore | OperationKind::Verify => Slot::Long,
-        }))
+        Ok(kind.map(|kind| kind.saga().slot))
     }
 
     async fn claim(&self, id: OperationId, owner: &str) -> Result<Option<Claim>, StoreError> {

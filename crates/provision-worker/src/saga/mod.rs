@@ -47,7 +47,7 @@ pub type Steps = Arc<dyn Fn(StepName) -> Arc<dyn Step> + Send + Sync>;
 
 /// The worker's connections to everything outside the database.
 #[derive(Clone)]
-pub struct Outside {
+pub struct Services {
     /// Runs containers.
     pub engine: Arc<dyn Engine>,
     /// Talks to agents.
@@ -91,7 +91,7 @@ pub struct Work {
     /// Which backup the operation is about.
     pub backup: Option<BackupId>,
     /// Everything else.
-    pub outside: Outside,
+    pub services: Services,
 }
 
 impl Work {
@@ -121,11 +121,11 @@ impl Work {
     }
 
     async fn agent_addr(&self) -> Result<std::net::SocketAddr, StepError> {
-        agent_addr(&self.outside, self.id()).await
+        agent_addr(&self.services, self.id()).await
     }
 
     async fn agent(&self) -> Result<Arc<dyn AgentSession>, StepError> {
-        agent_of(&self.db, &self.outside, self.id()).await
+        agent_of(&self.db, &self.services, self.id()).await
     }
 
     /// The backup as it is now.
@@ -136,11 +136,11 @@ impl Work {
     }
 
     fn trust(&self) -> TrustBundle {
-        let mut keys = self.outside.trusted.clone();
-        keys.push(self.outside.signer.trusted_key(SCOPES.to_vec()));
+        let mut keys = self.services.trusted.clone();
+        keys.push(self.services.signer.trusted_key(SCOPES.to_vec()));
         TrustBundle {
             instance_id: self.id(),
-            enrolment_secret: domain::agent::encode_secret(&self.outside.signer.enrolment_secret(self.id())),
+            enrolment_secret: domain::agent::encode_secret(&self.services.signer.enrolment_secret(self.id())),
             keys,
         }
     }
@@ -150,8 +150,8 @@ impl Work {
     }
 }
 
-async fn agent_addr(outside: &Outside, id: InstanceId) -> Result<std::net::SocketAddr, StepError> {
-    let container = outside.engine.inspect(id).await?;
+async fn agent_addr(services: &Services, id: InstanceId) -> Result<std::net::SocketAddr, StepError> {
+    let container = services.engine.inspect(id).await?;
     container
         .map(|container| container.agent_addr)
         .ok_or_else(|| StepError::internal("there is no container"))
@@ -160,7 +160,7 @@ async fn agent_addr(outside: &Outside, id: InstanceId) -> Result<std::net::Socke
 /// A session pinned to the certificate found at enrolment. Read anew: enrolment may be this operation's own.
 pub(crate) async fn agent_of(
     db: &Db,
-    outside: &Outside,
+    services: &Services,
     id: InstanceId,
 ) -> Result<Arc<dyn AgentSession>, StepError> {
     let instance = store::instances::get_for_work(db, id).await?;
@@ -168,5 +168,5 @@ pub(crate) async fn agent_of(
         .and_then(|instance| instance.agent_fingerprint)
         .ok_or_else(|| StepError::internal("the agent is not enrolled"))?;
     let fingerprint = fingerprint.parse().map_err(StepError::internal)?;
-    Ok(outside.agents.connect(agent_addr(outside, id).await?, id, &fingerprint)?)
+    Ok(services.agents.connect(agent_addr(services, id).await?, id, &fingerprint)?)
 }

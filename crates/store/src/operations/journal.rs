@@ -1,6 +1,6 @@
 //! The journal: every step is written down before it runs, and again when it ended.
 
-use domain::operation::{Failure, OperationKind, StepName, progress_after};
+use domain::operation::{Failure, OperationKind, StepName};
 
 use super::lease::{Lease, held};
 use crate::{Db, StoreError};
@@ -12,7 +12,7 @@ pub async fn begin_step(
     kind: OperationKind,
     step: StepName,
 ) -> Result<(), StoreError> {
-    let ordinal = kind.steps().iter().position(|s| *s == step).unwrap_or(0);
+    let ordinal = kind.saga().position(step).unwrap_or(0);
     let done = sqlx::query!(
         "WITH held AS (
              UPDATE operations SET step = $3, step_detail = NULL, progress = $5
@@ -26,7 +26,7 @@ pub async fn begin_step(
         lease.term,
         step.as_str(),
         i16::try_from(ordinal).unwrap_or(0),
-        progress_after(kind, ordinal),
+        kind.saga().progress_after(ordinal),
     )
     .execute(db.pool())
     .await?;

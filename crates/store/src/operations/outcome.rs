@@ -2,7 +2,7 @@
 
 use domain::{
     ids::{CustomerId, InstanceId, OperationId},
-    operation::{Failure, OperationKind},
+    operation::{Failure, OnUndone, OperationKind, OperationState, Recovery},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -52,12 +52,12 @@ pub async fn undone(
     failure: &Failure,
     by: By<'_>,
 ) -> Result<(), StoreError> {
-    match kind {
-        OperationKind::Create => create_failed(db, lease, failure, by).await,
-        OperationKind::Backup => backups::backup_failed(db, lease, failure, by).await,
-        OperationKind::Restore | OperationKind::Verify => backups::use_failed(db, lease, failure, by).await,
+    match kind.saga().on_undone {
+        OnUndone::FailInstance => create_failed(db, lease, failure, by).await,
+        OnUndone::FailBackup => backups::backup_failed(db, lease, failure, by).await,
+        OnUndone::KeepBackup => backups::use_failed(db, lease, failure, by).await,
         // It only goes forward: there is nothing that could be called undone.
-        OperationKind::Delete => park_stuck(db, lease, failure, by).await,
+        OnUndone::Stuck => park_stuck(db, lease, failure, by).await,
     }
 }
 
@@ -130,22 +130,43 @@ pub async fn resume_stuck(
     actor: &str,
 ) -> Result<Option<Dispatch<OperationId>>, StoreError> {
     let mut tx = db.pool().begin().await?;
+    let Some(state) = state_to_resume(&mut tx, id).await? else { return Ok(None) };
     let resumed = sqlx::query!(
-        "UPDATE operations SET state = CASE WHEN kind = 'delete' OR step = 'mark_restored' THEN 'running'
-                                            ELSE 'undoing' END,
-                interruptions = 0, failed_attempts = 0, enqueued_at = NULL, run_after = clock_timestamp()
-         WHERE id = $1 AND state = 'stuck' RETURNING instance_id, customer_id",
+        "UPDATE operations SET state = $2, interruptions = 0, failed_attempts = 0, enqueued_at = NULL,
+                run_after = clock_timestamp()
+         WHERE id = $1 RETURNING instance_id, customer_id",
         id.0,
+        state.as_str(),
     )
-    .fetch_optional(&mut *tx)
+    .fetch_one(&mut *tx)
     .await?;
-    let Some(resumed) = resumed else { return Ok(None) };
     let (customer, instance) = (CustomerId(resumed.customer_id), InstanceId(resumed.instance_id));
     let detail = json!({ "operation": id });
     let entry = Entry::new(By::itself(actor), "operation.resume", customer, detail);
     audit::record(&mut tx, entry.on(instance)).await?;
     tx.commit().await?;
     Ok(Some(Dispatch::new(id, Some(Event::of_operation(customer, instance, id)))))
+}
+
+/// Locks a stuck operation: whether it goes on or back is its saga's.
+async fn state_to_resume(
+    tx: &mut PgConnection,
+    id: OperationId,
+) -> Result<Option<OperationState>, StoreError> {
+    let stuck = sqlx::query!(
+        "SELECT kind, step FROM operations WHERE id = $1 AND state = 'stuck' FOR NO KEY UPDATE",
+        id.0,
+    )
+    .fetch_optional(tx)
+    .await?;
+    let Some(stuck) = stuck else { return Ok(None) };
+    let corrupt = |e: domain::instance::UnknownValue| StoreError::corrupt("operations", e);
+    let kind: OperationKind = stuck.kind.parse().map_err(corrupt)?;
+    let begun = stuck.step.map(|step| step.parse()).transpose().map_err(corrupt)?;
+    Ok(Some(match kind.saga().recovery(begun) {
+        Recovery::Forward => OperationState::Running,
+        Recovery::Backward => OperationState::Undoing,
+    }))
 }
 
 /// An operation that a worker has let go of for good, or until a person has looked.

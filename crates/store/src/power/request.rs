@@ -5,6 +5,7 @@ use domain::{
     agent::PowerAction,
     ids::{CustomerId, InstanceId},
     instance::DesiredPower,
+    operation::OperationKind,
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -48,13 +49,14 @@ pub async fn request(
         "UPDATE instances i SET desired_power = $3, updated_at = $4
          WHERE id = $2 AND customer_id = $1 AND lifecycle = 'active'
            AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.instance_id = i.id
-                           AND o.state IN ('queued', 'running', 'undoing', 'stuck') AND o.kind <> 'verify')
+                           AND o.state IN ('queued', 'running', 'undoing', 'stuck') AND o.kind = ANY($5))
            AND ($3 = 'stopped' OR NOT EXISTS (SELECT 1 FROM holds h WHERE h.instance_id = i.id
                                               AND h.lifted_at IS NULL))",
         request.customer.0,
         request.instance.0,
         desired.as_str(),
         now,
+        &OperationKind::busy(),
     )
     .execute(&mut *tx)
     .await?;

@@ -35,7 +35,7 @@ pub enum Claimed {
     /// Nothing is due.
     Nothing,
     /// A schedule was due, and there is nothing to carry out.
-    Settled,
+    Recorded,
     /// This is to be carried out.
     Run(Box<DueRun>),
 }
@@ -65,7 +65,7 @@ pub async fn claim_due(db: &Db, now: DateTime<Utc>) -> Result<Claimed, StoreErro
             tracing::error!(schedule = %id, %error, "a schedule cannot be read and will not run");
             set_next(&mut tx, id, None).await?;
             tx.commit().await?;
-            return Ok(Claimed::Settled);
+            return Ok(Claimed::Recorded);
         }
     };
     let claimed = match row.lifecycle {
@@ -74,7 +74,7 @@ pub async fn claim_due(db: &Db, now: DateTime<Utc>) -> Result<Claimed, StoreErro
         }
         Lifecycle::Deleting | Lifecycle::Deleted | Lifecycle::Failed => {
             disable_all(&mut tx, schedule.instance_id).await?;
-            Claimed::Settled
+            Claimed::Recorded
         }
     };
     tx.commit().await?;
@@ -98,9 +98,9 @@ async fn begin(
         let due = DueRun { run, planned_for: missed, schedule: schedule.clone(), account_disabled };
         record_outcome(tx, &due, &outcome, now).await?;
     }
-    let Some(planned_for) = dues.run else { return Ok(Claimed::Settled) };
+    let Some(planned_for) = dues.run else { return Ok(Claimed::Recorded) };
     let run = insert_run(tx, schedule.id, planned_for, RunOrigin::Timetable, now).await?;
-    Ok(run.map_or(Claimed::Settled, |run| {
+    Ok(run.map_or(Claimed::Recorded, |run| {
         Claimed::Run(Box::new(DueRun { run, planned_for, schedule, account_disabled }))
     }))
 }

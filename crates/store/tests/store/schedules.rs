@@ -47,7 +47,7 @@ async fn claim(f: &Fixture, at: DateTime<Utc>) -> Option<DueRun> {
     loop {
         match schedules::claim_due(&f.api, at).await.unwrap() {
             Claimed::Nothing => return None,
-            Claimed::Settled => {}
+            Claimed::Recorded => {}
             Claimed::Run(due) => return Some(*due),
         }
     }
@@ -84,7 +84,7 @@ async fn a_time_is_claimed_once_however_many_daemons_look() {
         .into_iter()
         .filter_map(|claimed| match claimed {
             Claimed::Run(due) => Some(due.schedule.id),
-            Claimed::Nothing | Claimed::Settled => None,
+            Claimed::Nothing | Claimed::Recorded => None,
         })
         .collect();
     runs.sort();

@@ -14,7 +14,7 @@ use integrations::artifacts::{ArtifactError, ArtifactSource};
 use store::{Db, StoreError};
 use tokio::sync::OnceCell;
 
-pub use order::{Order, OrderError, Wish};
+pub use order::{Order, OrderError, OrderRequest};
 
 /// Blueprints and plans, as they were at start.
 pub struct Catalogue {

@@ -1,4 +1,4 @@
-//! Whether what a customer wishes for can be had: the rules of the catalogue, before anything is written.
+//! Whether what a customer asks for can be had: the rules of the catalogue, before anything is written.
 
 use domain::{
     blueprint::{Blueprint, Variant},
@@ -10,9 +10,9 @@ use integrations::artifacts::ArtifactError;
 
 use super::Catalogue;
 
-/// What a customer wishes for.
+/// What a customer asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Wish<'a> {
+pub struct OrderRequest<'a> {
     /// Display name.
     pub name: &'a str,
     /// DNS label; `None` to have one made from the name.
@@ -31,7 +31,7 @@ pub struct Wish<'a> {
     pub accept_eula: bool,
 }
 
-/// A wish that can be had.
+/// A request that can be met.
 #[derive(Debug)]
 pub struct Order<'a> {
     /// What is installed.
@@ -46,7 +46,7 @@ pub struct Order<'a> {
     pub resources: Resources,
 }
 
-/// Why a wish cannot be had.
+/// Why a request cannot be met.
 #[derive(Debug, thiserror::Error)]
 pub enum OrderError {
     /// The display name.
@@ -96,20 +96,20 @@ pub enum OrderError {
 }
 
 impl Catalogue {
-    /// Checks a wish. Only the version may have to be asked for outside, and so comes last.
-    pub async fn order<'a>(&'a self, wish: Wish<'_>) -> Result<Order<'a>, OrderError> {
-        check_name(wish.name).map_err(OrderError::Name)?;
-        wish.hostname.map_or(Ok(()), check_hostname).map_err(OrderError::Hostname)?;
-        let unknown = || OrderError::UnknownBlueprint(wish.blueprint.to_owned());
-        let blueprint = self.blueprint(wish.blueprint).ok_or_else(unknown)?;
-        let unknown = || OrderError::UnknownVariant(wish.variant.to_owned());
-        let variant = blueprint.variant(wish.variant).ok_or_else(unknown)?;
-        let plan = self.plan(wish.plan).ok_or_else(|| OrderError::UnknownPlan(wish.plan.to_owned()))?;
-        let resources = check_resources(blueprint, plan, wish.resources)?;
-        if let (Some(eula), false) = (&blueprint.eula, wish.accept_eula) {
+    /// Checks a request. Only the version may have to be asked for outside, and so comes last.
+    pub async fn order<'a>(&'a self, request: OrderRequest<'_>) -> Result<Order<'a>, OrderError> {
+        check_name(request.name).map_err(OrderError::Name)?;
+        request.hostname.map_or(Ok(()), check_hostname).map_err(OrderError::Hostname)?;
+        let unknown = || OrderError::UnknownBlueprint(request.blueprint.to_owned());
+        let blueprint = self.blueprint(request.blueprint).ok_or_else(unknown)?;
+        let unknown = || OrderError::UnknownVariant(request.variant.to_owned());
+        let variant = blueprint.variant(request.variant).ok_or_else(unknown)?;
+        let plan = self.plan(request.plan).ok_or_else(|| OrderError::UnknownPlan(request.plan.to_owned()))?;
+        let resources = check_resources(blueprint, plan, request.resources)?;
+        if let (Some(eula), false) = (&blueprint.eula, request.accept_eula) {
             return Err(OrderError::Eula { name: eula.name.clone(), url: eula.url.clone() });
         }
-        let version = self.choose_version(blueprint, variant, wish.version).await?;
+        let version = self.choose_version(blueprint, variant, request.version).await?;
         Ok(Order { blueprint, variant, version, plan, resources })
     }
 

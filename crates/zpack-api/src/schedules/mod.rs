@@ -95,7 +95,7 @@ async fn look(runner: &Runner) -> Result<Option<DueRun>, StoreError> {
     loop {
         match store::schedules::claim_due(&runner.db, now).await? {
             Claimed::Nothing => return Ok(None),
-            Claimed::Settled => {}
+            Claimed::Recorded => {}
             Claimed::Run(due) => return Ok(Some(*due)),
         }
     }

@@ -1,4 +1,4 @@
-//! Makes a backup: the game settles its files, they are packed, uploaded in parts as they come, and then the manifest.
+//! Makes a backup: the game flushes its files, they are packed, uploaded in parts as they come, and then the manifest.
 //! A manifest in the storage means that the archive before it is complete.
 
 mod assemble;

@@ -69,7 +69,7 @@ pub(super) fn archive(
     let target = root.place(&to).map_err(|error| error.at(&to))?;
     at::move_new(&scratch.home, scratch.name.as_bytes(), &target.folder, &target.name)
         .map_err(|error| error.at(&to))?;
-    sink.reservation.settle(sink.length, 0);
+    sink.reservation.commit(sink.length, 0);
     target.folder.sync()
 }
 

@@ -57,7 +57,7 @@ pub(super) fn copy(files: &Files, from: &str, to: &str, work: &Work) -> Result<(
     let target = root.place(&to).map_err(|error| error.at(&to))?;
     at::move_new(&staging.folder, STAGED, &target.folder, &target.name).map_err(|error| error.at(&to))?;
     target.folder.sync()?;
-    staging.settle(0);
+    staging.commit(0);
     Ok(())
 }
 

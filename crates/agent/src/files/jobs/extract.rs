@@ -40,7 +40,7 @@ pub(super) fn extract(files: &Files, path: &str, to: &str, replace: bool, work: 
     staging.complete()?;
     work.go_on()?;
     let removed = merge::into_place(files, &root, &staging, &to, replace)?;
-    staging.settle(removed);
+    staging.commit(removed);
     Ok(())
 }
 

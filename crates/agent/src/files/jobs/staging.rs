@@ -152,8 +152,8 @@ impl<'w> Staging<'w> {
     }
 
     /// Makes sure that there is room for what was written when `removed` bytes have gone.
-    pub(super) fn settle(self, removed: u64) {
-        self.reservation.settle(self.written, removed);
+    pub(super) fn commit(self, removed: u64) {
+        self.reservation.commit(self.written, removed);
     }
 
     fn reserve(&mut self, bytes: u64) -> Result<()> {

@@ -80,7 +80,7 @@ impl Actor {
         self.put_down();
     }
 
-    /// Kills the process, if there is one, and again until its end is told: what is asked of a holder is lost with the
+    /// Kills the process, if there is one, and again until its end is told: what is asked of a shim is lost with the
     /// connection to it.
     pub(super) fn put_down(&mut self) {
         let timer = self.timer(KILL_AGAIN, What::StillThere);

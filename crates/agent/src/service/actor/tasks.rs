@@ -13,7 +13,6 @@ use tracing::info;
 use super::Actor;
 use crate::{
     clock,
-    hold::order::{Purpose, Run},
     install::progress::Progress,
     probe::{self, Watch},
     process::{exit::Exit, host::exit_of_found, launch::Launch, link::Connection, runtime},
@@ -22,6 +21,7 @@ use crate::{
         phase::{Event, Phase, Stage, Task, Up, What},
         saved::Wanted,
     },
+    shim::order::{Purpose, Run},
 };
 
 /// How long a port of the server before may take to become free.

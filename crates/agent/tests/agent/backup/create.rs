@@ -130,13 +130,13 @@ async fn archives_are_plain_tar_for_everybody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_game_settles_its_files_first_and_is_released_afterwards() {
+async fn a_running_game_flushes_its_files_first_and_is_released_afterwards() {
     let (agent, storage) = (TestAgent::start(), Storage::start().await);
     agent.run(&well_behaved(), AgentState::Running).await;
-    let hooks = |settled: &str| BackupHooks {
+    let hooks = |flushed: &str| BackupHooks {
         before: vec!["save-off".into(), "save-all flush".into()],
-        settled: Some(settled.into()),
-        settle_seconds: 2,
+        flushed: Some(flushed.into()),
+        flush_seconds: 2,
         after: vec!["save-on".into()],
     };
     let consistency = |saved: &Saved| {
@@ -145,13 +145,13 @@ async fn a_running_game_settles_its_files_first_and_is_released_afterwards() {
         serde_json::from_value::<BackupManifestHead>(head).unwrap().consistency
     };
     let saved = create(&agent, &storage, &[], hooks("^got save-all flush$")).await;
-    assert_eq!(consistency(&saved), BackupConsistency::Settled);
+    assert_eq!(consistency(&saved), BackupConsistency::Flushed);
     agent.until_said("got save-on").await;
     let heard: Vec<_> = agent.tail().await.into_iter().filter(|line| line.contains("save")).collect();
     assert_eq!(heard, ["got save-off", "got save-all flush", "got save-on"]);
-    // An earlier "settled" counts for nothing.
+    // An earlier "flushed" counts for nothing.
     let saved = create(&agent, &storage, &[], hooks("^never$")).await;
-    assert_eq!(consistency(&saved), BackupConsistency::Unsettled);
+    assert_eq!(consistency(&saved), BackupConsistency::Unflushed);
     agent.power(domain::agent::PowerAction::Stop).await.unwrap();
     agent.until(AgentState::Stopped).await;
     let saved = create(&agent, &storage, &[], hooks("x")).await;
@@ -159,20 +159,20 @@ async fn a_running_game_settles_its_files_first_and_is_released_afterwards() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_a_game_that_is_still_starting_are_not_said_to_be_settled() {
+async fn files_of_a_game_that_is_still_starting_are_not_said_to_be_flushed() {
     let (agent, storage) = (TestAgent::start(), Storage::start().await);
     agent.put(&script("while read line; do echo \"$line\" >> heard; done")).await.unwrap();
     agent.power(domain::agent::PowerAction::Start).await.unwrap();
     agent.until(AgentState::Starting).await;
     let hooks = BackupHooks {
         before: vec!["off".into()],
-        settled: Some("x".into()),
-        settle_seconds: 1,
+        flushed: Some("x".into()),
+        flush_seconds: 1,
         after: vec!["on".into()],
     };
     let saved = create(&agent, &storage, &[], hooks).await;
     let head: BackupManifestHead = serde_json::from_value(manifest(&storage, &saved)).unwrap();
-    assert_eq!(head.consistency, BackupConsistency::Unsettled);
+    assert_eq!(head.consistency, BackupConsistency::Unflushed);
     assert!(!agent.data().join("heard").exists(), "it was told something");
 }
 

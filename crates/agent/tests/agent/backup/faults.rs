@@ -75,7 +75,7 @@ async fn one_task_at_a_time_and_the_same_one_only_once() {
     agent.backup(saved.task, saved.backup, work.clone()).await.unwrap();
     let again = agent.backup(saved.task, saved.backup, work.clone()).await.unwrap();
     assert_eq!((again.state, again.parts_known), (BackupTaskState::Running, 2));
-    for other in [work.clone(), BackupWork::Swap, BackupWork::Settle] {
+    for other in [work.clone(), BackupWork::Swap, BackupWork::Commit] {
         let refused = agent.backup(Uuid::now_v7(), saved.backup, other).await.unwrap_err();
         assert_eq!(refused, (StatusCode::CONFLICT, "backup_busy".to_owned()));
     }

@@ -103,7 +103,7 @@ async fn an_exchange_of_folders_that_is_interrupted_is_whole_after_the_next_boot
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_restored_files_are_there_whenever_settling_is_interrupted() {
+async fn the_restored_files_are_there_whenever_its_commit_is_interrupted() {
     let (mut agent, storage) = (TestAgent::start(), Storage::start().await);
     for folder in 0..12 {
         fs::create_dir(agent.data().join(folder.to_string())).unwrap();
@@ -116,10 +116,10 @@ async fn the_restored_files_are_there_whenever_settling_is_interrupted() {
     for round in 0_u64..6 {
         let (task, _) = agent.stage(&saved, &storage, &facts).await;
         agent.backup(task, saved.backup, BackupWork::Swap).await.unwrap();
-        kill_during(&mut agent, task, &saved, BackupWork::Settle, Duration::from_micros(round * 700)).await;
+        kill_during(&mut agent, task, &saved, BackupWork::Commit, Duration::from_micros(round * 700)).await;
         assert_same(&read(&agent.data()), &before);
-        let settled = agent.backup(task, saved.backup, BackupWork::Settle).await.unwrap();
-        assert_eq!(settled.state, BackupTaskState::Succeeded);
+        let committed = agent.backup(task, saved.backup, BackupWork::Commit).await.unwrap();
+        assert_eq!(committed.state, BackupTaskState::Succeeded);
         assert_eq!(agent.leftovers(), [""; 0]);
         let trash = agent.root.path().join("agent/trash");
         crate::support::eventually("the trash is emptied", || fs::read_dir(&trash).unwrap().count() == 0);

@@ -34,8 +34,8 @@ async fn a_restored_backup_is_the_same_tree_byte_for_byte() {
     assert_eq!((swapped.state, swapped.work), (BackupTaskState::Succeeded, BackupWorkKind::Swap));
     assert_same(&read(&agent.data()), &before);
     assert_same(&read(&agent.root.path().join(format!("previous-{task}"))), &damaged);
-    let settled = agent.backup(task, saved.backup, BackupWork::Settle).await.unwrap();
-    assert_eq!(settled.state, BackupTaskState::Succeeded);
+    let committed = agent.backup(task, saved.backup, BackupWork::Commit).await.unwrap();
+    assert_eq!(committed.state, BackupTaskState::Succeeded);
     assert_same(&read(&agent.data()), &before);
     assert_eq!(agent.leftovers(), [""; 0]);
     let trash = agent.root.path().join("agent/trash");
@@ -68,7 +68,7 @@ async fn what_a_customer_has_denied_itself_is_saved_restored_and_removed_all_the
     assert_eq!(staged.state, BackupTaskState::Succeeded, "{staged:?}");
     agent.backup(task, saved.backup, BackupWork::Swap).await.unwrap();
     assert_same(&read(&agent.data()), &before);
-    agent.backup(task, saved.backup, BackupWork::Settle).await.unwrap();
+    agent.backup(task, saved.backup, BackupWork::Commit).await.unwrap();
     assert_eq!(agent.leftovers(), [""; 0]);
     // An unfinished copy is no reason not to boot.
     agent.kill();

@@ -17,8 +17,8 @@ pub(super) struct Enrol;
 impl Step for Enrol {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         let (addr, id) = (work.agent_addr().await?, work.id());
-        let secret = work.outside.signer.enrolment_secret(id);
-        let fingerprint = insist(BOOT_DEADLINE, || work.outside.agents.enrol(addr, id, &secret)).await?;
+        let secret = work.services.signer.enrolment_secret(id);
+        let fingerprint = insist(BOOT_DEADLINE, || work.services.agents.enrol(addr, id, &secret)).await?;
         Ok(operations::save_fingerprint(&work.db, &work.lease, &fingerprint.to_string()).await?)
     }
 

@@ -15,7 +15,7 @@ use super::{
     task::{Task, is_over},
 };
 use crate::{
-    backups::{self as stored, SETTLE_DEADLINE, STORAGE_DEADLINE, Settled},
+    backups::{self as stored, RECONCILE_DEADLINE, Reconciled, STORAGE_DEADLINE},
     saga::{Step, StepError, Work, wait::insist},
 };
 
@@ -32,7 +32,7 @@ pub(super) struct StoreArchive;
 impl Step for StoreArchive {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         let backup = work.backup().await?;
-        let storage = &work.outside.objects;
+        let storage = &work.services.objects;
         if let Some(facts) = &backup.facts
             && stored::is_complete(storage, &backup, facts).await?
         {
@@ -54,9 +54,9 @@ impl Step for StoreArchive {
     /// now the sweep asks later.
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         let backup = work.backup().await?.id;
-        match timeout(SETTLE_DEADLINE, stored::settle(&work.db, &work.outside, backup, false)).await {
-            Ok(Ok(Settled::Found | Settled::Cleaned)) => Ok(()),
-            Ok(Ok(Settled::Later)) => {
+        match timeout(RECONCILE_DEADLINE, stored::reconcile(&work.db, &work.services, backup, false)).await {
+            Ok(Ok(Reconciled::Complete | Reconciled::Removed)) => Ok(()),
+            Ok(Ok(Reconciled::Later)) => {
                 tracing::warn!(%backup, "the agent does not answer; the sweep will clean up");
                 Ok(())
             }
@@ -79,7 +79,7 @@ async fn upload(work: &Work, backup: &Backup) -> Result<UploadId, StepError> {
         return Ok(UploadId(upload.clone()));
     }
     let key = backup.archive_key();
-    let upload = insist(STORAGE_DEADLINE, || work.outside.objects.begin_upload(&key)).await?;
+    let upload = insist(STORAGE_DEADLINE, || work.services.objects.begin_upload(&key)).await?;
     backups::save_upload(&work.db, &work.lease, &upload.0).await?;
     Ok(upload)
 }
@@ -100,7 +100,7 @@ impl<'a> Making<'a> {
     /// Gives the agent addresses from the part `first` on; the first time, all that it needs to begin.
     async fn sign(&self, first: u32, last: u32) -> Result<BackupStatus, StepError> {
         let (work, backup) = (self.task.work, self.task.backup);
-        let (storage, expires) = (&work.outside.objects, work.outside.backups.address_life);
+        let (storage, expires) = (&work.services.objects, work.services.backups.address_life);
         let key = backup.archive_key();
         let parts = (first..=last).map(|number| storage.part_url(&key, self.upload, number, expires));
         let create = BackupWork::Create {

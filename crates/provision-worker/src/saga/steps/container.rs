@@ -29,11 +29,11 @@ impl Step for Create {
             agent_port: work.agent_port()?,
             trust: work.trust(),
         };
-        Ok(work.outside.engine.create(&spec).await?)
+        Ok(work.services.engine.create(&spec).await?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.outside.engine.delete(work.id()).await?)
+        Ok(work.services.engine.delete(work.id()).await?)
     }
 }
 
@@ -43,11 +43,11 @@ pub(super) struct Start;
 #[async_trait]
 impl Step for Start {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.outside.engine.start(work.id()).await?)
+        Ok(work.services.engine.start(work.id()).await?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.outside.engine.stop(work.id(), STOP_GRACE).await?)
+        Ok(work.services.engine.stop(work.id(), STOP_GRACE).await?)
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Stop;
 #[async_trait]
 impl Step for Stop {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.outside.engine.stop(work.id(), STOP_GRACE).await?)
+        Ok(work.services.engine.stop(work.id(), STOP_GRACE).await?)
     }
 
     /// A delete does not turn round.
@@ -72,7 +72,7 @@ pub(super) struct Delete;
 #[async_trait]
 impl Step for Delete {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.outside.engine.delete(work.id()).await?)
+        Ok(work.services.engine.delete(work.id()).await?)
     }
 
     /// A delete does not turn round.

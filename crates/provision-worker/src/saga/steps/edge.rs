@@ -13,7 +13,7 @@ pub(super) struct Publish;
 impl Step for Publish {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         let Some(publication) = publication(work).await? else { return Ok(()) };
-        let address = work.outside.edge.publish(&publication).await?;
+        let address = work.services.edge.publish(&publication).await?;
         Ok(operations::save_address(&work.db, &work.lease, &address.to_string()).await?)
     }
 
@@ -43,7 +43,7 @@ impl Step for Withdraw {
 
 async fn withdraw(work: &Work) -> Result<(), StepError> {
     let Some(publication) = publication(work).await? else { return Ok(()) };
-    Ok(work.outside.edge.withdraw(&publication).await?)
+    Ok(work.services.edge.withdraw(&publication).await?)
 }
 
 /// What players reach; `None` for a workspace, which is opened through the control plane.

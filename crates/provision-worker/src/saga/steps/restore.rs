@@ -28,10 +28,10 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn of(work: &Work, backup: &Backup) -> Result<Self, StepError> {
         let facts = backup.facts.clone();
-        let expires = work.outside.backups.address_life.max(work.outside.backups.deadline);
+        let expires = work.services.backups.address_life.max(work.services.backups.deadline);
         Ok(Self {
-            archive: work.outside.objects.get_url(&backup.archive_key(), expires)?,
-            manifest: work.outside.objects.get_url(&backup.manifest_key(), expires)?,
+            archive: work.services.objects.get_url(&backup.archive_key(), expires)?,
+            manifest: work.services.objects.get_url(&backup.manifest_key(), expires)?,
             expect: facts.ok_or_else(|| StepError::internal("the backup is not complete"))?,
         })
     }
@@ -124,7 +124,7 @@ pub(super) struct MarkRestored;
 impl Step for MarkRestored {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         let backup = work.backup().await?;
-        Task::of(work, &backup).await?.run(BackupWork::Settle).await?;
+        Task::of(work, &backup).await?.run(BackupWork::Commit).await?;
         Ok(backups::restore_succeeded(&work.db, &work.lease, crate::BY).await?)
     }
 

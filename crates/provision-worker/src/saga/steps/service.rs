@@ -86,7 +86,7 @@ pub(super) struct Stop;
 impl Step for Stop {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         if work.instance.agent_fingerprint.is_none()
-            || work.outside.engine.inspect(work.id()).await?.is_none()
+            || work.services.engine.inspect(work.id()).await?.is_none()
         {
             return Ok(());
         }
@@ -151,7 +151,7 @@ async fn service_spec(
 ) -> Result<ServiceSpec, StepError> {
     let instance = &work.instance;
     let artifacts = resolve(work, &blueprint.id, variant).await?;
-    let bind_address = work.outside.bind_address.to_string();
+    let bind_address = work.services.bind_address.to_string();
     let input = RenderInput {
         bind_address: &bind_address,
         variant: &instance.variant,
@@ -185,7 +185,7 @@ async fn resolve(
     if variant.artifacts().next().is_none() {
         return Ok(found);
     }
-    let source = &work.outside.artifacts;
+    let source = &work.services.artifacts;
     let manifest = source.manifest(game, &variant.id, version).await?.ok_or_else(missing)?;
     for name in variant.artifacts() {
         let file = manifest.file(name).ok_or_else(missing)?;

@@ -35,17 +35,17 @@ pub(super) struct Task<'a> {
 
 impl<'a> Task<'a> {
     pub(super) async fn of(work: &'a Work, backup: &'a Backup) -> Result<Self, StepError> {
-        let end = Instant::now() + work.outside.backups.deadline;
+        let end = Instant::now() + work.services.backups.deadline;
         Ok(Self { work, agent: work.agent().await?, backup, end })
     }
 
     /// What the agent works at, or did last, if it is of this task. No operation but this one is under way on the server:
-    /// whatever else the agent still speaks of is over, and settled or ended here, before it is forgotten.
+    /// whatever else the agent still speaks of is over, and reconciled or ended here, before it is forgotten.
     async fn own(&self) -> Result<Option<BackupStatus>, StepError> {
         let status = insist(CALL_DEADLINE, || self.agent.backup_status(None, Duration::ZERO)).await?;
         let Some(former) = status.as_ref().filter(|status| !self.is_mine(status)) else { return Ok(status) };
         if former.work == BackupWorkKind::Create {
-            backups::heed_former(&self.work.db, &self.work.outside, OperationId(former.task)).await?;
+            backups::reconcile_former(&self.work.db, &self.work.services, OperationId(former.task)).await?;
         }
         if former.state == BackupTaskState::Running {
             tracing::warn!(former = %former.task, work = ?former.work, "the agent is told that its former work is over");
@@ -73,7 +73,7 @@ impl<'a> Task<'a> {
                 if failure.code == CORRUPT_CODE
                     && !backups::is_there(
                         &self.work.db,
-                        &self.work.outside.objects,
+                        &self.work.services.objects,
                         Some(self.backup.id),
                     )
                     .await? =>

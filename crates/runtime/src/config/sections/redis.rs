@@ -1,4 +1,4 @@
-//! `[redis]`: the doorbell. It carries ids only, so losing it loses nothing.
+//! `[redis]`: the queues. They carry ids only, so losing them loses nothing.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use crate::{
     app::App,
     auth::{May, WriteInstances},
-    catalogue::{Order, Wish},
+    catalogue::{Order, OrderRequest},
     extract::{IdempotencyKey, ValidJson},
     problem::Problem,
     request_id::RequestId,
@@ -79,13 +79,13 @@ pub struct WantedResources {
 }
 
 impl CreateInstance {
-    fn wish(&self) -> Wish<'_> {
+    fn order_request(&self) -> OrderRequest<'_> {
         let resources = self.resources.map(|it| Resources {
             memory_mib: it.memory_mib,
             cpu_percent: it.cpu_percent,
             disk_mib: it.disk_mib,
         });
-        Wish {
+        OrderRequest {
             name: &self.name,
             hostname: self.hostname.as_deref(),
             blueprint: &self.blueprint,
@@ -121,7 +121,7 @@ pub async fn create(
     IdempotencyKey(key): IdempotencyKey,
     ValidJson(body): ValidJson<CreateInstance>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = app.catalogue.order(body.wish()).await?;
+    let order = app.catalogue.order(body.order_request()).await?;
     let asked = Asked { body: &body, key: &key, request_id: &request_id.0 };
     let (operation, replayed) = commit(&app, &caller, &order, asked).await?;
     let accepted = super::accepted(&app, &caller, operation).await?;

@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use agent::ring::{LIMIT, Reader, SEGMENT, Writer};
+use agent::output_log::{LIMIT, Reader, SEGMENT, Writer};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -177,9 +177,9 @@ const SMALL_DISK: &str = "ZLH_TEST_SMALL_DISK";
 #[ignore = "a helper process of another test"]
 fn writes_on_a_small_disk() {
     let Some(folder) = std::env::var_os(SMALL_DISK).map(PathBuf::from) else { return };
-    let ring = folder.join("ring");
-    fs::create_dir(&ring).unwrap();
-    let mut writer = Writer::open(&ring, LIMIT).unwrap();
+    let output_log = folder.join("output_log");
+    fs::create_dir(&output_log).unwrap();
+    let mut writer = Writer::open(&output_log, LIMIT).unwrap();
     let mut add = |count: usize| {
         for _ in 0..count {
             let number = writer.next();
@@ -189,7 +189,7 @@ fn writes_on_a_small_disk() {
         writer.next()
     };
     let all = |from| {
-        let part = Reader::new(&ring).read(from, usize::MAX, usize::MAX).unwrap();
+        let part = Reader::new(&output_log).read(from, usize::MAX, usize::MAX).unwrap();
         assert!(part.entries.iter().all(|entry| entry.text == format!("{:01000}", entry.seq).as_bytes()));
         part
     };
@@ -206,8 +206,8 @@ fn writes_on_a_small_disk() {
     let lost = add(0);
     assert_eq!(lost, 6_001);
     // Nothing of it, but where it stopped.
-    assert_eq!(fs::read_dir(&ring).unwrap().count(), 1);
-    assert!(Writer::open(&ring, LIMIT).unwrap().next() > 5_001);
+    assert_eq!(fs::read_dir(&output_log).unwrap().count(), 1);
+    assert!(Writer::open(&output_log, LIMIT).unwrap().next() > 5_001);
     drop(greedy);
     fs::remove_file(folder.join("greedy")).unwrap();
     assert_eq!(add(10), 6_011);
@@ -235,7 +235,7 @@ fn a_full_disk_holds_up_nobody_and_what_is_lost_shows() {
         .args(["--setenv", SMALL_DISK])
         .arg(dir.path())
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "ring::writes_on_a_small_disk", "--ignored", "--nocapture"])
+        .args(["--exact", "output_log::writes_on_a_small_disk", "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

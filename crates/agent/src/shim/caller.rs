@@ -1,4 +1,4 @@
-//! The agent's connection, as the holder sees it: never waited for, and dropped when it does not read or makes no sense.
+//! The agent's connection, as the shim sees it: never waited for, and dropped when it does not read or makes no sense.
 
 use std::{
     io::{self, Read as _, Write as _},

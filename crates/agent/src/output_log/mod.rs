@@ -2,7 +2,7 @@
 //!
 //! A segment is named by the number of its first entry; numbers within it follow without gaps. A number that no
 //! segment has was lost: dropped for room, or never written because the disk was full. One writer ([`Writer`], the
-//! holder of the game), any number of readers ([`Reader`]), no lock between them: what a reader finds half written it
+//! shim of the game), any number of readers ([`Reader`]), no lock between them: what a reader finds half written it
 //! takes for not yet written.
 
 mod reader;

@@ -1,12 +1,12 @@
-//! `zlh-agent hold`: a small process between agent and game, one for each run. It has the game's pipes or terminal,
-//! writes all output to the ring on disk, and stays when the agent goes: neither the game nor a line of its output
+//! `zlh-agent shim`: a small process between agent and game, one for each run. It has the game's pipes or terminal,
+//! writes all output to the output log on disk, and stays when the agent goes: neither the game nor a line of its output
 //! depends on the agent's life.
 //!
-//! Architecture invariant: the holder waits for nobody but the game: an agent that is slow, absent or makes no sense
+//! Architecture invariant: the shim waits for nobody but the game: an agent that is slow, absent or makes no sense
 //! does not hold it up. Invariant: it takes up no memory for output beyond a batch; no runtime, no TLS, one thread.
 //!
-//! Who has the lock of `lock` is, or is about to be, the holder of this folder. The agent takes it, writes its order
-//! into the file and hands it over as the holder's standard input, so there is no moment without it.
+//! Who has the lock of `lock` is, or is about to be, the shim of this folder. The agent takes it, writes its order
+//! into the file and hands it over as the shim's standard input, so there is no moment without it.
 
 mod caller;
 mod game;
@@ -37,27 +37,27 @@ use self::{
     order::{Ask, End, Order, Run, Tell},
     place::Place,
 };
-use crate::{clock, keep_from_the_game, process::leftovers, ring, root::Root, signals};
+use crate::{clock, keep_from_the_game, output_log, process::leftovers, root::Root, signals};
 
 /// How long the rest of the output may take once nobody is left to write it.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What `zlh-agent hold` is told; the order is its standard input.
+/// What `zlh-agent shim` is told; the order is its standard input.
 #[derive(Clone, Debug, clap::Args)]
-pub struct HoldArgs {
+pub struct ShimArgs {
     /// The agent's folder.
     #[arg(long)]
     pub root: PathBuf,
 }
 
 /// Runs what was ordered, to its end. Tells on standard output when it has started, by an empty line, or why not.
-pub fn hold(args: &HoldArgs) -> ExitCode {
+pub fn run(args: &ShimArgs) -> ExitCode {
     keep_from_the_game();
-    match Holder::start(args) {
-        Ok(holder) => {
+    match Shim::start(args) {
+        Ok(shim) => {
             // An agent that is gone finds us by the lock.
             let _ = writeln!(io::stdout());
-            holder.serve()
+            shim.serve()
         }
         Err(error) => {
             let _ = writeln!(io::stdout(), "{error:#}");
@@ -66,28 +66,29 @@ pub fn hold(args: &HoldArgs) -> ExitCode {
     }
 }
 
-struct Holder {
+struct Shim {
     place: Place,
     listener: UnixListener,
     /// One byte for each SIGCHLD.
     children: UnixStream,
     game: Game,
-    ring: ring::Writer,
+    output_log: output_log::Writer,
     run: Run,
     instance: String,
     caller: Option<Caller>,
     begun: Instant,
 }
 
-impl Holder {
-    fn start(args: &HoldArgs) -> anyhow::Result<Self> {
+impl Shim {
+    fn start(args: &ShimArgs) -> anyhow::Result<Self> {
         // Leads none after a fork; whatever the agent is in, what is sent to it is not for us.
         setsid().context("session")?;
         let order: Order = serde_json::from_reader(io::stdin().lock()).context("order")?;
         let root = Root::new(&args.root).context("root folder")?;
-        let place = Place::open(&root).context("holder's folder")?;
-        let mut ring = ring::Writer::open(&root.console(), ring::LIMIT).context("ring")?;
-        ring.go_on_from(order.next);
+        let place = Place::open(&root).context("shim's folder")?;
+        let mut output_log =
+            output_log::Writer::open(&root.output_log(), output_log::LIMIT).context("output_log")?;
+        output_log.go_on_from(order.next);
         let listener = place.listen().context("socket")?;
         // Before there is a game: nothing that it starts gets away from us.
         set_child_subreaper(Some(getpid())).context("subreaper")?;
@@ -95,11 +96,12 @@ impl Holder {
         let game = Game::start(&order)?;
         let (purpose, mode, pid) = (order.purpose, order.mode, game.pid.as_raw_nonzero().get());
         let started_ms = clock::now().timestamp_millis();
-        let holder = getpid().as_raw_nonzero().get();
-        let run = Run { purpose, mode, pid, holder, started_ms, first: ring.next(), asked: false, end: None };
+        let shim = getpid().as_raw_nonzero().get();
+        let run =
+            Run { purpose, mode, pid, shim, started_ms, first: output_log.next(), asked: false, end: None };
         place.write(&run, false).context("record")?;
         let (instance, begun) = (order.instance, Instant::now());
-        Ok(Self { place, listener, children, game, ring, run, instance, caller: None, begun })
+        Ok(Self { place, listener, children, game, output_log, run, instance, caller: None, begun })
     }
 
     fn serve(mut self) -> ExitCode {
@@ -109,7 +111,7 @@ impl Holder {
                 Ok(true) => return self.see_out(),
                 // The game ends with us, by its parent's death: better than one that nobody holds.
                 Err(error) => {
-                    eprintln!("zlh-agent hold: {error}");
+                    eprintln!("zlh-agent shim: {error}");
                     return ExitCode::FAILURE;
                 }
             }
@@ -176,25 +178,25 @@ impl Holder {
     /// Reads each output once. Whether there was anything.
     fn read(&mut self) -> bool {
         let at_ms = clock::now().timestamp_millis();
-        let (ring, mut some) = (&mut self.ring, false);
-        self.game.outputs.retain_mut(|output| match output.read(|piece| ring.add(at_ms, piece)) {
+        let (output_log, mut some) = (&mut self.output_log, false);
+        self.game.outputs.retain_mut(|output| match output.read(|piece| output_log.add(at_ms, piece)) {
             Heard::Something => {
                 some = true;
                 true
             }
             Heard::NothingYet => true,
             Heard::End => {
-                output.finish(|piece| ring.add(at_ms, piece));
+                output.finish(|piece| output_log.add(at_ms, piece));
                 false
             }
         });
-        ring.flush();
+        output_log.flush();
         some
     }
 
     fn accept(&mut self) {
         let Ok((stream, _)) = self.listener.accept() else { return };
-        let hello = Tell::Hello { run: self.run.clone(), next: self.ring.next() };
+        let hello = Tell::Hello { run: self.run.clone(), next: self.output_log.next() };
         // The newest counts: the one before is of an agent that is gone.
         self.caller = Caller::new(stream).and_then(|mut caller| caller.tell(&hello).map(|()| caller)).ok();
     }
@@ -223,7 +225,7 @@ impl Holder {
     }
 
     fn tell_next(&mut self) {
-        let next = self.ring.next();
+        let next = self.output_log.next();
         if self.caller.as_mut().is_some_and(|caller| caller.tell_next(next).is_err()) {
             self.caller = None;
         }
@@ -239,10 +241,10 @@ impl Holder {
         leftovers::kill_all(&self.instance);
         self.drain();
         // What cannot be made sure of is still there unless the machine goes down.
-        let _ = self.ring.sync();
-        self.run.end = Some(End { status, after_ms, next: self.ring.next() });
+        let _ = self.output_log.sync();
+        self.run.end = Some(End { status, after_ms, next: self.output_log.next() });
         if let Err(error) = self.place.write(&self.run, true) {
-            eprintln!("zlh-agent hold: the end of the run could not be recorded: {error}");
+            eprintln!("zlh-agent shim: the end of the run could not be recorded: {error}");
             return ExitCode::FAILURE;
         }
         // The agent notices by the end of its connection.
@@ -263,9 +265,9 @@ impl Holder {
         }
         let at_ms = clock::now().timestamp_millis();
         for mut output in std::mem::take(&mut self.game.outputs) {
-            output.finish(|piece| self.ring.add(at_ms, piece));
+            output.finish(|piece| self.output_log.add(at_ms, piece));
         }
-        self.ring.flush();
+        self.output_log.flush();
     }
 }
 

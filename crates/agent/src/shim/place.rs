@@ -1,4 +1,4 @@
-//! The holder's folder: its lock, its socket, and the record of the run.
+//! The shim's folder: its lock, its socket, and the record of the run.
 //!
 //! The socket is reached through the folder's descriptor, since the address of a Unix socket has room for 107 bytes
 //! (unix(7)), and a folder may be longer than that.
@@ -21,7 +21,7 @@ use rustix::{
 use super::order::{Order, Run};
 use crate::root::{Root, write_atomically};
 
-/// `agent/hold`, opened.
+/// `agent/shim`, opened.
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
@@ -31,11 +31,11 @@ pub struct Place {
 impl Place {
     /// Opens it.
     pub fn open(root: &Root) -> io::Result<Self> {
-        let path = root.hold();
+        let path = root.shim();
         Ok(Self { folder: File::open(&path)?, path })
     }
 
-    /// The lock with `order` in it, for a holder to be; none when there is a holder.
+    /// The lock with `order` in it, for a shim to be; none when there is a shim.
     pub fn lock(&self, order: &Order) -> io::Result<Option<File>> {
         let Some(mut file) = self.try_lock()? else { return Ok(None) };
         file.set_len(0)?;
@@ -44,7 +44,7 @@ impl Place {
         Ok(Some(file))
     }
 
-    /// The lock; none when there is a holder.
+    /// The lock; none when there is a shim.
     pub fn try_lock(&self) -> io::Result<Option<File>> {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -61,7 +61,7 @@ impl Place {
         format!("/proc/self/fd/{}/socket", self.folder.as_raw_fd()).into()
     }
 
-    /// Listens, in the place of a holder that is gone.
+    /// Listens, in the place of a shim that is gone.
     pub fn listen(&self) -> io::Result<UnixListener> {
         match fs::remove_file(self.path.join("socket")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

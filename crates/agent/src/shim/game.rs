@@ -57,7 +57,7 @@ pub(super) enum Heard {
 
 impl Game {
     /// Starts it: in a session of its own, with nothing of our environment, and dying with us. It is started by the
-    /// main thread, which lives as long as the holder (`PR_SET_PDEATHSIG`, prctl(2)).
+    /// main thread, which lives as long as the shim (`PR_SET_PDEATHSIG`, prctl(2)).
     pub(super) fn start(order: &Order) -> io::Result<Self> {
         let mut command = command(order);
         let (child, outputs, input) = match order.mode {
@@ -177,7 +177,7 @@ pub(super) fn is_readable(events: PollFlags) -> bool {
     events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR)
 }
 
-#[expect(clippy::disallowed_methods, reason = "running a program is what a holder is for")]
+#[expect(clippy::disallowed_methods, reason = "running a program is what a shim is for")]
 fn command(order: &Order) -> Command {
     // Always this very program, even when its file was replaced by an update.
     let mut command = Command::new("/proc/self/exe");

@@ -1,12 +1,12 @@
-//! What agent and holder say to each other: the order in the lock file, the record of a run, and messages, one JSON
-//! object a line. An agent may meet a holder of the version before it, so a change here adds fields and no more.
+//! What agent and shim say to each other: the order in the lock file, the record of a run, and messages, one JSON
+//! object a line. An agent may meet a shim of the version before it, so a change here adds fields and no more.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
 use domain::agent::ConsoleMode;
 use serde::{Deserialize, Serialize};
 
-/// What the holder runs.
+/// What the shim runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Order {
     /// What for.
@@ -47,9 +47,9 @@ pub struct Run {
     pub mode: ConsoleMode,
     /// The program's process, which is also its group and its session.
     pub pid: i32,
-    /// The holder's process.
+    /// The shim's process.
     #[serde(default)]
-    pub holder: i32,
+    pub shim: i32,
     /// In milliseconds since the Unix epoch.
     pub started_ms: i64,
     /// The number of its first output.
