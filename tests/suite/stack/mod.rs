@@ -5,5 +5,6 @@ mod clients;
 mod console;
 mod failures;
 mod files;
+mod log_story;
 mod outages;
 mod takeover;

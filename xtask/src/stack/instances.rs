@@ -58,7 +58,7 @@ fn agent_arguments(cmdline: &[u8], containers: &Path) -> Option<bool> {
     let arguments: Vec<&[u8]> = cmdline.split(|byte| *byte == 0).collect();
     let at = arguments.windows(3).position(|three| {
         let folder = Path::new(std::ffi::OsStr::from_bytes(three[2]));
-        matches!(three[0], b"run" | b"hold") && three[1] == b"--root" && folder.starts_with(containers)
+        matches!(three[0], b"run" | b"shim") && three[1] == b"--root" && folder.starts_with(containers)
     })?;
     Some(at == 1 && arguments[1] == b"run")
 }
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(ours("/bin/zlh-agent run --root /x/containers/1/root --listen a"), Some(true));
         assert_eq!(ours("bwrap -- /bin/zlh-agent run --root /x/containers/1/root"), Some(false));
         assert_eq!(ours("/bin/zlh-agent init -- run --root /x/containers/1/root"), Some(false));
-        assert_eq!(ours("/proc/self/exe hold --root /x/containers/1/root"), Some(false));
+        assert_eq!(ours("/proc/self/exe shim --root /x/containers/1/root"), Some(false));
         assert_eq!(ours("/bin/zlh-agent run --root /x/containers-2/1/root"), None);
         assert_eq!(ours("ls /x/containers"), None);
     }

@@ -98,7 +98,7 @@ async fn a_server_that_ran_and_crashed_while_no_agent_was_there_is_started_again
 }
 
 #[tokio::test]
-async fn a_game_dies_with_its_holder_which_is_a_crash() {
+async fn a_game_dies_with_its_shim_which_is_a_crash() {
     let agent = TestAgent::start();
     let spec = script("setsid sh -c 'echo $$ > child; exec sleep 1000' & echo READY; exec sleep 1000");
     let pid = agent.run(&spec, AgentState::Running).await.pid.unwrap();
@@ -112,7 +112,7 @@ async fn a_game_dies_with_its_holder_which_is_a_crash() {
 }
 
 #[tokio::test]
-async fn when_holder_and_agent_are_killed_the_next_boot_starts_anew_and_counts_no_crash() {
+async fn when_shim_and_agent_are_killed_the_next_boot_starts_anew_and_counts_no_crash() {
     let mut agent = TestAgent::start();
     // It does not read: a game that ends with its stdin would prove nothing.
     let spec = script("setsid sh -c 'echo $$ > child; exec sleep 1000' & echo READY; exec sleep 1000");

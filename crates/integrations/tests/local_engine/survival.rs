@@ -123,7 +123,7 @@ async fn a_killed_agent_is_back_by_itself_and_its_game_never_went_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_isolation_holder_and_game_of_a_killed_container_are_found_and_ended() {
+async fn without_isolation_shim_and_game_of_a_killed_container_are_found_and_ended() {
     let world = World::new(Isolation::None).await;
     let spec = world.started().await;
     let (id, root) = (spec.instance_id, world.engine.root_of(spec.instance_id));
@@ -133,7 +133,7 @@ async fn without_isolation_holder_and_game_of_a_killed_container_are_found_and_e
     kill_hard(agents(&root)[0]);
     kill_hard(world.pid(id).await.unwrap());
     until("its end", async || world.pid(id).await.is_none().then_some(())).await;
-    assert!(is_alive(game), "its holder is alive, and nobody's");
+    assert!(is_alive(game), "its shim is alive, and nobody's");
     world.engine.stop(id, Duration::from_secs(10)).await.unwrap();
     assert!(!is_alive(game));
     assert_eq!(processes_naming(&root), []);

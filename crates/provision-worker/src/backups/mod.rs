@@ -197,7 +197,7 @@ async fn abort(agent: &Arc<dyn AgentSession>, backup: &Backup, task: OperationId
     match insist(AGENT_DEADLINE, || agent.backup_put(&abort)).await {
         Ok(_) => AgentAnswer::Nothing,
         Err(error) => {
-            tracing::warn!(%error, backup = %backup.id, "the agent was not told that its work is over");
+            tracing::warn!(%error, backup = %backup.id, "the agent could not be told that its work is over; it is before its next backup");
             AgentAnswer::Silent
         }
     }
@@ -211,7 +211,7 @@ async fn finish_upload(services: &Services, backup: &Backup, status: &BackupStat
         Ok(()) => Ok(()),
         // Its parts are gone: it cannot be completed any more, and the caller finds no archive.
         Err(ObjectError::Incomplete(why)) => {
-            tracing::warn!(backup = %backup.id, why, "the parts of a backup are gone");
+            tracing::warn!(backup = %backup.id, why, "the parts of an upload are gone from the storage; it cannot be completed any more");
             Ok(())
         }
         Err(error) => Err(error.into()),

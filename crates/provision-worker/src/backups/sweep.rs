@@ -73,10 +73,10 @@ impl Sweep {
                 match tokio::time::timeout(EACH, self.reconcile_one(backup)).await {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::warn!(backup = %id, %state, error = ?error, "a backup waits for the next sweep");
+                        tracing::warn!(backup = %id, %state, error = ?error, "a backup could not be reconciled; the next sweep tries again");
                     }
                     Err(_) => {
-                        tracing::warn!(backup = %id, %state, "a backup took too long; the next sweep goes on");
+                        tracing::warn!(backup = %id, %state, "reconciling a backup took too long; the next sweep goes on");
                     }
                 }
             }
@@ -94,8 +94,12 @@ impl Sweep {
                      Nothing is cleaned up until it has"
                 );
             }
-            Ok(Err(error)) => tracing::warn!(error = ?error, "the storage does not answer"),
-            Err(_) => tracing::warn!("the storage does not answer in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(error = ?error, "the storage does not answer; no backup is reconciled until it does");
+            }
+            Err(_) => {
+                tracing::warn!("the storage does not answer in time; no backup is reconciled until it does");
+            }
         }
         false
     }

@@ -56,7 +56,7 @@ where
         health.address(),
     );
     let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::feed_watchdog(heartbeats)));
-    tracing::info!(version, "starting version {version}");
+    tracing::info!(version, "{} {version} starts", context.name());
 
     context.spawn_periodic(METRICS_UPKEEP, move |_| {
         metrics.upkeep();

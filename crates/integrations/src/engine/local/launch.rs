@@ -141,7 +141,8 @@ impl Inner {
         let bell = self.ended.clone();
         tokio::spawn(async move {
             let status = child.wait().await;
-            tracing::info!(instance = %id, ?status, "agent ended");
+            let how = status.as_ref().map_or_else(ToString::to_string, ToString::to_string);
+            tracing::info!(instance = %id, "the agent of {id} ended ({how}); it is started again unless its container was stopped");
             // Nobody listens once the start is over.
             let _ = tell.send(status);
             bell.notify_one();

@@ -128,7 +128,8 @@ impl LocalEngine {
         let clock = config.clock;
         let inner = Inner { layout, agent_program, search_path, sandbox, cgroups, locks, clock, ended };
         let engine = Self(Arc::new(inner));
-        tracing::info!(capabilities = ?engine.capabilities(), "local engine opened");
+        let root = engine.0.layout.root().display();
+        tracing::info!(capabilities = ?engine.capabilities(), "the local engine keeps its containers in {root}");
         // One container's remains must not keep the others from being looked after; a delete tries again.
         if let Err(error) = engine.0.sweep_half_made().await {
             tracing::error!(error = crate::chain(&error), "what a crash left half-made could not be removed");

@@ -102,9 +102,9 @@ pub(super) fn with_descendants(table: &[Process], of: &[ProcessMark]) -> Vec<Pro
 }
 
 /// Whether it was started to run the agent of the container with this root: `enter`, bubblewrap, the agent's init, the
-/// agent itself, or the holder of its game, which outlives it.
+/// agent itself, or the shim of its game, which outlives it.
 pub(super) fn runs_agent_of(pid: u32, root: &Path) -> bool {
-    let wanted = ["run", "hold"].map(|word| words(&[word.as_ref(), "--root".as_ref(), root.as_os_str()]));
+    let wanted = ["run", "shim"].map(|word| words(&[word.as_ref(), "--root".as_ref(), root.as_os_str()]));
     let arguments = arguments(pid);
     wanted.iter().any(|wanted| arguments.windows(wanted.len()).any(|part| part == wanted))
         && is_ours_to_name(pid)

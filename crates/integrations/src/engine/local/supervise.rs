@@ -46,7 +46,10 @@ impl LocalEngine {
 impl Inner {
     async fn revive(&self, history: &mut HashMap<InstanceId, Restarts>) {
         let ids = self.layout.instances().unwrap_or_else(|error| {
-            tracing::error!(error = crate::chain(&error), "containers cannot be supervised");
+            tracing::error!(
+                error = crate::chain(&error),
+                "containers could not be looked at; the next look follows"
+            );
             Vec::new()
         });
         history.retain(|id, restarts| ids.contains(id) && restarts.last.elapsed() < RECOVERED);
@@ -62,9 +65,11 @@ impl Inner {
         for (id, outcome) in revived {
             match outcome {
                 Ok(false) => continue,
-                Ok(true) => tracing::warn!(instance = %id, "agent was not running and was started again"),
+                Ok(true) => {
+                    tracing::warn!(instance = %id, "an agent that should run did not; it was started again");
+                }
                 Err(error) => {
-                    tracing::error!(instance = %id, error = crate::chain(&error), "agent cannot be started");
+                    tracing::error!(instance = %id, error = crate::chain(&error), "an agent cannot be started; it is tried again at the next look");
                 }
             }
             let backoff = history.get(&id).map_or(FIRST_BACKOFF, |restarts| restarts.backoff * 2);

@@ -57,16 +57,16 @@ impl Step for StoreArchive {
         match timeout(RECONCILE_DEADLINE, stored::reconcile(&work.db, &work.services, backup, false)).await {
             Ok(Ok(Reconciled::Complete | Reconciled::Removed)) => Ok(()),
             Ok(Ok(Reconciled::Later)) => {
-                tracing::warn!(%backup, "the agent does not answer; the sweep will clean up");
+                tracing::warn!(%backup, "the agent of an undone backup does not answer; the sweep cleans up");
                 Ok(())
             }
             Ok(Err(StepError::Failed { failure: Failure { code, .. }, cause })) => {
-                tracing::warn!(%backup, code, cause = ?cause, "the sweep will clean up");
+                tracing::warn!(%backup, code, cause = ?cause, "what is left of an undone backup could not be removed; the sweep does it");
                 Ok(())
             }
             Ok(Err(error)) => Err(error),
             Err(_) => {
-                tracing::warn!(%backup, "it takes too long; the sweep will clean up");
+                tracing::warn!(%backup, "cleaning up an undone backup takes too long; the sweep does it");
                 Ok(())
             }
         }

@@ -71,7 +71,7 @@ impl Step for Pause {
         }
         match start(work).await {
             Err(StepError::Failed { failure, cause }) => {
-                tracing::warn!(code = failure.code, cause = ?cause, "the start is left to the watch");
+                tracing::warn!(code = failure.code, cause = ?cause, "the server could not be started again after its restore was undone; it is when its agent is back");
                 Ok(backups::owe_start(&work.db, &work.lease, crate::BY).await?)
             }
             outcome => outcome,

@@ -92,7 +92,7 @@ impl Step for Stop {
         }
         match stop(work).await {
             Err(StepError::Failed { failure, cause }) => {
-                tracing::warn!(code = failure.code, cause = ?cause, "the service did not stop; the container's stop will do it");
+                tracing::warn!(code = failure.code, cause = ?cause, "the service did not stop by itself; stopping its container ends it");
                 Ok(())
             }
             outcome => outcome,

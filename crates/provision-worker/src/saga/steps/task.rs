@@ -48,7 +48,7 @@ impl<'a> Task<'a> {
             backups::reconcile_former(&self.work.db, &self.work.services, OperationId(former.task)).await?;
         }
         if former.state == BackupTaskState::Running {
-            tracing::warn!(former = %former.task, work = ?former.work, "the agent is told that its former work is over");
+            tracing::warn!(former = %former.task, work = ?former.work, "the agent still works at the {:?} of an operation that is over; it is told to stop", former.work);
             let abort = BackupTask { task: former.task, backup: self.backup.id, work: BackupWork::Abort };
             insist(CALL_DEADLINE, || self.agent.backup_put(&abort)).await?;
         }
@@ -129,7 +129,7 @@ impl<'a> Task<'a> {
     pub(super) async fn abandon(&self) -> Result<(), StepError> {
         match self.put(BackupWork::Abort).await {
             Err(StepError::Failed { failure, cause }) => {
-                tracing::warn!(code = failure.code, cause = ?cause, "the agent was not told that its work is over");
+                tracing::warn!(code = failure.code, cause = ?cause, "the agent could not be told that its work is over; it is before its next backup");
                 Ok(())
             }
             outcome => outcome.map(drop),

@@ -31,7 +31,11 @@ pub enum LogFormat {
 
 impl Default for LoggingSection {
     fn default() -> Self {
-        Self { format: LogFormat::Auto, filter: "info".to_owned() }
+        // What the queue's library says of a lost connection we say in a sentence, with what follows.
+        Self {
+            format: LogFormat::Auto,
+            filter: "info,apalis=off,apalis_core=off,apalis_redis=off".to_owned(),
+        }
     }
 }
 
