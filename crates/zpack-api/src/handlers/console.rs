@@ -105,7 +105,7 @@ pub struct Command {
 
 /// Types a line into a server's console. Its output is in the history.
 #[utoipa::path(
-    post, path = "/instances/{id}/console/commands", tag = "console", operation_id = "sendCommand",
+    post, path = "/instances/{id}/console/commands", tag = "console", operation_id = "sendConsoleCommand",
     params(("id" = Uuid, Path)),
     request_body = Command,
     responses((status = 202)),
@@ -149,7 +149,7 @@ pub struct Wanted {
 
 /// What a server has printed. To follow it, ask again with the last entry's number as `since`.
 #[utoipa::path(
-    get, path = "/instances/{id}/console/history", tag = "console", operation_id = "consoleHistory",
+    get, path = "/instances/{id}/console/history", tag = "console", operation_id = "getConsoleHistory",
     params(("id" = Uuid, Path), Wanted),
     responses((status = 200, body = ConsoleHistoryView)),
     security(("session" = []), ("api_key" = ["instances:console"]))

@@ -14,7 +14,7 @@ use crate::{
 /// `instance_deleted`: `{"id"}`. A comment every 15 s keeps the connection open. The stream ends when the session or
 /// the API key does.
 #[utoipa::path(
-    get, path = "/events", tag = "events", operation_id = "events",
+    get, path = "/events", tag = "events", operation_id = "streamEvents",
     responses((status = 200, content_type = "text/event-stream", body = String)),
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]

@@ -41,7 +41,7 @@ impl Operation {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         // The event stream has no end to wait for.
-        let text = if self.id == "events" && status.is_success() {
+        let text = if self.id == "streamEvents" && status.is_success() {
             String::new()
         } else {
             response.text().await.unwrap()

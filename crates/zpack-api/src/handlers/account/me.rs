@@ -9,7 +9,7 @@ use crate::{
 
 /// The caller's account.
 #[utoipa::path(
-    get, path = "/me", tag = "account", operation_id = "me",
+    get, path = "/me", tag = "account", operation_id = "getAccount",
     responses((status = 200, body = MeView)),
     security(("session" = []), ("api_key" = ["account:read"]))
 )]

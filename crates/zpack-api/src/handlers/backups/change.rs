@@ -38,7 +38,7 @@ pub struct EditBackup {
 
 /// Renames, locks or unlocks a backup.
 #[utoipa::path(
-    patch, path = "/instances/{id}/backups/{backup}", tag = "backups", operation_id = "editBackup",
+    patch, path = "/instances/{id}/backups/{backup}", tag = "backups", operation_id = "updateBackup",
     params(("id" = Uuid, Path), ("backup" = Uuid, Path)),
     request_body = EditBackup,
     responses((status = 200, body = BackupView)),

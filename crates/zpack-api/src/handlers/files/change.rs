@@ -63,7 +63,7 @@ impl From<Change> for FileChange {
 
 /// Makes folders, renames, deletes, sets permissions.
 #[utoipa::path(
-    post, path = "/instances/{id}/files/changes", tag = "files", operation_id = "changeFiles",
+    post, path = "/instances/{id}/files/changes", tag = "files", operation_id = "updateFiles",
     params(("id" = Uuid, Path)),
     request_body = Change,
     responses((status = 204)),

@@ -100,7 +100,7 @@ pub struct Which {
 
 /// Copies, packs, unpacks or searches. Waits some seconds for the end: 200 is a job that has ended, 202 one that goes on.
 #[utoipa::path(
-    post, path = "/instances/{id}/files/jobs", tag = "files", operation_id = "startFileJob",
+    post, path = "/instances/{id}/files/jobs", tag = "files", operation_id = "createFileJob",
     params(("id" = Uuid, Path)),
     request_body = Job,
     responses(

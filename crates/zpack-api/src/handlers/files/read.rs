@@ -58,7 +58,7 @@ pub async fn list(
 
 /// One file or folder.
 #[utoipa::path(
-    get, path = "/instances/{id}/files/stat", tag = "files", operation_id = "statFile",
+    get, path = "/instances/{id}/files/stat", tag = "files", operation_id = "getFile",
     params(("id" = Uuid, Path), Target),
     responses((status = 200, body = FileView)),
     security(("session" = []), ("api_key" = ["files:read"]))
@@ -75,7 +75,7 @@ pub async fn stat(
 
 /// How full the data folder is.
 #[utoipa::path(
-    get, path = "/instances/{id}/files/usage", tag = "files", operation_id = "filesUsage",
+    get, path = "/instances/{id}/files/usage", tag = "files", operation_id = "getFilesUsage",
     params(("id" = Uuid, Path)),
     responses((status = 200, body = FilesUsageView)),
     security(("session" = []), ("api_key" = ["files:read"]))

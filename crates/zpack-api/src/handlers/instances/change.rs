@@ -37,7 +37,7 @@ pub struct EditInstance {
 
 /// Renames a server, unless somebody else edited it since it was read.
 #[utoipa::path(
-    patch, path = "/instances/{id}", tag = "instances", operation_id = "editInstance",
+    patch, path = "/instances/{id}", tag = "instances", operation_id = "updateInstance",
     params(("id" = Uuid, Path), ("If-Match" = String, Header, description = "The `ETag` that was read; `*` for whichever it is.")),
     request_body = EditInstance,
     responses((status = 200, body = InstanceView, headers(("etag" = String)))),

@@ -44,7 +44,7 @@ pub struct Switched {
 
 /// Switches a server. The request is stored first: what cannot be done now is not forgotten.
 #[utoipa::path(
-    post, path = "/instances/{id}/power", tag = "instances", operation_id = "switchInstance",
+    post, path = "/instances/{id}/power", tag = "instances", operation_id = "sendPowerAction",
     params(("id" = Uuid, Path)),
     request_body = PowerChange,
     responses((status = 202, body = Switched)),
@@ -66,7 +66,7 @@ pub async fn switch(
 
 /// What a server's agent says at this moment.
 #[utoipa::path(
-    get, path = "/instances/{id}/status", tag = "instances", operation_id = "instanceStatus",
+    get, path = "/instances/{id}/status", tag = "instances", operation_id = "getInstanceStatus",
     params(("id" = Uuid, Path)),
     responses((status = 200, body = StatusView)),
     security(("session" = []), ("api_key" = ["instances:read"]))

@@ -71,7 +71,7 @@ impl EditSchedule {
 
 /// Changes a schedule, unless somebody else edited it since it was read.
 #[utoipa::path(
-    patch, path = "/instances/{id}/schedules/{schedule}", tag = "schedules", operation_id = "editSchedule",
+    patch, path = "/instances/{id}/schedules/{schedule}", tag = "schedules", operation_id = "updateSchedule",
     params(("id" = Uuid, Path), ("schedule" = Uuid, Path), ("If-Match" = String, Header, description = "The `ETag` that was read; `*` for whichever it is.")),
     request_body = EditSchedule,
     responses((status = 200, body = ScheduleView, headers(("etag" = String)))),
