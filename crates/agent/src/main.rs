@@ -2,8 +2,13 @@
 
 use std::process::ExitCode;
 
-use agent::{config::RunArgs, enter::EnterArgs, init::InitArgs, shim::ShimArgs};
+use agent::config::RunArgs;
 use clap::{Parser, Subcommand};
+use shim::{
+    custody::{self, ShimArgs},
+    enter::{self, EnterArgs},
+    init::{self, InitArgs},
+};
 
 /// The agent inside a ZLH container.
 #[derive(Parser)]
@@ -28,8 +33,8 @@ enum Command {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(args) => agent::run(&args),
-        Command::Enter(args) => agent::enter::enter(&args),
-        Command::Shim(args) => agent::shim::run(&args),
-        Command::Init(args) => agent::init::init(&args),
+        Command::Enter(args) => enter::enter(&args),
+        Command::Shim(args) => custody::run(&args),
+        Command::Init(args) => init::init(&args),
     }
 }

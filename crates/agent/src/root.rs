@@ -2,15 +2,14 @@
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, Permissions},
-    io::{self, Write},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
 use anyhow::Context;
 use rustix::fs::{FlockOperation, flock};
-
-use crate::backup::{self, Places};
+use shim::{output_log, place};
 
 /// Paths below the agent's folder.
 #[derive(Clone, Debug)]
@@ -49,12 +48,12 @@ impl Root {
 
     /// The socket, lock and record of the game's shim.
     pub fn shim(&self) -> PathBuf {
-        self.0.join("agent/shim")
+        self.0.join(place::FOLDER)
     }
 
     /// The output on disk.
     pub fn output_log(&self) -> PathBuf {
-        self.0.join("agent/output_log")
+        self.0.join(output_log::FOLDER)
     }
 
     /// The customer's files, and the server's working folder.
@@ -62,10 +61,9 @@ impl Root {
         self.0.join("data")
     }
 
-    /// Makes what is missing, closes what is ours to others, and locks the folder: two agents on one folder would
-    /// run two servers on one world. The lock holds while the returned file lives.
-    pub fn prepare(&self) -> anyhow::Result<File> {
-        for dir in ["agent", "agent/tls", "agent/shim", "agent/output_log", "run"] {
+    /// Makes what is missing of ours, and closes it to others.
+    pub fn make_own_folders(&self) -> anyhow::Result<()> {
+        for dir in ["agent", "agent/tls", place::FOLDER, output_log::FOLDER, "run"] {
             let dir = self.0.join(dir);
             DirBuilder::new()
                 .recursive(true)
@@ -74,7 +72,12 @@ impl Root {
                 .with_context(|| dir.display().to_string())?;
             fs::set_permissions(&dir, Permissions::from_mode(0o700))?;
         }
-        fs::set_permissions(self.trust_file(), Permissions::from_mode(0o600)).context("trust bundle")?;
+        fs::set_permissions(self.trust_file(), Permissions::from_mode(0o600)).context("trust bundle")
+    }
+
+    /// Locks the folder: two agents on one folder would run two servers on one world. The lock holds while the returned
+    /// file lives.
+    pub fn lock(&self) -> anyhow::Result<File> {
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -83,20 +86,11 @@ impl Root {
             .open(self.0.join("agent/lock"))
             .context("lock file")?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).context("another agent serves this folder")?;
-        // Before anybody makes a data folder: it may have been swapped out by a restore that was interrupted.
-        backup::recover(&Places::new(&self.0)).context("backups")?;
-        fs::create_dir_all(self.data()).context("data folder")?;
         Ok(lock)
     }
-}
 
-/// Replaces `file` with `content` so that a reader or a power cut sees the old or the new one, never a part; 0600.
-pub fn write_atomically(file: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = file.with_extension("tmp");
-    let mut writer =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    writer.write_all(content)?;
-    writer.sync_all()?;
-    fs::rename(&temporary, file)?;
-    File::open(file.parent().unwrap_or(Path::new("/")))?.sync_all()
+    /// Makes the data folder where there is none.
+    pub fn make_data_folder(&self) -> io::Result<()> {
+        fs::create_dir_all(self.data())
+    }
 }

@@ -11,14 +11,14 @@ use axum_server::{
 };
 use domain::agent::{IDE_SOCKET, TrustBundle};
 use hyper_util::rt::TokioTimer;
+use shim::clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 use self::limit::LimitAcceptor;
 use crate::{
     api::{self, App},
-    backup::{Backups, Places},
-    clock,
+    backup::{self, Backups, Places},
     config::RunArgs,
     files::Files,
     log,
@@ -57,7 +57,11 @@ pub enum StartError {
 pub fn run(args: &RunArgs) -> Result<(), StartError> {
     let root = Root::new(&args.root).context("root folder")?;
     let bundle = trust::load(&root.trust_file())?;
-    let _lock = root.prepare()?;
+    root.make_own_folders()?;
+    let _lock = root.lock()?;
+    // Before anybody makes a data folder: it may have been swapped out by a restore that was interrupted.
+    backup::recover(&Places::new(root.path())).context("backups")?;
+    root.make_data_folder().context("data folder")?;
     let identity = tls::identity(&root)?;
     // A Unix socket's name has at most 107 bytes (unix(7)): the IDE's is told from here, as the IDE tells it.
     std::env::set_current_dir(root.path()).context("root folder")?;

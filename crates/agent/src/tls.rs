@@ -9,8 +9,9 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
+use shim::atomic::write_atomically;
 
-use crate::root::{Root, write_atomically};
+use crate::root::Root;
 
 /// Subject of every agent's certificate. Callers compare its fingerprint, not its name.
 const SUBJECT: &str = "zlh-agent.internal";

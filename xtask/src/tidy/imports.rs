@@ -17,7 +17,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("runtime", &["domain", "store"]),
     ("zpack-api", DAEMON),
     ("provision-worker", DAEMON),
-    ("agent", &["domain"]),
+    ("shim", &["domain"]),
+    ("agent", &["domain", "shim"]),
     ("sandbox", &["domain"]),
 ];
 

@@ -14,13 +14,11 @@ use domain::agent::{
     ConsoleEntry, ConsoleInput, ConsoleMode, ConsolePage, ConsoleQuery, ConsoleSize, MAX_CONSOLE_INPUT_BYTES,
     MAX_CONSOLE_PAGE_BYTES, MAX_CONSOLE_WAIT_MS, ServiceStats,
 };
+use shim::output_log::Entry;
 use tokio::task::spawn_blocking;
 
 use super::{App, problem::Problem};
-use crate::{
-    output_log::Entry,
-    process::{host::NotTaken, usage},
-};
+use crate::process::{host::NotTaken, usage};
 
 /// Most entries of a page.
 const MAX_ENTRIES: usize = 2_000;

@@ -4,10 +4,9 @@ use std::{fs, io, path::Path};
 
 use domain::agent::BackupStatus;
 use serde::{Deserialize, Serialize};
+use shim::atomic::write_atomically;
 use tracing::error;
 use uuid::Uuid;
-
-use crate::root::write_atomically;
 
 /// Content of `agent/backup/state.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

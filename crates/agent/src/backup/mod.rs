@@ -29,6 +29,7 @@ use std::{
 use domain::agent::{
     AgentState, BackupStatus, BackupTask, BackupTaskState, BackupWork, BackupWorkKind, MAX_BACKUP_WAIT_MS,
 };
+use shim::clock;
 use tokio::{
     sync::{Mutex, Notify, watch},
     task::{JoinHandle, spawn_blocking},
@@ -44,7 +45,7 @@ use self::{
     report::{Board, Report},
 };
 pub use self::{error::BackupRefusal, places::Places, recover::recover};
-use crate::{clock, service::Service};
+use crate::service::Service;
 
 /// Longest wait for work that was cancelled: it looks between two pieces of a file.
 const CANCEL_DEADLINE: Duration = Duration::from_secs(20);

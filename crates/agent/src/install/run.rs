@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use domain::agent::{ConsoleMode, RunSpec};
 use rustix::process::Signal;
+use shim::protocol::Purpose;
 use tokio::time::timeout;
 
 use super::{Site, error::InstallError, progress::file_name};
-use crate::{
-    process::{exit::describe_status, launch::Launch, runtime, spawn::Process},
-    shim::order::Purpose,
-};
+use crate::process::{exit::describe_status, launch::Launch, runtime, spawn::Process};
 
 /// Runs `argv` to its end; its output goes to the console.
 pub(super) async fn run(

@@ -11,6 +11,12 @@ use std::{
 
 use domain::agent::ConsoleSize;
 use rustix::process::Signal;
+use shim::{
+    clock, leftovers,
+    place::Place,
+    program,
+    protocol::{Ask, Order, Purpose, Run},
+};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     net::UnixStream,
@@ -24,19 +30,11 @@ use tracing::{info, warn};
 use super::{
     exit::Exit,
     launch::Launch,
-    leftovers,
     link::{self, Connection},
     output::Output,
     spawn::Process,
 };
-use crate::{
-    PROGRAM, clock,
-    root::Root,
-    shim::{
-        order::{Ask, Order, Purpose, Run},
-        place::Place,
-    },
-};
+use crate::root::Root;
 
 /// Longest until a shim answers, or is gone. Only a process stuck in the kernel takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,7 +94,7 @@ impl fmt::Debug for Host {
 impl Host {
     /// For the programs of `instance`.
     pub fn open(root: &Root, instance: String) -> io::Result<Self> {
-        let (place, output) = (Place::open(root)?, Output::new(&root.output_log()));
+        let (place, output) = (Place::open(&root.shim())?, Output::new(&root.output_log()));
         let (current, size) = (Mutex::default(), Mutex::new(SIZE));
         Ok(Self { root: root.clone(), instance, place, output, current, size })
     }
@@ -282,9 +280,8 @@ impl Host {
             }
         };
         self.forget()?;
-        // Always this very program, even when its file was replaced by an update.
-        let mut shim = Command::new("/proc/self/exe")
-            .arg0(PROGRAM)
+        let mut shim = Command::new(program::OWN)
+            .arg0(program::NAME)
             .args(["shim".as_ref(), "--root".as_ref(), self.root.path().as_os_str()])
             .env_clear()
             .current_dir("/")

@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, env, path::Path};
 
 use domain::agent::ConsoleMode;
+use shim::{
+    leftovers::MARK,
+    protocol::{Order, Purpose},
+};
 
-use super::{leftovers::MARK, runtime::search_path};
-use crate::shim::order::{Order, Purpose};
+use super::runtime::search_path;
 
 /// A program that is ready to be started.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use std::{collections::VecDeque, io, sync::Arc, time::Duration};
 
+use shim::protocol::{Ask, Run, Tell};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -14,7 +15,6 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{exit::Exit, host::Host};
-use crate::shim::order::{Ask, Run, Tell};
 
 /// Longest message of a shim, in bytes.
 const LIMIT: usize = 64 * 1024;

@@ -4,8 +4,6 @@ pub mod console;
 pub mod exit;
 pub mod host;
 pub mod launch;
-pub mod leftovers;
-pub mod lines;
 pub mod link;
 pub mod output;
 pub mod runtime;

@@ -3,6 +3,10 @@
 use std::{io, path::Path, sync::Arc, time::Duration};
 
 use domain::agent::ConsoleMode;
+use shim::{
+    output_log::{Part, Reader, lines::LineSplitter},
+    protocol::Run,
+};
 use tokio::{
     sync::{Mutex, watch},
     task::spawn_blocking,
@@ -10,11 +14,7 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{console::Console, lines::LineSplitter};
-use crate::{
-    output_log::{Part, Reader},
-    shim::order::Run,
-};
+use super::console::Console;
 
 /// Read into memory at once: entries, and bytes of their text.
 const AT_ONCE: (usize, usize) = (1_000, 256 * 1024);

@@ -1,11 +1,11 @@
 //! A running process, as the service handles it: its number, and what can be asked of it.
 
 use rustix::process::Signal;
+use shim::protocol::Ask;
 use tokio::sync::mpsc;
 use tracing::warn;
 
 use super::link::Request;
-use crate::shim::order::Ask;
 
 /// A started process. Dropping it does not stop it; its end is told through the channel that came with it.
 #[derive(Debug)]

@@ -3,8 +3,7 @@
 use std::{collections::HashSet, fs};
 
 use rustix::param::{clock_ticks_per_second, page_size};
-
-use super::leftovers::MARK;
+use shim::leftovers::MARK;
 
 /// Of all processes together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -18,6 +18,10 @@ use std::{
 
 use anyhow::Context;
 use domain::agent::{AgentFault, AgentStatus, FaultCode, ServiceSpec};
+use shim::{
+    clock,
+    protocol::{Purpose, Run},
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::spawn_blocking,
@@ -30,10 +34,8 @@ use super::{
     saved::{InstallState, Saved, Wanted},
 };
 use crate::{
-    clock,
     process::host::{Found, Host},
     root::Root,
-    shim::order::{Purpose, Run},
 };
 
 /// Events that may wait. Tasks that tell them wait for room.

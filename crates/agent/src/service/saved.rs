@@ -6,8 +6,7 @@ use anyhow::Context;
 use chrono::{DateTime, Utc};
 use domain::agent::{AgentFault, ServiceSpec};
 use serde::{Deserialize, Serialize};
-
-use crate::{root::write_atomically, shim::order::Run};
+use shim::{atomic::write_atomically, protocol::Run};
 
 /// Content of `agent/state.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -17,7 +17,6 @@ mod files;
 mod games;
 mod init;
 mod install_steps;
-mod output_log;
 mod parsers;
 mod power;
 mod source;

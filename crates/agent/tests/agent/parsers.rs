@@ -7,11 +7,11 @@ use agent::{
     probe::{luanti, minecraft, teeworlds},
     process::{
         console::{Console, MAX_LINES},
-        lines::{LineSplitter, MAX_LINE},
         runtime::{installed_java, java_major},
     },
 };
 use proptest::prelude::*;
+use shim::output_log::lines::{LineSplitter, MAX_LINE};
 
 fn split(chunks: &[Vec<u8>]) -> Vec<String> {
     let mut splitter = LineSplitter::default();

@@ -48,7 +48,7 @@ impl Drop for TestAgent {
             kill_hard(shim);
             eventually("the shim is gone", || !is_alive(shim));
         }
-        agent::process::leftovers::kill_all(&self.bundle.instance_id.to_string());
+        shim::leftovers::kill_all(&self.bundle.instance_id.to_string());
     }
 }
 
@@ -158,7 +158,7 @@ impl TestAgent {
     /// The shim of what runs, or ran last.
     pub fn shim(&self) -> Option<u32> {
         let run = std::fs::read(self.root.path().join("agent/shim/run.json")).ok()?;
-        let run: agent::shim::order::Run = serde_json::from_slice(&run).ok()?;
+        let run: shim::protocol::Run = serde_json::from_slice(&run).ok()?;
         let shim = u32::try_from(run.shim).ok()?;
         let name = std::fs::read_to_string(format!("/proc/{shim}/cmdline")).unwrap_or_default();
         (is_alive(shim) && name.contains(self.root.path().to_str()?)).then_some(shim)

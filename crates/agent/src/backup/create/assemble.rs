@@ -64,7 +64,7 @@ mod tests {
             format: String::new(),
             version: 1,
             backup: BackupId::generate(),
-            created_at: crate::clock::now(),
+            created_at: shim::clock::now(),
             consistency: BackupConsistency::Down,
             archive_bytes: 0,
             archive_sha256: String::new(),

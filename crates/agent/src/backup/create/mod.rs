@@ -17,6 +17,7 @@ use domain::{
     },
     ids::BackupId,
 };
+use shim::clock;
 use tokio::{
     sync::{oneshot, watch},
     task::spawn_blocking,
@@ -36,7 +37,6 @@ use super::{
     places::Places,
     report::{Report, percent, size},
 };
-use crate::clock;
 
 /// Whether parts of this size make sense: small ones cost a request each, a large one must be sent again as a whole.
 pub(super) fn check(work: &BackupWork) -> Result<(), String> {

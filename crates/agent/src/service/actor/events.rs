@@ -1,11 +1,11 @@
 //! What the actor makes of what its tasks tell.
 
 use domain::agent::{AgentFault, FaultCode};
+use shim::clock;
 use tracing::{debug, info, warn};
 
 use super::Actor;
 use crate::{
-    clock,
     process::{exit::Exit, launch::Launch},
     service::{
         crash::{self, Verdict},

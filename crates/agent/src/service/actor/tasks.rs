@@ -3,6 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::agent::{AgentFault, FaultCode, Probe, ServiceSpec};
+use shim::{
+    clock,
+    protocol::{Purpose, Run},
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep, timeout},
@@ -12,7 +16,6 @@ use tracing::info;
 
 use super::Actor;
 use crate::{
-    clock,
     install::progress::Progress,
     probe::{self, Watch},
     process::{exit::Exit, host::exit_of_found, launch::Launch, link::Connection, runtime},
@@ -21,7 +24,6 @@ use crate::{
         phase::{Event, Phase, Stage, Task, Up, What},
         saved::Wanted,
     },
-    shim::order::{Purpose, Run},
 };
 
 /// How long a port of the server before may take to become free.

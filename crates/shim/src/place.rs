@@ -10,7 +10,7 @@ use std::{
         fd::AsRawFd as _,
         unix::{fs::OpenOptionsExt as _, net::UnixListener},
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use rustix::{
@@ -18,10 +18,15 @@ use rustix::{
     io::Errno,
 };
 
-use super::order::{Order, Run};
-use crate::root::{Root, write_atomically};
+use crate::{
+    atomic::write_atomically,
+    protocol::{Order, Run},
+};
 
-/// `agent/shim`, opened.
+/// Where it is below the agent's folder.
+pub const FOLDER: &str = "agent/shim";
+
+/// The folder, opened.
 #[derive(Debug)]
 pub struct Place {
     path: PathBuf,
@@ -30,9 +35,8 @@ pub struct Place {
 
 impl Place {
     /// Opens it.
-    pub fn open(root: &Root) -> io::Result<Self> {
-        let path = root.shim();
-        Ok(Self { folder: File::open(&path)?, path })
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { folder: File::open(path)?, path: path.to_owned() })
     }
 
     /// The lock with `order` in it, for a shim to be; none when there is a shim.

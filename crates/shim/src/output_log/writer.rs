@@ -17,7 +17,7 @@ use super::{
 /// Written at once, in bytes; what is added beyond is written first.
 const BATCH: usize = 64 * 1024;
 
-/// Appends entries. The caller sees to it that there is only one (`shim`).
+/// Appends entries. The caller sees to it that there is only one (`custody`).
 #[derive(Debug)]
 pub struct Writer {
     folder: PathBuf,

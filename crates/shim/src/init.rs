@@ -16,7 +16,10 @@ use rustix::{
 };
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGTERM};
 
-use crate::{EXIT_CONFIG, PROGRAM, keep_from_the_game, signals};
+use crate::{
+    program::{self, EXIT_CONFIG},
+    signals,
+};
 
 /// First pause before the agent is started again; doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -43,7 +46,7 @@ pub struct InitArgs {
 /// Keeps the agent running until SIGTERM or SIGINT, which it passes on; ends with the agent's own exit code when the
 /// agent ends on purpose, cannot use what it was given, or does not start in the first place.
 pub fn init(args: &InitArgs) -> ExitCode {
-    keep_from_the_game();
+    program::keep_from_the_game();
     match Init::new(args).and_then(|mut init| init.serve()) {
         Ok(code) => code,
         Err(error) => {
@@ -145,10 +148,9 @@ impl<'a> Init<'a> {
 /// Through `enter`: an agent without us would be one that nobody stops.
 #[expect(clippy::disallowed_methods, reason = "keeping the agent running is what init is for")]
 fn start(args: &InitArgs) -> io::Result<Child> {
-    let own = "/proc/self/exe";
     let parent = getpid().as_raw_nonzero().to_string();
-    Command::new(own)
-        .args(["enter", "--pdeathsig", "--parent", &parent, "--name", PROGRAM, "--", own])
+    Command::new(program::OWN)
+        .args(["enter", "--pdeathsig", "--parent", &parent, "--name", program::NAME, "--", program::OWN])
         .args(&args.arguments)
         .spawn()
 }

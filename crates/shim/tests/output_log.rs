@@ -1,4 +1,5 @@
 //! Output on disk, through torn, damaged and vanished segments.
+#![allow(clippy::disallowed_methods, reason = "a full disk is made with bwrap")]
 
 use std::{
     fs::{self, OpenOptions},
@@ -6,8 +7,8 @@ use std::{
     path::PathBuf,
 };
 
-use agent::output_log::{LIMIT, Reader, SEGMENT, Writer};
 use proptest::prelude::*;
+use shim::output_log::{LIMIT, Reader, SEGMENT, Writer};
 use tempfile::TempDir;
 
 fn segments(dir: &TempDir) -> Vec<PathBuf> {
@@ -235,7 +236,7 @@ fn a_full_disk_holds_up_nobody_and_what_is_lost_shows() {
         .args(["--setenv", SMALL_DISK])
         .arg(dir.path())
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "output_log::writes_on_a_small_disk", "--ignored", "--nocapture"])
+        .args(["--exact", "writes_on_a_small_disk", "--ignored", "--nocapture"])
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);

@@ -16,12 +16,16 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, getpgid, kill_process, kill_process_group, pidfd_open},
 };
 
-use super::{order::Order, pty};
-use crate::process::lines::{ChunkCutter, LineCutter};
+use super::pty;
+use crate::{
+    output_log::lines::{ChunkCutter, LineCutter},
+    program,
+    protocol::Order,
+};
 
 /// Input that may wait for a program that does not read, in bytes.
 const MAX_INPUT: usize = 64 * 1024;
-/// Read at once, in bytes; with what was held back still less than `ring::MAX_TEXT`.
+/// Read at once, in bytes; with what was held back still less than `output_log::MAX_TEXT`.
 const READ: usize = 8 * 1024;
 
 /// A program and the pipes or the terminal to it.
@@ -179,8 +183,7 @@ pub(super) fn is_readable(events: PollFlags) -> bool {
 
 #[expect(clippy::disallowed_methods, reason = "running a program is what a shim is for")]
 fn command(order: &Order) -> Command {
-    // Always this very program, even when its file was replaced by an update.
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(program::OWN);
     command.args(["enter", "--pdeathsig", "--parent", &std::process::id().to_string()]);
     if order.mode == ConsoleMode::Pty {
         command.arg("--tty");

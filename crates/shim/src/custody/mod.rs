@@ -10,8 +10,6 @@
 
 mod caller;
 mod game;
-pub mod order;
-pub mod place;
 mod pty;
 
 use std::{
@@ -34,10 +32,14 @@ use signal_hook::consts::SIGCHLD;
 use self::{
     caller::Caller,
     game::{Game, Heard, is_readable},
-    order::{Ask, End, Order, Run, Tell},
-    place::Place,
 };
-use crate::{clock, keep_from_the_game, output_log, process::leftovers, root::Root, signals};
+use crate::{
+    clock, leftovers, output_log,
+    place::{self, Place},
+    program,
+    protocol::{Ask, End, Order, Run, Tell},
+    signals,
+};
 
 /// How long the rest of the output may take once nobody is left to write it.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -52,7 +54,7 @@ pub struct ShimArgs {
 
 /// Runs what was ordered, to its end. Tells on standard output when it has started, by an empty line, or why not.
 pub fn run(args: &ShimArgs) -> ExitCode {
-    keep_from_the_game();
+    program::keep_from_the_game();
     match Shim::start(args) {
         Ok(shim) => {
             // An agent that is gone finds us by the lock.
@@ -84,10 +86,9 @@ impl Shim {
         // Leads none after a fork; whatever the agent is in, what is sent to it is not for us.
         setsid().context("session")?;
         let order: Order = serde_json::from_reader(io::stdin().lock()).context("order")?;
-        let root = Root::new(&args.root).context("root folder")?;
-        let place = Place::open(&root).context("shim's folder")?;
-        let mut output_log =
-            output_log::Writer::open(&root.output_log(), output_log::LIMIT).context("output_log")?;
+        let place = Place::open(&args.root.join(place::FOLDER)).context("shim's folder")?;
+        let folder = args.root.join(output_log::FOLDER);
+        let mut output_log = output_log::Writer::open(&folder, output_log::LIMIT).context("output log")?;
         output_log.go_on_from(order.next);
         let listener = place.listen().context("socket")?;
         // Before there is a game: nothing that it starts gets away from us.

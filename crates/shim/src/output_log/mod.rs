@@ -5,6 +5,7 @@
 //! shim of the game), any number of readers ([`Reader`]), no lock between them: what a reader finds half written it
 //! takes for not yet written.
 
+pub mod lines;
 mod reader;
 mod record;
 mod writer;
@@ -20,6 +21,8 @@ pub use self::{
     writer::Writer,
 };
 
+/// Where it is below the agent's folder.
+pub const FOLDER: &str = "agent/output_log";
 /// Bytes of all segments together.
 pub const LIMIT: u64 = 8 * 1024 * 1024;
 /// Bytes of a segment: what is dropped at once, and the most that is read to find an entry.

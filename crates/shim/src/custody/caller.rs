@@ -5,7 +5,7 @@ use std::{
     os::unix::net::UnixStream,
 };
 
-use super::order::{Ask, Tell};
+use crate::protocol::{Ask, Tell};
 
 /// Longest message of an agent, and most that may wait to be sent to it, in bytes.
 const LIMIT: usize = 64 * 1024;
