@@ -51,7 +51,7 @@ pub fn programs(workspace: &Workspace, release: bool) -> Result<()> {
 }
 
 /// The ids of all packages that are built for these, without what only tests need.
-fn reachable(metadata: &Value, packages: &[&str]) -> BTreeSet<String> {
+pub(crate) fn reachable(metadata: &Value, packages: &[&str]) -> BTreeSet<String> {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let nodes: BTreeMap<String, Value> = list(&metadata["resolve"]["nodes"])
         .into_iter()

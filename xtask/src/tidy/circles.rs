@@ -13,7 +13,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use crate::workspace::Workspace;
 
 /// Crates that are large enough to be lost in.
-const CRATES: &[&str] = &["zpack-api"];
+const CRATES: &[&str] = &["agent", "shim", "zpack-api"];
 
 /// Module to the modules that it names.
 type Graph = BTreeMap<String, BTreeSet<String>>;
