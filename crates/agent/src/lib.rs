@@ -34,12 +34,12 @@ pub fn run(args: &RunArgs) -> ExitCode {
     match server::run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(server::StartError::Trust(reason)) => {
-            error!(reason = %reason, "the agent does not start without a trust bundle");
+            error!(reason = %reason, "the agent does not start, since there is nobody to trust: {reason}");
             eprintln!("zlh-agent: refusing to start: {reason}");
             ExitCode::from(EXIT_CONFIG)
         }
         Err(server::StartError::Other(reason)) => {
-            error!(reason = %format!("{reason:#}"), "the agent stops");
+            error!(reason = %format!("{reason:#}"), "the agent ends: {reason:#}");
             eprintln!("zlh-agent: {reason:#}");
             ExitCode::FAILURE
         }

@@ -17,7 +17,7 @@ pub async fn bound() {
         match cut(io::stdout(), LIMIT) {
             Ok(true) => tracing::info!("the log had grown too long; it begins anew here"),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "the log is not bounded"),
+            Err(error) => tracing::warn!(%error, "the log could not be looked at and may grow: {error}"),
         }
         sleep(PAUSE).await;
     }

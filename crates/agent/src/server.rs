@@ -103,13 +103,13 @@ async fn serve(args: &RunArgs, root: Root, bundle: TrustBundle, identity: Identi
         https(listener, &identity)?.handle(handle.clone()).serve(api::router(app).into_make_service());
     let mut server = tokio::spawn(server);
     tokio::spawn(log::bound());
-    info!(%address, %instance, certificate_sha256 = %identity.fingerprint, "listening");
+    info!(%address, %instance, certificate_sha256 = %identity.fingerprint, "agent of {instance} listens on {address}");
     tokio::select! {
         ended = &mut server => return Ok(ended??),
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    info!("stopping");
+    info!("the agent was asked to end: it stops the server, then itself");
     service.shut_down().await;
     handle.graceful_shutdown(Some(DRAIN));
     Ok(server.await??)

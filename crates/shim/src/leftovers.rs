@@ -1,7 +1,7 @@
 //! Finds and kills what a game left behind: children that outlived it, or a game that outlived its agent.
 //!
 //! A process group would miss those that made a session of their own. So the shim is the subreaper of its game: whoever
-//! loses their parent becomes its child, whatever they did to themselves. Where a shim was killed, what it held is known
+//! loses their parent becomes its child, whatever they did to themselves. Where a shim was killed, its game is known
 //! by its environment: every process that the agent starts carries its instance's id there, which children inherit.
 
 use std::{
@@ -38,7 +38,9 @@ pub fn kill_children() {
             Ok(None) | Err(_) => {}
         }
         if Instant::now() >= end {
-            warn!("processes that the server left behind do not end");
+            warn!(
+                "processes that the server left behind do not end within {CHILDREN_END:?} and are left to the kernel"
+            );
             return;
         }
         for child in children() {
@@ -71,7 +73,9 @@ fn parent(pid: i32) -> Option<i32> {
 
 /// The numbers of all processes.
 fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").inspect_err(|error| warn!(%error, "leftovers are not looked for"));
+    let entries = fs::read_dir("/proc").inspect_err(
+        |error| warn!(%error, "what the server left behind cannot be looked for and may run on: {error}"),
+    );
     entries.into_iter().flatten().flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
@@ -83,9 +87,9 @@ pub fn kill_all(instance: &str) {
         if killed == 0 {
             return;
         }
-        info!(killed, pass, "killed processes that the server left behind");
+        info!(killed, pass, "{killed} processes that the server left behind were killed");
     }
-    warn!("processes that the server left behind keep starting others");
+    warn!("processes that the server left behind keep starting others, and some may run on");
 }
 
 fn kill_once(mark: &str) -> usize {

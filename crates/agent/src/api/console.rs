@@ -102,7 +102,7 @@ fn entry(entry: Entry) -> ConsoleEntry {
 }
 
 fn unreadable(error: &std::io::Error) -> Problem {
-    tracing::error!(%error, "not readable");
+    tracing::error!(%error, "console or usage could not be read, and the caller was told so: {error}");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "not_readable", "what was asked for could not be read")
 }
 

@@ -60,7 +60,7 @@ impl Backups {
             renamed.map_err(|error| BackupRefusal::NotExchanged(error.to_string()))
         };
         if let Err(refusal) = outcome {
-            warn!(%id, %refusal, "folders were not exchanged");
+            warn!(%id, %refusal, "the folders of {id} were not exchanged; the data folder is as it was: {refusal}");
             self.0.board.send_replace(before.status.clone());
             self.take_back(state, before).await;
             return Err(refusal);
@@ -105,7 +105,9 @@ impl Backups {
             let journal = state.journal.clone();
             if self.save(&mut state, journal).await.is_ok() {
                 self.0.service.hold(false);
-                info!("an exchange that has not happened is forgotten");
+                info!(
+                    "the journal is saved again without the exchange that did not happen; the server may start"
+                );
                 return;
             }
         }

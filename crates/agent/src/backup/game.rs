@@ -84,7 +84,7 @@ impl Game {
         }
         for line in lines {
             if let Err(error) = self.0.host().type_in(format!("{line}\n")).await {
-                warn!(line, ?error, "a line of a backup's hooks did not reach the game");
+                warn!(line, ?error, "a line of a backup's hooks did not reach the game: {line} ({error:?})");
                 return false;
             }
         }

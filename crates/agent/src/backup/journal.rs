@@ -44,7 +44,7 @@ impl Journal {
     pub(super) fn load(file: &Path) -> io::Result<Self> {
         match fs::read(file) {
             Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_else(|error| {
-                error!(%error, "the journal of backups is damaged; going by the folders");
+                error!(%error, "the journal of backups is damaged; what is there is told from the folders: {error}");
                 Self::default()
             })),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),

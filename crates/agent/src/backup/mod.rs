@@ -212,7 +212,7 @@ impl Backups {
         change(&mut journal);
         self.save(state, journal).await?;
         self.0.board.send_replace(Some(status.clone()));
-        info!(task = %task.task, work = ?status.work, "backup");
+        info!(task = %task.task, work = ?status.work, "backup task {} begins: {:?}", task.task, status.work);
         Ok(status)
     }
 
@@ -222,7 +222,7 @@ impl Backups {
             .await
             .unwrap_or_else(|error| Err(io::Error::other(error)));
         stored.map_err(|error| {
-            error!(%error, "the journal of backups was not saved");
+            error!(%error, "the journal of backups was not saved, so what was asked for is refused: {error}");
             BackupRefusal::NotSaved
         })?;
         state.journal = journal;
@@ -287,9 +287,11 @@ impl Backups {
             match spawn_blocking(move || trash::empty(&trash)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    warn!(%error, "what was discarded could not be removed; it is tried again later");
+                    warn!(%error, "what was discarded could not be removed; it is tried again later: {error}");
                 }
-                Err(error) => warn!(%error, "removing what was discarded failed"),
+                Err(error) => {
+                    warn!(%error, "removing what was discarded failed; it still takes up space: {error}");
+                }
             }
             self.0.trash.notified().await;
         }
@@ -308,7 +310,7 @@ impl Inner {
     fn discard_of(&self, task: Uuid) {
         self.discard_folders(task);
         if let Err(error) = self.places.clear_work() {
-            warn!(%error, "parts of a backup stay behind");
+            warn!(%error, "parts of a backup could not be removed and still take up space: {error}");
         }
     }
 }

@@ -53,7 +53,7 @@ impl Backups {
         }
         let journal = Journal { owed: Vec::new(), ..state.journal.clone() };
         if let Err(refusal) = self.save(&mut state, journal).await {
-            warn!(%refusal, "the lines for the game may be sent again");
+            warn!(%refusal, "that the game got its lines could not be saved; they may be sent again: {refusal}");
         }
         true
     }

@@ -26,7 +26,7 @@ pub fn recover(places: &Places) -> io::Result<()> {
     for (_, folder) in places.leftovers()?.into_iter().filter(|(task, _)| kept != Some(*task)) {
         // It is in nobody's way, and no reason to have no agent.
         if let Err(error) = places.discard(&folder) {
-            warn!(folder = %folder.display(), %error, "an unfinished copy stays");
+            warn!(folder = %folder.display(), %error, "the unfinished copy {} could not be dropped and still takes up space: {error}", folder.display());
         }
     }
     if journal == before { Ok(()) } else { journal.store(&places.journal()) }
@@ -43,20 +43,20 @@ fn finish_swap(places: &Places, journal: &mut Journal) {
     };
     match outcome {
         Ok(()) => {
-            info!(%task, ?phase, "finished an exchange of folders that was interrupted");
+            info!(%task, ?phase, "the exchange of folders of task {task} was interrupted and is finished now ({phase:?})");
             (journal.swap, journal.staged) = (left, None);
             if let Some(status) = &mut journal.status {
                 status.state = BackupTaskState::Succeeded;
             }
         }
         Err(error) if phase == SwapPhase::Begun => {
-            warn!(%task, %error, "an exchange of folders was not begun; the data folder is as it was");
+            warn!(%task, %error, "the exchange of folders of task {task} was not begun; the data folder is as it was: {error}");
             journal.swap = None;
         }
         Err(error) => {
             // Whoever asked for it asks again; without an agent nobody could. A data folder that is missing by now is put
             // back next.
-            warn!(%task, ?phase, %error, "an exchange of folders was not finished; the restore is not committed");
+            warn!(%task, ?phase, %error, "the exchange of folders of task {task} was not finished; the restore is not committed: {error}");
             journal.swap = Some(Swap { task, phase: SwapPhase::Done });
         }
     }
@@ -67,12 +67,12 @@ fn rescue(places: &Places, journal: &mut Journal) -> io::Result<()> {
     let swapped_out = places.swapped_out()?;
     let Some((task, previous)) = swapped_out.into_iter().next() else { return Ok(()) };
     if !places.data().exists() {
-        warn!(%task, "the data folder was missing; the one that was swapped out is put back");
+        warn!(%task, "the data folder was missing; the one that task {task} swapped out is put back");
         fs::rename(previous, places.data())?;
         places.sync()?;
         journal.swap = None;
     } else if journal.swap.is_none() {
-        warn!(%task, "a folder that was swapped out is there; it stays until the restore is committed");
+        warn!(%task, "the folder that task {task} swapped out stays until the restore is committed");
         journal.swap = Some(Swap { task, phase: SwapPhase::Done });
     }
     Ok(())

@@ -35,7 +35,7 @@ impl Backups {
         let mut status = self.note(state, &task, |journal| journal.staged = None).await?;
         status.parts_known = addresses.borrow().known();
         if let Err(error) = self.clear() {
-            warn!(%error, "something of an earlier backup stays behind");
+            warn!(%error, "something of an earlier backup could not be removed and still takes up space: {error}");
         }
         let cancel = CancellationToken::new();
         let report = Report::new(Arc::clone(&self.0.board), task.task, status.work);
@@ -68,19 +68,19 @@ impl Backups {
         status.revision += 1;
         match outcome {
             Ok(facts) => {
-                info!(%task, ?work, "backup work is done");
+                info!(%task, ?work, "backup task {task} ({work:?}) succeeded");
                 status.state = BackupTaskState::Succeeded;
                 (status.detail, status.percent, status.facts) = ("done".to_owned(), 100, facts);
                 status.needs_addresses = false;
             }
             Err(error) => {
-                warn!(%task, ?work, %error, "backup work has failed");
+                warn!(%task, ?work, %error, "backup task {task} ({work:?}) failed: {error}");
                 fail(&mut status, &error);
             }
         }
         journal.status = Some(status.clone());
         if let Err(refusal) = self.save(&mut state, journal).await {
-            error!(%task, %refusal, "how backup work ended will be forgotten by the next boot");
+            error!(%task, %refusal, "how backup task {task} ended could not be saved and is forgotten by the next boot: {refusal}");
         }
         self.0.board.send_replace(Some(status));
     }

@@ -35,8 +35,10 @@ pub(super) async fn keep_counting(files: Files) {
         let again = files.clone();
         match tokio::task::spawn_blocking(move || count_once(&again)).await {
             Ok(Ok(())) => drop(files.0.counted.send_replace(true)),
-            Ok(Err(error)) => warn!(%error, "the disk space in use could not be counted"),
-            Err(error) => warn!(%error, "counting the disk space in use failed"),
+            Ok(Err(error)) => {
+                warn!(%error, "the disk space in use could not be counted and is counted again: {error}");
+            }
+            Err(error) => warn!(%error, "counting the disk space in use failed and is tried again: {error}"),
         }
         // Until it was counted once nothing is written: somebody may be waiting.
         let pause = if *files.0.counted.borrow() { PAUSE } else { FIRST_PAUSE };

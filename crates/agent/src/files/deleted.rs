@@ -61,8 +61,12 @@ impl Files {
             });
             match removed.await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => warn!(%error, "a deleted folder could not be removed yet"),
-                Err(error) => warn!(%error, "removing a deleted folder failed"),
+                Ok(Err(error)) => {
+                    warn!(%error, "a deleted folder could not be removed yet and still takes up space: {error}");
+                }
+                Err(error) => {
+                    warn!(%error, "removing a deleted folder failed; it still takes up space: {error}");
+                }
             }
             if begun.elapsed() > PATIENCE {
                 // A count under way may have left it out already.

@@ -110,7 +110,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = self.remove() {
-            warn!(%error, "something unfinished could not be removed yet");
+            warn!(%error, "something unfinished could not be removed yet and still takes up space: {error}");
         }
         self.names.live().remove(&self.name);
     }

@@ -37,7 +37,7 @@ struct Level {
 }
 
 /// Something found.
-pub(super) struct Found<'w> {
+pub(super) struct Entry<'w> {
     /// The folder it lies in.
     pub(super) folder: BorrowedFd<'w>,
     pub(super) name: Vec<u8>,
@@ -59,7 +59,7 @@ impl Walk {
     }
 
     /// The next entry; what disappears meanwhile is left out, and so are the agent's own files.
-    pub(super) fn next(&mut self) -> Result<Option<Found<'_>>> {
+    pub(super) fn next(&mut self) -> Result<Option<Entry<'_>>> {
         self.enter()?;
         let (name, path, stat) = loop {
             let Some(level) = self.levels.last_mut() else { return Ok(None) };
@@ -94,7 +94,7 @@ impl Walk {
             self.enter = Some((path.clone(), name.clone()));
         }
         let level = self.levels.last().ok_or(Why::NotFound)?;
-        Ok(Some(Found { folder: level.entries.fd()?, name, path, stat }))
+        Ok(Some(Entry { folder: level.entries.fd()?, name, path, stat }))
     }
 
     fn enter(&mut self) -> Result<()> {

@@ -61,7 +61,12 @@ pub(super) async fn fetch(
         };
         match (failure, pause) {
             (Failure::Passing(reason), Some(pause)) => {
-                warn!(file = wanted.file, reason, ?pause, "download broke off; trying again");
+                warn!(
+                    file = wanted.file,
+                    reason,
+                    ?pause,
+                    "a download broke off ({reason}); it goes on in {pause:?}"
+                );
                 sleep(pause).await;
             }
             (failure, _) => return Err(failure.into_error(wanted.file)),

@@ -65,11 +65,11 @@ pub(super) struct Current {
     pub(super) asks: mpsc::Sender<link::Request>,
 }
 
-/// What was found at the agent's start.
+/// What an agent before left, as found at the start.
 #[derive(Debug)]
-pub enum Found {
+pub enum PreviousRun {
     /// Nothing runs.
-    Nothing,
+    None,
     /// A program runs on.
     Live(Connection),
     /// It ended when no agent was there.
@@ -105,15 +105,15 @@ impl Host {
     }
 
     /// Looks for what an agent before left running or unnoted.
-    pub async fn find(&self) -> io::Result<Found> {
+    pub async fn find(&self) -> io::Result<PreviousRun> {
         if let Some(connection) = self.reach().await? {
-            return Ok(Found::Live(connection));
+            return Ok(PreviousRun::Live(connection));
         }
         // Without an end its shim was killed, and the agent with it: the machine or the container went down.
-        Ok(self.place.read().filter(|run| run.end.is_some()).map_or(Found::Nothing, Found::Ended))
+        Ok(self.place.read().filter(|run| run.end.is_some()).map_or(PreviousRun::None, PreviousRun::Ended))
     }
 
-    /// Kills everything that is marked as the instance's and is not held.
+    /// Kills everything that is marked as the instance's and has no shim.
     pub async fn clear_leftovers(&self) -> io::Result<()> {
         let instance = self.instance.clone();
         spawn_blocking(move || leftovers::kill_all(&instance)).await.map_err(io::Error::other)
@@ -121,7 +121,8 @@ impl Host {
 
     /// Ends a program that was found, and waits for the end of its shim.
     pub async fn put_down(&self, mut connection: Connection) -> io::Result<()> {
-        info!(run = ?connection.run, "ending what an earlier agent started");
+        let pid = connection.run.pid;
+        info!(run = ?connection.run, "process {pid}, which an earlier agent started, is killed: it is not what is to run");
         loop {
             connection.ask(&Ask::Signal(Signal::KILL.as_raw())).await?;
             connection.until_closed().await;
@@ -170,13 +171,14 @@ impl Host {
         let _ = shim.start_kill();
         see_off(shim).await;
         if let Err(error) = self.clear_leftovers().await {
-            warn!(%error, "what the game left behind is not cleared away");
+            warn!(%error, "what the game left behind is not killed and may run on: {error}");
         }
     }
 
     /// Goes on with a program that was found.
     pub fn attach(self: &Arc<Self>, connection: Connection) -> (Process, oneshot::Receiver<Exit>) {
-        info!(run = ?connection.run, "going on with what runs");
+        let pid = connection.run.pid;
+        info!(run = ?connection.run, "process {pid}, which an earlier agent started, runs on and is watched again");
         self.watch(connection.run.clone(), Some(connection))
     }
 
@@ -258,9 +260,9 @@ impl Host {
         let same = |last: &Run| (last.pid, last.started_ms) == (run.pid, run.started_ms);
         let end = self.place.read().filter(same).and_then(|last| last.end);
         if end.is_none() {
-            warn!("the game's shim was killed, and the game with it");
+            warn!(pid = run.pid, "the shim of process {} was killed, and the game with it", run.pid);
             if let Err(error) = self.clear_leftovers().await {
-                warn!(%error, "what the game left behind is not cleared away");
+                warn!(%error, "what the game left behind is not killed and may run on: {error}");
             }
         }
         self.output.end_run(end.map(|end| end.next)).await;
@@ -320,7 +322,7 @@ fn lost(run: &Run) -> Exit {
 
 async fn see_off(mut shim: Child) {
     if let Err(error) = shim.wait().await {
-        warn!(%error, "how the shim ended is not known");
+        warn!(%error, "how the shim ended is not known ({error}); its record says how the game did");
     }
 }
 

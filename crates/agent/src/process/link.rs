@@ -100,13 +100,13 @@ pub(super) async fn serve(
 ) {
     while let Some(current) = connection.take() {
         let Err(error) = talk(&host, current, &mut requests).await;
-        debug!(%error, "the shim's connection ended");
+        debug!(%error, "the connection to the shim ended: {error}");
         connection = loop {
             match host.reach().await {
                 // Another run's is not ours.
                 Ok(again) => break again.filter(|again| again.run.started_ms == run.started_ms),
                 Err(error) => {
-                    warn!(%error, "trying again");
+                    warn!(%error, "the shim cannot be reached ({error}); it is tried again in {PAUSE:?}");
                     sleep(PAUSE).await;
                 }
             }

@@ -100,7 +100,7 @@ impl Output {
                 }
                 outcome => {
                     if let Err(error) = outcome {
-                        warn!(%error, "output cannot be read");
+                        warn!(%error, "output before number {next} cannot be read ({error}); faults and probes go on without it");
                     }
                     feed.next = next;
                 }

@@ -39,7 +39,7 @@ impl Process {
         if let Err(mpsc::error::TrySendError::Full(request)) =
             self.asks.try_send(Request { ask, answer: None })
         {
-            warn!(?request, "the shim does not answer");
+            warn!(?request, "the shim has not taken what was asked before; {:?} is dropped", request.ask);
         }
     }
 }

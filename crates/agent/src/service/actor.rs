@@ -34,7 +34,7 @@ use super::{
     saved::{InstallState, Saved, Wanted},
 };
 use crate::{
-    process::host::{Found, Host},
+    process::host::{Host, PreviousRun},
     root::Root,
 };
 
@@ -58,7 +58,7 @@ pub(super) struct Actor {
     root: Root,
     first_pause: Duration,
     host: Arc<Host>,
-    found: Found,
+    found: PreviousRun,
     saved: Saved,
     phase: Phase,
     /// Number of the installation or process under way; events of earlier ones are ignored.
@@ -124,10 +124,10 @@ impl Actor {
     }
 
     async fn resume(&mut self) {
-        match (std::mem::replace(&mut self.found, Found::Nothing), self.saved.install, self.saved.wanted) {
+        match (std::mem::replace(&mut self.found, PreviousRun::None), self.saved.install, self.saved.wanted) {
             (_, InstallState::Begun, _) => self.begin_install(),
-            (Found::Live(connection), InstallState::Done, _) => self.attach(connection),
-            (Found::Ended(run), InstallState::Done, _) => self.ended_meanwhile(&run).await,
+            (PreviousRun::Live(connection), InstallState::Done, _) => self.attach(connection),
+            (PreviousRun::Ended(run), InstallState::Done, _) => self.ended_meanwhile(&run).await,
             (_, InstallState::Done, Wanted::Running) => self.begin_start(),
             _ => {}
         }
@@ -174,7 +174,8 @@ impl Actor {
             (_, false) => return Err(Refusal::OtherRevisionRuns),
         }
         self.must_not_be_held()?;
-        info!(revision = %spec.revision, steps = spec.install.len(), "installing");
+        let (revision, steps) = (&spec.revision, spec.install.len());
+        info!(revision, steps, "installation of revision {revision} begins: {steps} steps");
         self.change(|saved| {
             saved.spec = Some(spec);
             saved.install = InstallState::Begun;
@@ -196,7 +197,7 @@ impl Actor {
         if changed != self.saved {
             let stored = store(changed.clone(), self.root.state_file()).await;
             stored.map_err(|error| {
-                error!(%error, "state not saved");
+                error!(%error, "the state could not be saved, so what was asked for is refused: {error}");
                 Refusal::NotSaved
             })?;
             self.saved = changed;
@@ -208,13 +209,13 @@ impl Actor {
     async fn record(&mut self, change: impl FnOnce(&mut Saved)) {
         change(&mut self.saved);
         if let Err(error) = store(self.saved.clone(), self.root.state_file()).await {
-            error!(%error, "state not saved: after a restart the agent goes on from an earlier one");
+            error!(%error, "the state could not be saved; after a restart the agent goes on from an earlier one: {error}");
         }
     }
 
     /// It is down, and stays so until the next start.
     async fn give_up(&mut self, code: FaultCode, message: String) {
-        info!(?code, message, "giving up");
+        info!(?code, "the server stays down until somebody starts it: {message}");
         let last_output = self.host.output.console.tail_of_run(FAULT_LINES);
         self.phase = Phase::Down;
         self.record(|saved| saved.fault = Some(AgentFault { code, message, last_output })).await;
@@ -234,7 +235,7 @@ impl Actor {
             let changed = AgentStatus { revision: known.revision, ..now.clone() } != *known;
             if changed {
                 if known.state != now.state {
-                    info!(from = ?known.state, to = ?now.state, "status");
+                    info!(from = ?known.state, to = ?now.state, "the server was {:?} and is {:?}", known.state, now.state);
                 }
                 *known = AgentStatus { revision: known.revision + 1, ..now };
             }
@@ -260,25 +261,27 @@ impl Actor {
 }
 
 /// Finds what runs on, or ended when nobody looked. What does not fit to what was saved is ended.
-async fn take_up(host: &Host, saved: &Saved) -> anyhow::Result<Found> {
+async fn take_up(host: &Host, saved: &Saved) -> anyhow::Result<PreviousRun> {
     let fits = |run: &Run| run.purpose == Purpose::Game && saved.install == InstallState::Done;
     let found = match host.find().await? {
-        Found::Live(connection) if !fits(&connection.run) => {
+        PreviousRun::Live(connection) if !fits(&connection.run) => {
             host.put_down(connection).await?;
-            Found::Nothing
+            PreviousRun::None
         }
-        Found::Ended(run) if !fits(&run) => {
+        PreviousRun::Ended(run) if !fits(&run) => {
             host.forget()?;
-            Found::Nothing
+            PreviousRun::None
         }
         found => found,
     };
     let (run, whole) = match &found {
-        Found::Live(connection) => (Some(&connection.run), saved.ready_at_of(&connection.run).is_none()),
-        Found::Ended(run) => (Some(run), false),
-        Found::Nothing => (None, false),
+        PreviousRun::Live(connection) => {
+            (Some(&connection.run), saved.ready_at_of(&connection.run).is_none())
+        }
+        PreviousRun::Ended(run) => (Some(run), false),
+        PreviousRun::None => (None, false),
     };
-    if !matches!(found, Found::Live(_)) {
+    if !matches!(found, PreviousRun::Live(_)) {
         host.clear_leftovers().await?;
     }
     host.output.recall(run, whole).await?;

@@ -34,7 +34,7 @@ pub(super) async fn run(spec: ServiceSpec, place: Place, run: u64, tell: mpsc::S
         () = forward(moved, run, &tell) => return,
     };
     let result = result.map_err(|error| {
-        warn!(%error, cause = ?std::error::Error::source(&error), "installation failed");
+        warn!(%error, cause = ?std::error::Error::source(&error), "the installation failed: {error}");
         AgentFault {
             code: error.code(),
             message: error.to_string(),

@@ -113,7 +113,7 @@ fn launch(root: &Path, as_user: bool) -> (Child, String) {
     let address = lines
         .find_map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;
-            (line["message"] == "listening").then(|| line["address"].as_str().unwrap().to_owned())
+            line["address"].as_str().map(str::to_owned)
         })
         .expect("the agent says where it listens");
     // Its log must be read on, or it would wait for room in the pipe.

@@ -1,4 +1,4 @@
-//! The program that is held: its output, its input, its end.
+//! The program in custody: its output, its input, its end.
 
 use std::{
     io,
@@ -53,9 +53,9 @@ enum Cutter {
 }
 
 /// What there was to read.
-pub(super) enum Heard {
-    Something,
-    NothingYet,
+pub(super) enum ReadOutcome {
+    Data,
+    Empty,
     End,
 }
 
@@ -150,20 +150,20 @@ impl Game {
 
 impl Output {
     /// Reads once and gives what is whole.
-    pub(super) fn read(&mut self, piece: impl FnMut(&[u8])) -> Heard {
+    pub(super) fn read(&mut self, piece: impl FnMut(&[u8])) -> ReadOutcome {
         let mut bytes = [0; READ];
         match rustix::io::read(&self.fd, &mut bytes) {
             // An error of a pipe is its end; of a terminal, EIO is (nobody has it open any more).
-            Ok(0) => Heard::End,
+            Ok(0) => ReadOutcome::End,
             Ok(length) => {
                 match &mut self.cutter {
                     Cutter::Lines(cutter) => cutter.push(&bytes[..length], piece),
                     Cutter::Chunks(cutter) => cutter.push(&bytes[..length], piece),
                 }
-                Heard::Something
+                ReadOutcome::Data
             }
-            Err(Errno::AGAIN | Errno::INTR) => Heard::NothingYet,
-            Err(_) => Heard::End,
+            Err(Errno::AGAIN | Errno::INTR) => ReadOutcome::Empty,
+            Err(_) => ReadOutcome::End,
         }
     }
 

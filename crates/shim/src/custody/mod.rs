@@ -31,7 +31,7 @@ use signal_hook::consts::SIGCHLD;
 
 use self::{
     caller::Caller,
-    game::{Game, Heard, is_readable},
+    game::{Game, ReadOutcome, is_readable},
 };
 use crate::{
     clock, leftovers, output_log,
@@ -78,7 +78,7 @@ struct Shim {
     run: Run,
     instance: String,
     caller: Option<Caller>,
-    begun: Instant,
+    started: Instant,
 }
 
 impl Shim {
@@ -101,8 +101,8 @@ impl Shim {
         let run =
             Run { purpose, mode, pid, shim, started_ms, first: output_log.next(), asked: false, end: None };
         place.write(&run, false).context("record")?;
-        let (instance, begun) = (order.instance, Instant::now());
-        Ok(Self { place, listener, children, game, output_log, run, instance, caller: None, begun })
+        let (instance, started) = (order.instance, Instant::now());
+        Ok(Self { place, listener, children, game, output_log, run, instance, caller: None, started })
     }
 
     fn serve(mut self) -> ExitCode {
@@ -110,7 +110,7 @@ impl Shim {
             match self.turn() {
                 Ok(false) => {}
                 Ok(true) => return self.see_out(),
-                // The game ends with us, by its parent's death: better than one that nobody holds.
+                // The game ends with us, by its parent's death: better than one in nobody's custody.
                 Err(error) => {
                     eprintln!("zlh-agent shim: {error}");
                     return ExitCode::FAILURE;
@@ -181,12 +181,12 @@ impl Shim {
         let at_ms = clock::now().timestamp_millis();
         let (output_log, mut some) = (&mut self.output_log, false);
         self.game.outputs.retain_mut(|output| match output.read(|piece| output_log.add(at_ms, piece)) {
-            Heard::Something => {
+            ReadOutcome::Data => {
                 some = true;
                 true
             }
-            Heard::NothingYet => true,
-            Heard::End => {
+            ReadOutcome::Empty => true,
+            ReadOutcome::End => {
                 output.finish(|piece| output_log.add(at_ms, piece));
                 false
             }
@@ -237,7 +237,7 @@ impl Shim {
         // Before its end is collected its number is its own, and with it the group's.
         self.game.signal(Signal::KILL);
         let status = self.game.wait().unwrap_or_default();
-        let after_ms = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let after_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         leftovers::kill_children();
         leftovers::kill_all(&self.instance);
         self.drain();

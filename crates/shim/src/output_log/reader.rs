@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     SEGMENT,
-    record::{self, Entry, Found, HEADER},
+    record::{self, Decoded, Entry, HEADER},
     segment_path, segments,
 };
 
@@ -111,7 +111,7 @@ impl Reader {
         let mut content = Vec::new();
         file.take(SEGMENT).read_to_end(&mut content)?;
         let mut rest = &content[..];
-        while let Found::Record { at_ms, text } = record::decode(rest, place.seq) {
+        while let Decoded::Record { at_ms, text } = record::decode(rest, place.seq) {
             if place.seq >= part.next {
                 if !room.takes(text.len()) {
                     break;

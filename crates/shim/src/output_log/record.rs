@@ -19,7 +19,7 @@ pub struct Entry {
 }
 
 /// What the bytes at a place are.
-pub(super) enum Found<'b> {
+pub(super) enum Decoded<'b> {
     Record {
         at_ms: i64,
         text: &'b [u8],
@@ -39,16 +39,16 @@ pub(super) fn encode(buffer: &mut Vec<u8>, seq: u64, at_ms: i64, text: &[u8]) {
 }
 
 /// What stands at the beginning of `bytes`, if its number is to be `seq`.
-pub(super) fn decode(bytes: &[u8], seq: u64) -> Found<'_> {
-    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Found::Unfinished };
+pub(super) fn decode(bytes: &[u8], seq: u64) -> Decoded<'_> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else { return Decoded::Unfinished };
     let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let length = word(0) as usize;
     if length > MAX_TEXT {
-        return Found::Damaged;
+        return Decoded::Damaged;
     }
-    let Some(text) = rest.get(..length) else { return Found::Unfinished };
+    let Some(text) = rest.get(..length) else { return Decoded::Unfinished };
     let at_ms = (u64::from(word(8)) | u64::from(word(12)) << 32).cast_signed();
-    if checksum(seq, at_ms, text) == word(4) { Found::Record { at_ms, text } } else { Found::Damaged }
+    if checksum(seq, at_ms, text) == word(4) { Decoded::Record { at_ms, text } } else { Decoded::Damaged }
 }
 
 fn checksum(seq: u64, at_ms: i64, text: &[u8]) -> u32 {

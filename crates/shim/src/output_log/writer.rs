@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     SEGMENT,
-    record::{self, Found, HEADER, MAX_TEXT},
+    record::{self, Decoded, HEADER, MAX_TEXT},
     segment_path, segments,
 };
 
@@ -181,7 +181,7 @@ impl Writer {
         let (mut at, mut next) = (0, first);
         let end = loop {
             match record::decode(&bytes[at..], next) {
-                Found::Record { text, .. } => {
+                Decoded::Record { text, .. } => {
                     at += HEADER + text.len();
                     next += 1;
                 }
@@ -193,7 +193,7 @@ impl Writer {
         if length < size {
             file.set_len(length)?;
         }
-        if matches!(end, Found::Damaged) {
+        if matches!(end, Decoded::Damaged) {
             // Readers may have been told of entries that stood there: their numbers are not given again.
             self.next += (size - length) / HEADER as u64 + 1;
             self.full.push_back((first, length));

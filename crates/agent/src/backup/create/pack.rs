@@ -23,7 +23,7 @@ use super::{
     },
     parts::{Cut, Parts},
     tar::{Item, TarWriter},
-    walk::{Found, mtime, walk},
+    walk::{Content, mtime, walk},
 };
 
 /// Bytes handed from one thread to the other at once, and how many such pieces may wait.
@@ -142,15 +142,15 @@ struct Packer {
 }
 
 impl Packer {
-    fn take(&mut self, path: &Name, found: Found) -> Result<(), BackupError> {
+    fn take(&mut self, path: &Name, found: Content) -> Result<(), BackupError> {
         if self.cancel.is_cancelled() {
             return Err(BackupError::Aborted);
         }
         let entry = match found {
-            Found::Folder(about) => self.folder(path, &about),
-            Found::File(file, about) => self.file(path, file, &about),
-            Found::Link(about, target) => self.link(path, &about, target),
-            Found::Skipped(reason) => {
+            Content::Folder(about) => self.folder(path, &about),
+            Content::File(file, about) => self.file(path, file, &about),
+            Content::Link(about, target) => self.link(path, &about, target),
+            Content::Skipped(reason) => {
                 self.packed.skipped += 1;
                 Ok(Entry::Skipped { path: path.clone(), reason })
             }

@@ -115,12 +115,21 @@ impl Uploader {
                     if rounds > ROUNDS {
                         return Err(BackupError::Storage(reason));
                     }
-                    warn!(?what, reason, "an address was refused; waiting for another one");
+                    warn!(
+                        ?what,
+                        reason,
+                        "an address for {what:?} was refused ({reason}); the upload waits for another one"
+                    );
                     self.addresses.send_modify(|known| known.forget(what));
                 }
                 Err(Failure::Passing(reason)) => {
                     let Some(pause) = pauses.next() else { return Err(BackupError::Storage(reason)) };
-                    warn!(?what, reason, ?pause, "an upload broke off; trying again");
+                    warn!(
+                        ?what,
+                        reason,
+                        ?pause,
+                        "the upload of {what:?} broke off ({reason}); it is tried again in {pause:?}"
+                    );
                     sleep(pause).await;
                 }
             }

@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 200;
 const OURS: [&[u8]; 2] = [install::files::SCRATCH.as_bytes(), files::SCRATCH];
 
 /// What is found.
-pub(super) enum Found {
+pub(super) enum Content {
     /// A folder; what is in it follows.
     Folder(Stat),
     /// An open file, and what was known of it then.
@@ -60,13 +60,13 @@ struct Level {
 pub(super) fn walk(
     root: &Path,
     ignored: &Gitignore,
-    mut visit: impl FnMut(&Name, Found) -> Result<(), BackupError>,
+    mut visit: impl FnMut(&Name, Content) -> Result<(), BackupError>,
 ) -> Result<(), BackupError> {
     let at = |path: &Name, errno: Errno| BackupError::at(path.to_string(), errno.into());
     let mut path = Name::default();
     let name = CString::new(root.as_os_str().as_bytes()).map_err(|_| at(&path, Errno::INVAL))?;
     let entered = Entered::open(CWD, &name, OFlags::empty()).map_err(|errno| at(&path, errno))?;
-    visit(&path, Found::Folder(entered.about))?;
+    visit(&path, Content::Folder(entered.about))?;
     let left = last_first(&entered.folder).map_err(|error| BackupError::at(".", error))?;
     let mut open = vec![Level { entered, left, path_length: 0 }];
     while let Some(level) = open.last_mut() {
@@ -84,7 +84,7 @@ pub(super) fn walk(
         let about = match statat(&level.entered.folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) => about,
             Err(errno) => {
-                visit(&path, Found::Skipped(why(&errno.into()).map_err(|errno| at(&path, errno))?))?;
+                visit(&path, Content::Skipped(why(&errno.into()).map_err(|errno| at(&path, errno))?))?;
                 continue;
             }
         };
@@ -98,17 +98,17 @@ pub(super) fn walk(
             continue;
         }
         if open.len() >= MAX_DEPTH {
-            visit(&path, Found::Skipped(Skip::TooDeep))?;
+            visit(&path, Content::Skipped(Skip::TooDeep))?;
             continue;
         }
         let above = &open[open.len() - 1].entered.folder;
         let entered = Entered::open(above, &name, OFlags::NOFOLLOW).map_err(io::Error::from);
         match entered.and_then(|entered| Ok((last_first(&entered.folder)?, entered))) {
             Ok((left, entered)) => {
-                visit(&path, Found::Folder(entered.about))?;
+                visit(&path, Content::Folder(entered.about))?;
                 open.push(Level { entered, left, path_length: path.0.len() });
             }
-            Err(error) => visit(&path, Found::Skipped(why(&error).map_err(|errno| at(&path, errno))?))?,
+            Err(error) => visit(&path, Content::Skipped(why(&error).map_err(|errno| at(&path, errno))?))?,
         }
     }
     Ok(())
@@ -123,26 +123,26 @@ fn why(error: &io::Error) -> Result<Skip, Errno> {
     }
 }
 
-fn look(folder: &OwnedFd, name: &CString, kind: FileType, about: Stat) -> Result<Found, Errno> {
+fn look(folder: &OwnedFd, name: &CString, kind: FileType, about: Stat) -> Result<Content, Errno> {
     match kind {
         FileType::RegularFile => {
             let file = match open_file(folder, name) {
                 Ok(file) => file,
-                Err(errno) => return why(&errno.into()).map(Found::Skipped),
+                Err(errno) => return why(&errno.into()).map(Content::Skipped),
             };
             let about = fstat(&file)?;
             if FileType::from_raw_mode(about.st_mode) == FileType::RegularFile {
-                Ok(Found::File(file.into(), about))
+                Ok(Content::File(file.into(), about))
             } else {
-                Ok(Found::Skipped(Skip::Vanished))
+                Ok(Content::Skipped(Skip::Vanished))
             }
         }
         FileType::Symlink => match readlinkat(folder, name, Vec::new()) {
-            Ok(target) => Ok(Found::Link(about, Name(target.into_bytes()))),
-            Err(Errno::NOENT | Errno::INVAL) => Ok(Found::Skipped(Skip::Vanished)),
+            Ok(target) => Ok(Content::Link(about, Name(target.into_bytes()))),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(Content::Skipped(Skip::Vanished)),
             Err(errno) => Err(errno),
         },
-        _ => Ok(Found::Skipped(Skip::Special)),
+        _ => Ok(Content::Skipped(Skip::Special)),
     }
 }
 

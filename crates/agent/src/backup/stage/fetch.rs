@@ -92,7 +92,13 @@ impl Feed {
                         pauses = PAUSES.into_iter();
                     }
                     let Some(pause) = pauses.next() else { return Err(BackupError::Storage(reason)) };
-                    warn!(reason, ?pause, at = self.sent, "a download broke off; going on");
+                    warn!(
+                        reason,
+                        ?pause,
+                        at = self.sent,
+                        "a download of a backup broke off at byte {} ({reason}); it goes on in {pause:?}",
+                        self.sent
+                    );
                     sleep(pause).await;
                 }
             }

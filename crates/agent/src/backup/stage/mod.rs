@@ -190,6 +190,6 @@ pub(super) fn discard(places: &Places, folder: &Path) {
     if fs::symlink_metadata(folder).is_ok()
         && let Err(error) = places.discard(folder)
     {
-        tracing::warn!(%error, folder = %folder.display(), "a folder stays behind");
+        tracing::warn!(%error, folder = %folder.display(), "the folder {} could not be dropped and is at the next boot: {error}", folder.display());
     }
 }

@@ -21,7 +21,7 @@ use crate::files::{
     error::{FileError, Result, Why},
     folder::Folder,
     quota::Reservation,
-    walk::{Found, Odd, Walk},
+    walk::{Entry, Odd, Walk},
 };
 
 /// Bytes written at once.
@@ -105,12 +105,12 @@ struct Packing<'p> {
 
 impl Packing<'_> {
     /// Calls `pack` with each entry and its name in the archive.
-    fn each(&self, mut pack: impl FnMut(&Found<'_>, &FilePath) -> Result<()>) -> Result<()> {
+    fn each(&self, mut pack: impl FnMut(&Entry<'_>, &FilePath) -> Result<()>) -> Result<()> {
         for path in self.paths {
             if let Some((above, name)) = path.split() {
                 let folder = self.root.folder(&above).map_err(|error| error.at(path))?;
                 let stat = at::stat(&folder, name).map_err(|error| error.at(path))?;
-                let top = Found { folder: folder.as_fd(), name: name.to_vec(), path: path.clone(), stat };
+                let top = Entry { folder: folder.as_fd(), name: name.to_vec(), path: path.clone(), stat };
                 self.one(&top, &mut pack)?;
                 if at::kind(&stat) != FileType::Directory {
                     continue;
@@ -127,8 +127,8 @@ impl Packing<'_> {
 
     fn one(
         &self,
-        found: &Found<'_>,
-        pack: &mut impl FnMut(&Found<'_>, &FilePath) -> Result<()>,
+        found: &Entry<'_>,
+        pack: &mut impl FnMut(&Entry<'_>, &FilePath) -> Result<()>,
     ) -> Result<()> {
         if !matches!(at::kind(&found.stat), FileType::RegularFile | FileType::Directory) {
             self.work.skipped_entry();

@@ -11,7 +11,7 @@ use super::{
 use crate::files::{
     Files, at,
     error::{Result, Why},
-    walk::{Found, Odd, Walk},
+    walk::{Entry, Odd, Walk},
 };
 
 /// What is copied lies under this name in the staging folder, until it is moved.
@@ -33,7 +33,7 @@ pub(super) fn copy(files: &Files, from: &str, to: &str, work: &Work) -> Result<(
     if is_special {
         return Err(super::FileError::from(Why::Special).at(&from));
     }
-    let top = Found {
+    let top = Entry {
         folder: rustix::fd::AsFd::as_fd(&source.folder),
         name: source.name.clone(),
         path: staged.clone(),
@@ -61,7 +61,7 @@ pub(super) fn copy(files: &Files, from: &str, to: &str, work: &Work) -> Result<(
     Ok(())
 }
 
-fn one(staging: &mut Staging<'_>, found: &Found<'_>, work: &Work) -> Result<()> {
+fn one(staging: &mut Staging<'_>, found: &Entry<'_>, work: &Work) -> Result<()> {
     let look = Look::of(&found.stat);
     match at::kind(&found.stat) {
         FileType::Directory => staging.add_folder(&found.path, Some(look)),

@@ -165,7 +165,7 @@ impl Merge<'_> {
                 }
             });
             if let Err(error) = undone {
-                error!(%error, %path, "what an extraction had moved could not be moved back");
+                error!(%error, %path, "what an extraction had moved could not be moved back and stays where it is: {error}");
             }
         }
     }

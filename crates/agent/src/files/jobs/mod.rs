@@ -76,12 +76,12 @@ struct Outcome {
     at: Instant,
     state: FileJobState,
     error: Option<AgentProblem>,
-    found: Found,
+    found: SearchResult,
 }
 
 /// What a search found; empty for other jobs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
+pub(super) struct SearchResult {
     pub(super) entries: Vec<FileInfo>,
     pub(super) truncated: bool,
 }
@@ -121,7 +121,7 @@ impl Jobs {
     pub fn start(&self, files: &Files, spec: FileJobSpec) -> Result<FileJob> {
         let job = self.add()?;
         // What it is about is the customer's, and as long as they like.
-        info!(id = %job.id, kind = kind(&spec), "file job");
+        info!(id = %job.id, kind = kind(&spec), "file job {} ({}) begins", job.id, kind(&spec));
         tokio::spawn(run(Arc::clone(&job), files.clone(), spec, Arc::clone(&self.running)));
         Ok(job.view())
     }
@@ -211,25 +211,27 @@ async fn run(job: Arc<Job>, files: Files, spec: FileJobSpec, running: Arc<Semaph
     job.outcome.send_replace(Some(outcome(job.id, result)));
 }
 
-fn outcome(id: Uuid, result: Result<Found>) -> Outcome {
+fn outcome(id: Uuid, result: Result<SearchResult>) -> Outcome {
     let (state, error, found) = match result {
         Ok(found) => (FileJobState::Succeeded, None, found),
-        Err(FileError { why: Why::Cancelled, .. }) => (FileJobState::Cancelled, None, Found::default()),
+        Err(FileError { why: Why::Cancelled, .. }) => {
+            (FileJobState::Cancelled, None, SearchResult::default())
+        }
         Err(error) => {
-            warn!(%id, %error, "file job failed");
+            warn!(%id, %error, "file job {id} failed: {error}");
             let problem = AgentProblem { code: error.class().0.to_owned(), detail: error.to_string() };
-            (FileJobState::Failed, Some(problem), Found::default())
+            (FileJobState::Failed, Some(problem), SearchResult::default())
         }
     };
     Outcome { at: Instant::now(), state, error, found }
 }
 
-fn perform(files: &Files, spec: &FileJobSpec, work: &Work) -> Result<Found> {
+fn perform(files: &Files, spec: &FileJobSpec, work: &Work) -> Result<SearchResult> {
     match spec {
         FileJobSpec::Copy { from, to } => copy::copy(files, from, to, work)?,
         FileJobSpec::Archive { paths, to, format } => archive::archive(files, paths, to, *format, work)?,
         FileJobSpec::Extract { path, to, replace } => extract::extract(files, path, to, *replace, work)?,
         FileJobSpec::Search { path, name } => return search::search(files, path, name, work),
     }
-    Ok(Found::default())
+    Ok(SearchResult::default())
 }

@@ -18,7 +18,7 @@ impl Actor {
     /// Takes an event, unless it is of an earlier run or of a phase that is over.
     pub(super) async fn note(&mut self, event: Event) {
         if event.run != self.run {
-            debug!(?event, "of an earlier run");
+            debug!(?event, "an event of an earlier run is passed over: {event:?}");
             return;
         }
         match (event.what, &mut self.phase) {
@@ -31,19 +31,21 @@ impl Actor {
                 self.put_down();
             }
             (What::GraceOver, Phase::Up(up)) if matches!(up.stage, Stage::Stopping { .. }) => {
-                info!("grace is over");
+                info!("the server did not stop within its grace and is killed");
                 self.put_down();
             }
             (What::StillThere, Phase::Up(_)) => self.put_down(),
             (What::Exited(exit), Phase::Up(_)) => self.exited(exit).await,
             (What::PauseOver, Phase::Pausing { .. }) => self.begin_start(),
-            (what, _) => debug!(?what, "of a phase that is over"),
+            (what, _) => debug!(?what, "an event of a phase that is over is passed over: {what:?}"),
         }
     }
 
     async fn installed(&mut self, result: Result<(), AgentFault>) {
         self.phase = Phase::Down;
-        info!(failed = ?result.as_ref().err().map(|fault| fault.code), "installation ended");
+        if result.is_ok() {
+            info!("the installation succeeded");
+        }
         let done = result.is_ok();
         self.record(|saved| {
             saved.install = if done { InstallState::Done } else { InstallState::Failed };
@@ -86,7 +88,8 @@ impl Actor {
     }
 
     async fn exited(&mut self, exit: Exit) {
-        info!(end = exit.describe(), "the process ended");
+        let end = exit.describe();
+        info!(end, "the server's process ended: {end}");
         let Phase::Up(Up { stage, .. }) = std::mem::replace(&mut self.phase, Phase::Down) else { return };
         self.ended(stage, exit).await;
     }
@@ -98,7 +101,7 @@ impl Actor {
         }
         // Only now: an agent that is killed before this finds the run, and decides again.
         if let Err(error) = self.host.forget() {
-            warn!(%error, "the end of a run will be noted once more");
+            warn!(%error, "the end of a run is still recorded and will be noted once more: {error}");
         }
     }
 
@@ -137,7 +140,7 @@ impl Actor {
         .await;
         match verdict {
             Verdict::Restart(pause) => {
-                info!(?pause, "crashed; starting again after a pause");
+                info!(?pause, "the server crashed ({}) and is started again in {pause:?}", exit.describe());
                 self.begin_pause(pause);
             }
             Verdict::GiveUp => {

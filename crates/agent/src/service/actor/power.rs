@@ -17,7 +17,7 @@ const KILL_AGAIN: Duration = Duration::from_secs(1);
 
 impl Actor {
     pub(super) async fn power(&mut self, action: PowerAction) -> Result<(), Refusal> {
-        info!(?action, "power");
+        info!(?action, "power action {action:?} was asked for");
         match action {
             PowerAction::Start => self.start(false).await,
             PowerAction::Restart => self.start(true).await,

@@ -60,7 +60,8 @@ impl Actor {
     pub(super) async fn launch(&mut self, launch: &Launch, spec: &ServiceSpec) -> std::io::Result<()> {
         let watch = self.watch(spec);
         let (process, exited) = self.host.start(launch, Purpose::Game).await?;
-        info!(pid = process.pid(), program = %launch.argv[0], "started");
+        let (pid, program) = (process.pid(), &launch.argv[0]);
+        info!(pid, program, "the server was started: {program} as process {pid}");
         self.follow(exited);
         let probe = self.probe(watch, Duration::from_secs(spec.ready.deadline_seconds));
         self.phase = Phase::Up(Up { process, stage: Stage::Starting, ready_at: None, task: Some(probe) });
