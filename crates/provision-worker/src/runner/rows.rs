@@ -47,8 +47,7 @@ impl LeasedRows for OperationRows {
     }
 
     async fn backlog(&self) -> Result<Backlog, StoreError> {
-        let operations::Backlog { due, oldest_seconds, stuck } = operations::backlog(&self.db).await?;
-        Ok(Backlog { due, oldest_seconds, stuck })
+        operations::backlog(&self.db).await
     }
 
     async fn take_unclaimed(&self, limit: i64) -> Result<Vec<OperationId>, StoreError> {

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use job::work_once;
 pub use slots::{SlotLimit, WorkerSlots};
-pub use sweep::Backlog;
+pub use store::queue::Backlog;
 
 use crate::daemon::Context;
 

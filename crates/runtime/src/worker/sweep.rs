@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::lease::SWEEP_SECONDS;
-use store::{StoreError, queue::Queue};
+use store::{
+    StoreError,
+    queue::{Backlog, Queue},
+};
 
 use super::{Handler, IdOf, LeasedRows};
 use crate::{daemon::Context, periodic::Periodic};
@@ -15,17 +18,6 @@ const SWEEP_LIMIT: i64 = 500;
 const SWEEPS_PER_VACUUM: u32 = 300;
 
 const SWEEP: Periodic = Periodic::new("sweep", Duration::from_secs(SWEEP_SECONDS));
-
-/// Work that waits for a worker. The queue itself has no timestamps.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Backlog {
-    /// Rows that are due and that nobody has claimed.
-    pub due: i64,
-    /// Age of the oldest of them in seconds.
-    pub oldest_seconds: f64,
-    /// Rows that need a person.
-    pub stuck: i64,
-}
 
 /// Sweeps until the shutdown.
 pub(super) fn start<H: Handler>(context: &Context, handler: Arc<H>, queue: Queue<IdOf<H>>) {

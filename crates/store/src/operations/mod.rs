@@ -17,4 +17,4 @@ pub use outcome::{
     create_failed, create_succeeded, delete_succeeded, park_stuck, resume_stuck, retry_later, undone,
 };
 pub use read::{StepRow, get, kind, list, list_stuck, steps};
-pub use sweep::{Backlog, backlog, take_unclaimed};
+pub use sweep::{backlog, take_unclaimed};

@@ -2,21 +2,10 @@
 
 use domain::ids::OperationId;
 
-use crate::{Db, StoreError};
+use crate::{Db, StoreError, queue::Backlog};
 
 /// Seconds that a worker has to claim a row whose job was enqueued, before the job is enqueued again.
 const PATIENCE_SECONDS: f64 = 2.0;
-
-/// Work that waits for a worker. For the sweep and for metrics: the queue itself has no timestamps.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Backlog {
-    /// Operations that are due and that nobody has claimed.
-    pub due: i64,
-    /// Age of the oldest of them in seconds.
-    pub oldest_seconds: f64,
-    /// Operations that need a person.
-    pub stuck: i64,
-}
 
 /// How much waits.
 pub async fn backlog(db: &Db) -> Result<Backlog, StoreError> {

@@ -57,6 +57,17 @@ pub trait JobId: Copy + fmt::Display + Serialize + DeserializeOwned + Send + Syn
 impl<T> JobId for T where T: Copy + fmt::Display + Serialize + DeserializeOwned + Send + Sync + Unpin + 'static
 {}
 
+/// Work that waits for a worker. For the sweep and for metrics: the queue itself has no timestamps.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Backlog {
+    /// Rows that are due and that nobody has claimed.
+    pub due: i64,
+    /// Age of the oldest of them in seconds.
+    pub oldest_seconds: f64,
+    /// Rows that need a person.
+    pub stuck: i64,
+}
+
 /// A connection to a queue of rows with this id. Connects lazily and again by itself.
 pub struct Queue<Id> {
     name: QueueName,
