@@ -7,8 +7,8 @@ use domain::{
     ids::{BackupId, InstanceId, OperationId},
     operation::OperationState,
 };
-use integrations::{agent::AgentSession, engine::Engine as _, objects::ObjectStore as _};
-use provision_worker::backups::Sweep;
+use integrations::{agent::AgentSession, objects::ObjectStore as _};
+use provision_worker::{backups::Sweep, saga::agent_of};
 use store::{
     backups::{self, BackupRequest, NewBackup, Use},
     queue::{Notifier, Queue, QueueName},
@@ -80,11 +80,8 @@ impl Rig {
 
     /// A session with the instance's agent, as the worker has one.
     pub async fn agent(&self, instance: InstanceId) -> Arc<dyn AgentSession> {
-        let row = store::instances::get_for_work(&self.worker, instance).await.expect("the database");
-        let fingerprint = row.and_then(|row| row.agent_fingerprint).expect("an enrolled agent");
-        let container = self.engine.inspect(instance).await.expect("the engine").expect("a container");
-        let fingerprint = fingerprint.parse().expect("a fingerprint");
-        self.services().agents.connect(container.agent_addr, instance, &fingerprint).expect("a session")
+        let agent = agent_of(&self.worker, &self.services(), instance).await;
+        agent.expect("a session")
     }
 
     /// What the sweep over backups needs.

@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 use domain::{
     agent::PROVISION_ISSUER,
     clock::Clock,
-    ids::{CustomerId, InstanceId, OperationId},
+    ids::{CustomerId, InstanceId, NodeId, OperationId},
     instance::{AGENT_PORT, InstanceKind, Protocol, Resources},
     operation::Operation,
     token::{Signer, generate_key},
@@ -15,7 +15,7 @@ use integrations::{
     artifacts::FakeArtifacts,
     edge::FakeEdge,
     engine::{
-        Engine,
+        Engine, Engines,
         local::{Isolation, LocalConfig, LocalEngine},
     },
     objects::{FolderStore, folder::gateway},
@@ -64,16 +64,49 @@ pub struct Rig {
     pub worker: Db,
     /// The owner of all instances.
     pub customer: CustomerId,
-    /// The engine.
+    /// The engine of the first node.
     pub engine: LocalEngine,
+    engines: Engines,
+    nodes: Vec<TestNode>,
     /// The edge, which only remembers.
     pub edge: Arc<FakeEdge>,
     /// Where backups lie; agents reach it.
     pub objects: Arc<FolderStore>,
     signer: Arc<Signer>,
-    root: TempDir,
     storage: TempDir,
+}
+
+/// A node with an engine of its own, whose folder goes with it.
+struct TestNode {
+    engine: LocalEngine,
+    root: TempDir,
     _ports: PortRange,
+}
+
+impl TestNode {
+    /// Opens the engine and registers the node.
+    async fn register(worker: &Db, name: &str) -> (NodeId, Self) {
+        let (root, ports) = (tempfile::tempdir().expect("a folder"), PortRange::take());
+        let config = LocalConfig {
+            root: root.path().to_owned(),
+            agent_program: program("zlh-agent"),
+            isolation: Isolation::Auto,
+            visible: Vec::new(),
+            clock: clock(),
+        };
+        let engine = LocalEngine::open(config).await.expect("the engine");
+        let node = NodeSpec {
+            name: name.to_owned(),
+            public_host: "127.0.0.1".into(),
+            agent_host: "127.0.0.1".into(),
+            memory_mib: 4_096,
+            cpu_percent: 800,
+            disk_mib: 40_960,
+            ports: ports.range(),
+        };
+        let id = store::nodes::register(worker, &node, clock().now()).await.expect("the node");
+        (id, Self { engine, root, _ports: ports })
+    }
 }
 
 /// Agents live in real time.
@@ -94,27 +127,11 @@ async fn serve_objects(folder: &std::path::Path) -> FolderStore {
 impl Rig {
     /// Makes one.
     pub async fn new() -> Self {
-        let (database, root, ports) =
-            (TestDatabase::create().await, tempfile::tempdir().expect("a folder"), PortRange::take());
+        let database = TestDatabase::create().await;
         let (api, worker) = (database.role("zlh_api"), database.role("zlh_provision"));
-        let config = LocalConfig {
-            root: root.path().to_owned(),
-            agent_program: program("zlh-agent"),
-            isolation: Isolation::Auto,
-            visible: Vec::new(),
-            clock: clock(),
-        };
-        let engine = LocalEngine::open(config).await.expect("the engine");
-        let node = NodeSpec {
-            name: "test".into(),
-            public_host: "127.0.0.1".into(),
-            agent_host: "127.0.0.1".into(),
-            memory_mib: 4_096,
-            cpu_percent: 800,
-            disk_mib: 40_960,
-            ports: ports.range(),
-        };
-        store::nodes::register(&worker, &node, clock().now()).await.expect("the node");
+        let (id, node) = TestNode::register(&worker, "test").await;
+        let engine = node.engine.clone();
+        let engines = Engines::default().with(id, Arc::new(engine.clone()));
         store::blueprints::record(&api, &game::blueprint(), clock().now()).await.expect("the blueprint");
         let customer = CustomerId::generate();
         let insert = format!(
@@ -132,13 +149,23 @@ impl Rig {
             worker,
             customer,
             engine,
+            engines,
+            nodes: vec![node],
             edge,
             objects,
             signer,
-            root,
             storage: backups,
-            _ports: ports,
         }
+    }
+
+    /// Adds a node with an engine of its own, which takes all new instances from now on.
+    pub async fn add_node(&mut self, name: &str) -> LocalEngine {
+        self.database.execute("UPDATE nodes SET cordoned = true").await;
+        let (id, node) = TestNode::register(&self.worker, name).await;
+        let engine = node.engine.clone();
+        self.engines = self.engines.clone().with(id, Arc::new(engine.clone()));
+        self.nodes.push(node);
+        engine
     }
 
     /// Asks for an instance of the smallest game.
@@ -190,7 +217,7 @@ impl Rig {
     /// A worker's connections.
     pub fn services(&self) -> Services {
         Services {
-            engine: Arc::new(self.engine.clone()),
+            engines: self.engines.clone(),
             agents: Arc::new(AgentClient::new(self.signer.clone(), clock())),
             artifacts: Arc::new(FakeArtifacts::default()),
             objects: self.objects.clone(),
@@ -205,9 +232,9 @@ impl Rig {
         }
     }
 
-    /// The engine's folder.
+    /// The folder of the first node's engine.
     pub fn root(&self) -> &std::path::Path {
-        self.root.path()
+        self.nodes[0].root.path()
     }
 
     /// The storage's folder.
@@ -248,10 +275,7 @@ impl Rig {
     /// Everything that may be left. Processes are given time to be gone: a killed one is reaped by its parent.
     pub async fn inventory(&self, expect_processes: bool) -> Inventory {
         let end = tokio::time::Instant::now() + PATIENCE;
-        while !expect_processes
-            && !inventory::processes(self.root.path()).is_empty()
-            && tokio::time::Instant::now() < end
-        {
+        while !expect_processes && !self.processes().is_empty() && tokio::time::Instant::now() < end {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let count = async |sql: &str| self.database.count(sql).await;
@@ -269,25 +293,41 @@ impl Rig {
                 "SELECT sum(used_memory_mib + used_cpu_percent + used_disk_mib)::bigint FROM nodes",
             )
             .await,
-            containers: self.engine.list().await.expect("the engine").len(),
+            containers: self.containers().await,
             publications: self.edge.inventory().len(),
-            processes: inventory::processes(self.root.path()),
-            files: inventory::files(self.root.path()),
+            processes: self.processes(),
+            files: self.nodes.iter().flat_map(|node| inventory::files(node.root.path())).collect(),
         }
+    }
+}
+
+impl Rig {
+    fn processes(&self) -> Vec<String> {
+        self.nodes.iter().flat_map(|node| inventory::processes(node.root.path())).collect()
+    }
+
+    async fn containers(&self) -> usize {
+        let mut count = 0;
+        for node in &self.nodes {
+            count += node.engine.list().await.expect("the engine").len();
+        }
+        count
     }
 }
 
 /// Containers outlive whoever made them, so they are deleted.
 impl Drop for Rig {
     fn drop(&mut self) {
-        let engine = self.engine.clone();
+        let engines = self.nodes.iter().map(|node| node.engine.clone()).collect::<Vec<_>>();
         // A runtime of its own: the test's is going away.
         let clean = move || {
             let runtime = tokio::runtime::Runtime::new().expect("a runtime");
             runtime.block_on(async move {
-                for container in engine.list().await.unwrap_or_default() {
-                    if let Err(error) = engine.delete(container.instance_id).await {
-                        eprintln!("a container is left behind: {error}");
+                for engine in engines {
+                    for container in engine.list().await.unwrap_or_default() {
+                        if let Err(error) = engine.delete(container.instance_id).await {
+                            eprintln!("a container is left behind: {error}");
+                        }
                     }
                 }
             });

@@ -14,7 +14,7 @@ use domain::{
 use integrations::objects::ObjectStore as _;
 use store::{
     backups::{self, Use},
-    operations,
+    operations, testing,
 };
 use zlh_tests::{Fault, Plan, Rig, When, differences};
 
@@ -317,7 +317,7 @@ async fn made_while_nobody_looked(
     instance: InstanceId,
 ) -> (domain::ids::BackupId, domain::ids::OperationId) {
     let (id, operation) = rig.ask_backup(instance, 1_000).await;
-    let dead = operations::claim(&rig.worker, operation, "dead").await.unwrap().unwrap();
+    let dead = testing::claim(&rig.worker, operation, "dead").await.unwrap().unwrap();
     operations::begin_step(&rig.worker, &dead.lease, OperationKind::Backup, StepName::StoreArchive)
         .await
         .unwrap();

@@ -1,7 +1,10 @@
 //! Every step of every saga, with every fault: one container in the end, or nothing at all.
 
 use domain::operation::{MAX_INTERRUPTIONS, OperationKind, OperationState, StepName, StepState};
+use integrations::engine::Engine as _;
+use runtime::worker::work_once;
 use store::operations;
+use tokio_util::sync::CancellationToken;
 use zlh_tests::{Fault, Plan, Rig, When};
 
 #[tokio::test]
@@ -190,4 +193,34 @@ async fn a_delete_that_never_succeeds_is_stuck_loudly() {
     rig.work(delete, &Plan::calm()).await;
     assert_eq!(rig.operation(delete).await.state, OperationState::Succeeded);
     assert_eq!(rig.inventory(false).await.containers, 0);
+}
+
+#[tokio::test]
+async fn each_node_is_served_by_its_own_engine() {
+    let mut rig = Rig::new().await;
+    let (first, create) = rig.ask_create().await;
+    rig.work(create, &Plan::calm()).await;
+    let without_second = rig.runner(&Plan::calm());
+    let engine = rig.add_node("second").await;
+    let before = rig.inventory(true).await;
+    let (second, create) = rig.ask_create().await;
+
+    let claimed = work_once(&without_second, create, "w", &CancellationToken::new()).await.unwrap();
+    assert!(!claimed, "a worker without the node's engine leaves the operation alone");
+    rig.work(create, &Plan::calm()).await;
+    assert_eq!(rig.operation(create).await.state, OperationState::Succeeded);
+    for (engine, instance) in [(&rig.engine, first), (&engine, second)] {
+        let there = engine.list().await.unwrap().iter().map(|it| it.instance_id).collect::<Vec<_>>();
+        assert_eq!(there, [instance]);
+    }
+
+    let delete = rig.ask_delete(second).await;
+    rig.work(delete, &Plan::calm()).await;
+    assert_eq!(rig.operation(delete).await.state, OperationState::Succeeded);
+    let after = rig.inventory(true).await;
+    assert_eq!(
+        (after.containers, after.ports, after.publications, after.capacity),
+        (before.containers, before.ports, before.publications, before.capacity)
+    );
+    assert_eq!(rig.engine.list().await.unwrap().len(), 1);
 }

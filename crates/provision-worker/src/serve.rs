@@ -3,20 +3,23 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use domain::{agent::PROVISION_ISSUER, clock::Clock};
+use domain::{agent::PROVISION_ISSUER, clock::Clock, ids::NodeId};
 use integrations::{
     agent::AgentClient,
     artifacts::HttpArtifacts,
     edge::DirectEdge,
-    engine::local::{LocalConfig, LocalEngine},
+    engine::{
+        Engine, Engines,
+        local::{LocalConfig, LocalEngine},
+    },
     objects::OpenStorage,
 };
 use runtime::{daemon::Context, worker};
-use store::{Db, queue::QueueName};
+use store::{Db, nodes::NodeSpec, queue::QueueName};
 
 use crate::{
     backups::Sweep,
-    config::WorkerConfig,
+    config::{EngineKind, EngineSection, WorkerConfig},
     runner::{self, Runner},
     saga::{Services, standard},
 };
@@ -35,10 +38,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()> {
     let (db, clock) = (context.database()?, context.clock());
     let queue = context.queue(QueueName::Provisioning)?;
-    let engine = open_engine(&config, clock.clone()).await?;
-    let services = services(&config, engine.clone(), &clock)?;
-    supervise(&context, engine);
-    register_node(&context, &db, &config).await?;
+    let Some(engines) = open_engines(&context, &db, &config).await? else { return Ok(()) };
+    let services = services(&config, engines, &clock)?;
     let slots = runner::slots(config.provisioning.concurrency, config.backups.concurrency);
     let runner = Arc::new(Runner::new(db.clone(), services.clone(), standard()));
     worker::start(&context, db.clone(), queue, slots, runner);
@@ -50,8 +51,20 @@ pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()>
     Ok(())
 }
 
-async fn open_engine(config: &WorkerConfig, clock: Arc<dyn Clock>) -> anyhow::Result<LocalEngine> {
-    let section = &config.engine;
+/// The configured engine, with its node registered. `None` at a shutdown that came first.
+async fn open_engines(context: &Context, db: &Db, config: &WorkerConfig) -> anyhow::Result<Option<Engines>> {
+    let engine: Arc<dyn Engine> = match config.engine.kind {
+        EngineKind::Local => {
+            let engine = open_local(&config.engine, context.clock()).await?;
+            supervise(context, engine.clone());
+            Arc::new(engine)
+        }
+    };
+    let node = register_node(context, db, &config.engine.node()).await?;
+    Ok(node.map(|node| Engines::default().with(node, engine)))
+}
+
+async fn open_local(section: &EngineSection, clock: Arc<dyn Clock>) -> anyhow::Result<LocalEngine> {
     let local = LocalConfig {
         root: section.root.clone(),
         agent_program: section.agent_program.clone(),
@@ -62,15 +75,15 @@ async fn open_engine(config: &WorkerConfig, clock: Arc<dyn Clock>) -> anyhow::Re
     LocalEngine::open(local).await.context("the local engine could not be opened")
 }
 
-fn services(config: &WorkerConfig, engine: LocalEngine, clock: &Arc<dyn Clock>) -> anyhow::Result<Services> {
+fn services(config: &WorkerConfig, engines: Engines, clock: &Arc<dyn Clock>) -> anyhow::Result<Services> {
     let signer = Arc::new(config.agent.signer(PROVISION_ISSUER)?);
     Ok(Services {
-        engine: Arc::new(engine),
+        engines,
         objects: OpenStorage::open(&config.objects.storage(), clock.clone())?.store(),
         backups: config.backups.limits(),
         agents: Arc::new(AgentClient::new(signer.clone(), clock.clone())),
         artifacts: Arc::new(HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL)?),
-        edge: Arc::new(DirectEdge::new(config.engine.public_host.clone())),
+        edge: Arc::new(DirectEdge),
         bind_address: config.engine.bind_address,
         signer,
         trusted: config.trust.keys()?,
@@ -86,14 +99,14 @@ fn supervise(context: &Context, engine: LocalEngine) {
     });
 }
 
-/// Presents this machine as a node. Waits while the database is away.
-async fn register_node(context: &Context, db: &Db, config: &WorkerConfig) -> anyhow::Result<()> {
-    let (node, shutdown) = (config.engine.node(), context.shutdown());
+/// Presents the engine's machine as a node. Waits while the database is away; `None` at a shutdown that came first.
+async fn register_node(context: &Context, db: &Db, node: &NodeSpec) -> anyhow::Result<Option<NodeId>> {
+    let shutdown = context.shutdown();
     while !shutdown.is_cancelled() {
-        match store::nodes::register(db, &node, context.clock().now()).await {
+        match store::nodes::register(db, node, context.clock().now()).await {
             Ok(id) => {
                 tracing::info!(node = node.name, %id, "this machine is registered as node {}", node.name);
-                return Ok(());
+                return Ok(Some(id));
             }
             Err(error) if error.is_unavailable() => {
                 tracing::warn!(?error, "the database does not answer; nothing is worked on until it does");
@@ -102,5 +115,5 @@ async fn register_node(context: &Context, db: &Db, config: &WorkerConfig) -> any
             Err(error) => return Err(error).context("the node could not be registered"),
         }
     }
-    Ok(())
+    Ok(None)
 }

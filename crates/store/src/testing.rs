@@ -9,7 +9,9 @@ use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
 
-use crate::{Db, schema};
+use domain::ids::OperationId;
+
+use crate::{Db, StoreError, nodes, operations, schema};
 
 /// Where the tests' PostgreSQL is: a superuser's URL. `cargo xtask test` sets it.
 pub const DATABASE_ENV: &str = "ZLH_TEST_DATABASE_URL";
@@ -164,4 +166,10 @@ async fn run(connection: &mut PgConnection, sql: String) {
         .execute(connection)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Claims an operation as a worker that has an engine for every node.
+pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<operations::Claim>, StoreError> {
+    let nodes = nodes::list(db).await?.iter().map(|node| node.id).collect::<Vec<_>>();
+    operations::claim(db, id, owner, &nodes).await
 }

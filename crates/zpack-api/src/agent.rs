@@ -6,7 +6,7 @@ use domain::{
     ids::InstanceId,
     instance::{AGENT_PORT, Instance},
 };
-use integrations::agent::{AgentApi, AgentError, AgentSession};
+use integrations::agent::{self, AgentApi, AgentError, AgentSession};
 use store::Db;
 
 /// Longest wait for an agent's answer. It answers at once or not at all.
@@ -35,10 +35,7 @@ impl Agents {
         let hosts = store::nodes::hosts(&self.db, instance.node_id).await;
         let hosts =
             hosts.map_err(|error| unknown(&error.to_string()))?.ok_or_else(|| unknown("the node is gone"))?;
-        let mut addresses = tokio::net::lookup_host((hosts.agent_host.as_str(), port))
-            .await
-            .map_err(|error| unknown(&error.to_string()))?;
-        let address = addresses.next().ok_or_else(|| unknown("the node has no address"))?;
+        let address = agent::resolve(&hosts.agent_host, port).await?;
         self.client.connect(address, instance.id, &fingerprint)
     }
 

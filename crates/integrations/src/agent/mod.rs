@@ -135,3 +135,12 @@ pub trait AgentSession: Send + Sync + std::fmt::Debug {
     /// A connection to the workspace's own port.
     async fn tunnel(&self) -> Result<Tunnel, AgentError>;
 }
+
+/// Where the agent of a container listens: `host` is its node's, a name or an IP address. Of several addresses the
+/// first counts.
+pub async fn resolve(host: &str, port: u16) -> Result<SocketAddr, AgentError> {
+    let unknown = |reason: String| AgentError::Unreachable(format!("{host} has no address: {reason}"));
+    let addresses = tokio::net::lookup_host((host, port)).await;
+    let first = addresses.map_err(|error| unknown(error.to_string()))?.next();
+    first.ok_or_else(|| unknown("the resolver knows none".to_owned()))
+}

@@ -1,4 +1,4 @@
-//! The edge of a single machine: no proxy and no DNS, players connect to the node's own address.
+//! The edge without proxy and DNS: players connect to the node's own address.
 
 use std::time::Duration;
 
@@ -6,28 +6,19 @@ use async_trait::async_trait;
 use domain::instance::Protocol;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Address, Edge, EdgeError, Publication};
+use super::{Address, Edge, EdgeError, Observed, Publication};
 
 /// How long a server may take to accept a connection at its public address.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Publishes nothing: the address is `{public_host}:{port}`, and publishing checks that it works.
-#[derive(Clone, Debug)]
-pub struct DirectEdge {
-    public_host: String,
-}
-
-impl DirectEdge {
-    /// `public_host` is the name or IP address under which players reach this machine.
-    pub fn new(public_host: impl Into<String>) -> Self {
-        Self { public_host: public_host.into() }
-    }
-}
+/// Publishes nothing: the address is the node's own and the server's port, and publishing checks that it works.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DirectEdge;
 
 #[async_trait]
 impl Edge for DirectEdge {
     async fn publish(&self, publication: &Publication) -> Result<Address, EdgeError> {
-        let address = Address { host: self.public_host.clone(), port: publication.port.port };
+        let address = Address { host: publication.node_host.clone(), port: publication.port.port };
         if publication.port.protocol == Protocol::Udp {
             // UDP has no handshake of its own, and the game's was spoken by the readiness probe on this machine.
             return Ok(address);
@@ -45,6 +36,11 @@ impl Edge for DirectEdge {
     async fn withdraw(&self, _: &Publication) -> Result<(), EdgeError> {
         Ok(())
     }
+
+    /// Nothing carries a mark, since nothing is made.
+    async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
+        Ok(Vec::new())
+    }
 }
 
 #[cfg(test)]
@@ -54,16 +50,17 @@ mod tests {
 
     use super::*;
 
-    fn publication(protocol: Protocol, port: u16) -> Publication {
-        let port = AllocatedPort { name: "game".into(), protocol, port };
-        Publication { instance_id: InstanceId::generate(), hostname: "demo".into(), port }
+    fn publication(host: &str, port: u16) -> Publication {
+        let port = AllocatedPort { name: "game".into(), protocol: Protocol::Tcp, port };
+        let (instance_id, hostname) = (InstanceId::generate(), "demo".into());
+        Publication { instance_id, hostname, node_host: host.into(), port }
     }
 
     #[tokio::test]
-    async fn a_listening_server_is_published_at_the_public_host() {
+    async fn a_listening_server_is_published_at_its_nodes_host() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let address = DirectEdge::new("localhost").publish(&publication(Protocol::Tcp, port)).await.unwrap();
+        let address = DirectEdge.publish(&publication("localhost", port)).await.unwrap();
         assert_eq!(address.to_string(), format!("localhost:{port}"));
     }
 
@@ -72,8 +69,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
-        let refused =
-            DirectEdge::new("127.0.0.1").publish(&publication(Protocol::Tcp, port)).await.unwrap_err();
+        let refused = DirectEdge.publish(&publication("127.0.0.1", port)).await.unwrap_err();
         assert!(refused.is_transient() && matches!(refused, EdgeError::NotReachable { .. }), "{refused}");
     }
 

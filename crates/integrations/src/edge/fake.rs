@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 use async_trait::async_trait;
 use domain::ids::InstanceId;
 
-use super::{Address, Edge, EdgeError, Publication};
+use super::{Address, Edge, EdgeError, Observed, Publication};
 use crate::scenario::{Scenario, lock};
 
 /// A recording fake.
@@ -23,6 +23,10 @@ impl FakeEdge {
     }
 }
 
+fn address(publication: &Publication) -> Address {
+    Address { host: format!("{}.example.invalid", publication.hostname), port: publication.port.port }
+}
+
 fn injected() -> EdgeError {
     EdgeError::Unreachable("the scenario says so".into())
 }
@@ -32,10 +36,7 @@ impl Edge for FakeEdge {
     async fn publish(&self, publication: &Publication) -> Result<Address, EdgeError> {
         let work = || {
             lock(&self.published).insert(publication.instance_id, publication.clone());
-            Ok(Address {
-                host: format!("{}.example.invalid", publication.hostname),
-                port: publication.port.port,
-            })
+            Ok(address(publication))
         };
         self.scenario.play("publish", publication.instance_id, injected, work).await
     }
@@ -46,5 +47,16 @@ impl Edge for FakeEdge {
             Ok(())
         };
         self.scenario.play("withdraw", publication.instance_id, injected, work).await
+    }
+
+    async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
+        let observed = |publication: &Publication| Observed {
+            instance_id: publication.instance_id,
+            part: "fake".to_owned(),
+            name: publication.hostname.clone(),
+            target: address(publication),
+        };
+        let work = || Ok(lock(&self.published).values().map(observed).collect());
+        self.scenario.play("observe", "", injected, work).await
     }
 }

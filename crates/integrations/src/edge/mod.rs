@@ -1,5 +1,6 @@
 //! The edge: what makes a server reachable at the address that customers use.
 
+mod composite;
 mod direct;
 mod fake;
 mod read_only;
@@ -10,9 +11,9 @@ use async_trait::async_trait;
 use domain::{ids::InstanceId, instance::AllocatedPort};
 use serde::{Deserialize, Serialize};
 
-pub use self::{direct::DirectEdge, fake::FakeEdge, read_only::ReadOnlyEdge};
+pub use self::{composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, read_only::ReadOnlyEdge};
 
-/// Publishes servers. Both methods may be repeated.
+/// Publishes servers. Every method may be repeated.
 #[async_trait]
 pub trait Edge: Send + Sync + std::fmt::Debug {
     /// Makes the server reachable, and returns where. Succeeds only when that was seen.
@@ -20,6 +21,22 @@ pub trait Edge: Send + Sync + std::fmt::Debug {
 
     /// Takes back everything that [`Edge::publish`] made for this instance. A no-op when there is nothing.
     async fn withdraw(&self, publication: &Publication) -> Result<(), EdgeError>;
+
+    /// Everything out there with our mark, complete or an error: a part of it would look like what is missing.
+    async fn observe(&self) -> Result<Vec<Observed>, EdgeError>;
+}
+
+/// Something that carries our mark: one record, one route, one backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    /// Whose it says it is.
+    pub instance_id: InstanceId,
+    /// Which part of the edge has it, for example `cloudflare`.
+    pub part: String,
+    /// What it is called there, for example `SRV _minecraft._tcp.demo.example.org`.
+    pub name: String,
+    /// Where it leads.
+    pub target: Address,
 }
 
 /// What is published.
@@ -29,6 +46,8 @@ pub struct Publication {
     pub instance_id: InstanceId,
     /// The instance's DNS label.
     pub hostname: String,
+    /// Where players reach the instance's node: a name or an IP address.
+    pub node_host: String,
     /// The port that players connect to.
     pub port: AllocatedPort,
 }

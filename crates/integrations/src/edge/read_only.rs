@@ -1,12 +1,14 @@
-//! An edge that changes nothing.
+//! An edge that can be looked at and not changed.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Address, Edge, EdgeError, Publication};
+use super::{Address, Edge, EdgeError, Observed, Publication};
 
-/// Refuses everything: an edge has no looks yet.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ReadOnlyEdge;
+/// Passes looks on and refuses everything else.
+#[derive(Clone, Debug)]
+pub struct ReadOnlyEdge(pub Arc<dyn Edge>);
 
 #[async_trait]
 impl Edge for ReadOnlyEdge {
@@ -16,5 +18,9 @@ impl Edge for ReadOnlyEdge {
 
     async fn withdraw(&self, _: &Publication) -> Result<(), EdgeError> {
         Err(EdgeError::ReadOnly("withdraw"))
+    }
+
+    async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
+        self.0.observe().await
     }
 }

@@ -1,6 +1,6 @@
 //! Why an engine could not do something, and what a caller may conclude from it.
 
-use domain::ids::InstanceId;
+use domain::ids::{InstanceId, NodeId};
 
 /// What a caller does about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,9 @@ pub enum EngineError {
     /// Never made, or deleted.
     #[error("there is no container {0}")]
     NotFound(InstanceId),
+    /// No engine of this process runs the node's containers.
+    #[error("no engine is configured here for node {0}")]
+    NoEngine(NodeId),
     /// Refused in a dry run.
     #[error("{0} was refused: this engine is read-only")]
     ReadOnly(&'static str),
@@ -70,7 +73,7 @@ impl EngineError {
     pub fn kind(&self) -> EngineErrorKind {
         use std::io::ErrorKind as Io;
         match self {
-            Self::Transient { .. } => EngineErrorKind::Transient,
+            Self::Transient { .. } | Self::NoEngine(_) => EngineErrorKind::Transient,
             Self::NoCapacity(_) => EngineErrorKind::NoCapacity,
             Self::NotOurs(_) => EngineErrorKind::NotOurs,
             Self::ProgramMissing(_) => EngineErrorKind::ProgramMissing,

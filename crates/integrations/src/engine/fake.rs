@@ -1,11 +1,6 @@
 //! An engine that only remembers: an inventory, the calls it received, and scenarios.
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    sync::Mutex,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -43,7 +38,6 @@ fn seen((spec, state): &(ContainerSpec, ContainerState)) -> Container {
         name: spec.name.clone(),
         state: *state,
         pid: None,
-        agent_addr: SocketAddr::from((Ipv4Addr::LOCALHOST, spec.agent_port)),
         resources: spec.resources,
         ports: spec.ports.clone(),
         created_at: DateTime::<Utc>::UNIX_EPOCH,

@@ -1,11 +1,12 @@
 //! What runs containers: one trait, whose implementations are found by instance id and touch only what they marked.
 
+mod by_node;
 mod error;
 mod fake;
 pub mod local;
 mod read_only;
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -17,6 +18,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    by_node::Engines,
     error::{EngineError, EngineErrorKind},
     fake::FakeEngine,
     read_only::ReadOnlyEngine,
@@ -58,7 +60,7 @@ pub struct ContainerSpec {
     pub pids: u32,
     /// The customer's ports.
     pub ports: Vec<AllocatedPort>,
-    /// Where its agent listens.
+    /// Where its agent listens, at the node's address.
     pub agent_port: u16,
     /// Written into the container before its agent starts.
     pub trust: TrustBundle,
@@ -85,8 +87,6 @@ pub struct Container {
     pub state: ContainerState,
     /// Its outermost process on the engine's machine, while it runs.
     pub pid: Option<u32>,
-    /// Where its agent listens.
-    pub agent_addr: SocketAddr,
     /// Limits of the customer's share.
     pub resources: Resources,
     /// The customer's ports.

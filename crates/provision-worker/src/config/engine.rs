@@ -10,10 +10,20 @@ use runtime::config::{Invalid, Key, Kind, Section};
 use serde::{Deserialize, Serialize};
 use store::nodes::NodeSpec;
 
-/// The local engine and its node.
+/// Which engine runs containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// Processes on this machine.
+    Local,
+}
+
+/// The engine and its node.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EngineSection {
+    /// Which engine.
+    pub kind: EngineKind,
     /// Folder of the containers.
     pub root: PathBuf,
     /// The `zlh-agent` program.
@@ -43,6 +53,7 @@ pub struct EngineSection {
 impl Default for EngineSection {
     fn default() -> Self {
         Self {
+            kind: EngineKind::Local,
             root: PathBuf::from("/var/lib/zlh/containers"),
             agent_program: PathBuf::from("/usr/lib/zlh/zlh-agent"),
             isolation: Isolation::Auto,
@@ -65,7 +76,10 @@ impl EngineSection {
         NodeSpec {
             name: self.node.clone(),
             public_host: self.public_host.clone(),
-            agent_host: "127.0.0.1".to_owned(),
+            agent_host: match self.kind {
+                // Its agents listen on loopback only.
+                EngineKind::Local => Ipv4Addr::LOCALHOST.to_string(),
+            },
             memory_mib: self.memory_mib,
             cpu_percent: self.cpu_percent,
             disk_mib: self.disk_mib,
@@ -81,6 +95,11 @@ impl Section for EngineSection {
 
     fn keys(&self) -> &'static [Key] {
         const KEYS: &[Key] = &[
+            Key::new(
+                "kind",
+                Kind::Choice(&["local"]),
+                "Which engine runs containers: `local` runs them as isolated processes of this machine.",
+            ),
             Key::new("root", Kind::Path, "Folder of the containers. Nobody else may write there."),
             Key::new("agent_program", Kind::Path, "The `zlh-agent` program that runs in each container."),
             Key::new(

@@ -9,7 +9,7 @@ use runtime::config::{AgentSection, ArtifactsSection, Common, Config, ObjectsSec
 use serde::{Deserialize, Serialize};
 
 pub use backups::BackupsSection;
-pub use engine::EngineSection;
+pub use engine::{EngineKind, EngineSection};
 pub use provisioning::ProvisioningSection;
 pub use trust::TrustSection;
 

@@ -41,7 +41,8 @@ pub struct Runner {
 impl Runner {
     /// With these steps.
     pub fn new(db: Db, services: Services, steps: Steps) -> Self {
-        Self { rows: OperationRows::new(db), services, steps }
+        let rows = OperationRows::new(db, services.engines.nodes());
+        Self { rows, services, steps }
     }
 
     async fn drive(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended<Outcome> {

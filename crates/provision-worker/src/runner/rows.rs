@@ -1,23 +1,28 @@
 //! Operations as rows that a worker leases.
 
 use async_trait::async_trait;
-use domain::{ids::OperationId, operation::Slot};
+use domain::{
+    ids::{NodeId, OperationId},
+    operation::Slot,
+};
 use runtime::worker::{Backlog, LeasedRows};
 use store::{
     Db, StoreError,
     operations::{self, Claim},
 };
 
-/// The operations of a database.
+/// The operations on instances of the nodes that this worker has an engine for. A job of another node's is left to
+/// the worker that has it: every sweep enqueues it again until that one has claimed it.
 #[derive(Clone, Debug)]
 pub struct OperationRows {
     pub(super) db: Db,
+    nodes: Vec<NodeId>,
 }
 
 impl OperationRows {
-    /// Those of this database.
-    pub fn new(db: Db) -> Self {
-        Self { db }
+    /// Those of this database and these nodes.
+    pub fn new(db: Db, nodes: Vec<NodeId>) -> Self {
+        Self { db, nodes }
     }
 }
 
@@ -35,7 +40,7 @@ impl LeasedRows for OperationRows {
     }
 
     async fn claim(&self, id: OperationId, owner: &str) -> Result<Option<Claim>, StoreError> {
-        operations::claim(&self.db, id, owner).await
+        operations::claim(&self.db, id, owner, &self.nodes).await
     }
 
     async fn renew(&self, claim: &Claim) -> Result<(), StoreError> {

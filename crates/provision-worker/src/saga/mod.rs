@@ -7,7 +7,11 @@ mod error;
 mod steps;
 mod wait;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use domain::{
@@ -19,13 +23,13 @@ use domain::{
     token::Signer,
 };
 use integrations::{
-    agent::{AgentApi, AgentSession},
+    agent::{self, AgentApi, AgentSession},
     artifacts::ArtifactSource,
     edge::Edge,
-    engine::Engine,
+    engine::{Engine, Engines},
     objects::ObjectStore,
 };
-use store::{Db, operations::Lease};
+use store::{Db, nodes::NodeHosts, operations::Lease};
 
 pub(crate) use error::STORAGE_UNREACHABLE;
 pub use error::StepError;
@@ -48,8 +52,8 @@ pub type Steps = Arc<dyn Fn(StepName) -> Arc<dyn Step> + Send + Sync>;
 /// The worker's connections to everything outside the database.
 #[derive(Clone)]
 pub struct Services {
-    /// Runs containers.
-    pub engine: Arc<dyn Engine>,
+    /// Run containers, each on its nodes.
+    pub engines: Engines,
     /// Talks to agents.
     pub agents: Arc<dyn AgentApi>,
     /// Knows installable files.
@@ -77,6 +81,9 @@ pub struct BackupLimits {
     pub deadline: Duration,
 }
 
+/// How long the name of a node may take to be resolved.
+const RESOLVE_DEADLINE: Duration = Duration::from_secs(5);
+
 /// What this daemon may ask of an agent.
 const SCOPES: [Scope; 5] = [Scope::Enrol, Scope::Observe, Scope::Install, Scope::Power, Scope::Backup];
 
@@ -100,8 +107,18 @@ impl Work {
         self.instance.id
     }
 
-    /// The port that players use: the blueprint's first. Ports are stored by name, so it is looked up there.
-    /// The port that players use; `None` if the blueprint has none.
+    /// Runs the instance's container.
+    fn engine(&self) -> Result<&Arc<dyn Engine>, StepError> {
+        Ok(self.services.engines.of(self.instance.node_id)?)
+    }
+
+    /// Where the instance's node is reached.
+    async fn node(&self) -> Result<NodeHosts, StepError> {
+        node(&self.db, &self.instance).await
+    }
+
+    /// The port that players use: the blueprint's first, looked up by its name, since ports are stored by name. `None` if
+    /// the blueprint has none.
     async fn public_port(&self) -> Result<Option<AllocatedPort>, StepError> {
         let blueprint = self.blueprint().await?;
         let Some(first) = blueprint.ports.first() else { return Ok(None) };
@@ -115,13 +132,8 @@ impl Work {
             .ok_or_else(|| StepError::internal("the blueprint's content is not stored"))
     }
 
-    fn agent_port(&self) -> Result<u16, StepError> {
-        let port = self.instance.port(AGENT_PORT);
-        port.map(|port| port.port).ok_or_else(|| StepError::internal("the instance has no agent port"))
-    }
-
-    async fn agent_addr(&self) -> Result<std::net::SocketAddr, StepError> {
-        agent_addr(&self.services, self.id()).await
+    async fn agent_addr(&self) -> Result<SocketAddr, StepError> {
+        agent_addr(&self.db, &self.instance).await
     }
 
     async fn agent(&self) -> Result<Arc<dyn AgentSession>, StepError> {
@@ -150,23 +162,31 @@ impl Work {
     }
 }
 
-async fn agent_addr(services: &Services, id: InstanceId) -> Result<std::net::SocketAddr, StepError> {
-    let container = services.engine.inspect(id).await?;
-    container
-        .map(|container| container.agent_addr)
-        .ok_or_else(|| StepError::internal("there is no container"))
+fn agent_port(instance: &Instance) -> Result<u16, StepError> {
+    let port = instance.port(AGENT_PORT);
+    port.map(|port| port.port).ok_or_else(|| StepError::internal("the instance has no agent port"))
+}
+
+async fn node(db: &Db, instance: &Instance) -> Result<NodeHosts, StepError> {
+    let hosts = store::nodes::hosts(db, instance.node_id).await?;
+    hosts.ok_or_else(|| StepError::internal("the instance's node is not registered"))
+}
+
+async fn agent_addr(db: &Db, instance: &Instance) -> Result<SocketAddr, StepError> {
+    let (host, port) = (node(db, instance).await?.agent_host, agent_port(instance)?);
+    Ok(insist(RESOLVE_DEADLINE, || agent::resolve(&host, port)).await?)
 }
 
 /// A session pinned to the certificate found at enrolment. Read anew: enrolment may be this operation's own.
-pub(crate) async fn agent_of(
+pub async fn agent_of(
     db: &Db,
     services: &Services,
     id: InstanceId,
 ) -> Result<Arc<dyn AgentSession>, StepError> {
     let instance = store::instances::get_for_work(db, id).await?;
-    let fingerprint = instance
-        .and_then(|instance| instance.agent_fingerprint)
-        .ok_or_else(|| StepError::internal("the agent is not enrolled"))?;
+    let instance = instance.ok_or_else(|| StepError::internal("the instance is deleted"))?;
+    let fingerprint = instance.agent_fingerprint.as_deref();
+    let fingerprint = fingerprint.ok_or_else(|| StepError::internal("the agent is not enrolled"))?;
     let fingerprint = fingerprint.parse().map_err(StepError::internal)?;
-    Ok(services.agents.connect(agent_addr(services, id).await?, id, &fingerprint)?)
+    Ok(services.agents.connect(agent_addr(db, &instance).await?, id, &fingerprint)?)
 }

@@ -54,7 +54,7 @@ impl<H: Handler> Worker<H> {
                     drop(permit);
                 });
             }
-            Ok(None) => tracing::debug!(%id, "{noun} {id} is not due, or another worker holds it"),
+            Ok(None) => tracing::debug!(%id, "{noun} {id} is not due, or it is another worker's"),
             Err(error) => {
                 tracing::warn!(%id, ?error, "{noun} {id} could not be claimed; the sweep enqueues it again");
             }

@@ -49,7 +49,7 @@ pub trait LeasedRows: Send + Sync + 'static {
     /// Which slot the row takes; `None` if there is no such row.
     async fn slot(&self, id: Self::Id) -> Result<Option<Self::Slot>, StoreError>;
 
-    /// Claims a row that is due and that nobody holds; `None` if it is not so. `owner` is unique per start of a process.
+    /// Claims a row that is due, that nobody holds and that this worker can do; `None` if it is not so. `owner` is unique per start of a process.
     async fn claim(&self, id: Self::Id, owner: &str) -> Result<Option<Self::Claim>, StoreError>;
 
     /// Extends the lease; [`StoreError::LeaseLost`] once it is another's or the row has ended.

@@ -1,6 +1,10 @@
 //! The lease: who works on an operation. Claimed by compare-and-set, timed by the database's clock.
 
-use domain::{ids::OperationId, lease::LEASE_SECONDS, operation::Operation};
+use domain::{
+    ids::{NodeId, OperationId},
+    lease::LEASE_SECONDS,
+    operation::Operation,
+};
 
 use super::read::OperationRow;
 use crate::{Db, StoreError};
@@ -30,9 +34,15 @@ pub struct Claim {
     pub hostname: String,
 }
 
-/// Claims an operation that is due and that nobody holds. `None` if it is not so. Taking it over from a worker that
-/// did not let go counts as an interruption.
-pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim>, StoreError> {
+/// Claims an operation that is due, that nobody holds, and whose instance is on one of these nodes. `None` if it is not
+/// so. Taking it over from a worker that did not let go counts as an interruption.
+pub async fn claim(
+    db: &Db,
+    id: OperationId,
+    owner: &str,
+    nodes: &[NodeId],
+) -> Result<Option<Claim>, StoreError> {
+    let nodes = nodes.iter().map(|node| node.0).collect::<Vec<_>>();
     let row = sqlx::query!(
         "UPDATE operations SET
              lease_owner = $2, lease_term = lease_term + 1,
@@ -42,12 +52,14 @@ pub async fn claim(db: &Db, id: OperationId, owner: &str) -> Result<Option<Claim
              started_at = COALESCE(started_at, clock_timestamp())
          WHERE id = $1 AND state IN ('queued', 'running', 'undoing') AND run_after <= clock_timestamp()
            AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+           AND (SELECT i.node_id FROM instances i WHERE i.id = operations.instance_id) = ANY($4)
          RETURNING id, instance_id, customer_id, kind, backup_id, state, step, step_detail, progress, failure_code,
              failure_message, interruptions, created_at, started_at, finished_at, lease_term, failed_attempts,
              (SELECT i.hostname FROM instances i WHERE i.id = operations.instance_id) AS \"hostname!\"",
         id.0,
         owner,
         f64::from(LEASE_SECONDS),
+        &nodes,
     )
     .fetch_optional(db.pool())
     .await?;

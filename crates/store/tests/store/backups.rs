@@ -15,6 +15,7 @@ use store::{
     instances::{self, DeleteOutcome, DeleteRequest},
     operations,
     power::{self, PowerRequest},
+    testing,
 };
 
 use crate::fixture::{BY, Fixture, now};
@@ -44,7 +45,7 @@ impl Fixture {
     /// An instance whose create has succeeded.
     pub(crate) async fn active(&self) -> InstanceId {
         let (id, create, _) = self.create(|_| {}).await;
-        let claim = operations::claim(&self.worker, create, "w").await.unwrap().unwrap();
+        let claim = testing::claim(&self.worker, create, "w").await.unwrap().unwrap();
         operations::create_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
         id
     }
@@ -58,7 +59,7 @@ impl Fixture {
     /// A backup that was made.
     async fn made(&self, instance: InstanceId, keep: u32) -> BackupId {
         let (id, operation) = self.ask(instance, keep).await.unwrap();
-        let claim = operations::claim(&self.worker, operation, "w").await.unwrap().unwrap();
+        let claim = testing::claim(&self.worker, operation, "w").await.unwrap().unwrap();
         backups::save_upload(&self.worker, &claim.lease, "upload").await.unwrap();
         backups::save_facts(&self.worker, &claim.lease, &facts(10)).await.unwrap();
         backups::backup_succeeded(&self.worker, &claim.lease, BY).await.unwrap();
@@ -78,7 +79,7 @@ impl Fixture {
 
     async fn failed(&self, instance: InstanceId) -> BackupId {
         let (id, operation) = self.ask(instance, 5).await.unwrap();
-        let claim = operations::claim(&self.worker, operation, "w").await.unwrap().unwrap();
+        let claim = testing::claim(&self.worker, operation, "w").await.unwrap().unwrap();
         let failure = Failure::new("x", "y");
         operations::undone(&self.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
         id
@@ -100,7 +101,7 @@ impl Fixture {
     async fn used(&self, instance: InstanceId, id: BackupId, wanted: Use, failure: Option<Failure>) {
         let asked = asked(self.customer, instance);
         backups::request_use(&self.api, &asked, id, wanted, now()).await.unwrap();
-        let claim = operations::claim(&self.worker, asked.operation, "w").await.unwrap().unwrap();
+        let claim = testing::claim(&self.worker, asked.operation, "w").await.unwrap().unwrap();
         match failure {
             Some(failure) => {
                 let kind = claim.operation.kind;
@@ -127,7 +128,7 @@ async fn a_backup_is_asked_for_made_listed_and_its_owners_only() {
     assert_eq!((running.state, running.facts, running.keep), (BackupState::Running, None, 3));
     let listed = operations::get(&f.api, f.customer, operation).await.unwrap().unwrap();
     assert_eq!((listed.kind, listed.backup_id), (OperationKind::Backup, Some(id)));
-    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     assert_eq!(claim.operation.backup_id, Some(id));
     backups::save_upload(&f.worker, &claim.lease, "upload").await.unwrap();
     backups::save_facts(&f.worker, &claim.lease, &facts(10)).await.unwrap();
@@ -272,7 +273,7 @@ async fn a_failed_backup_is_reconciled_by_one_at_a_time() {
     assert!(begin().await.is_some());
     assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), None);
     backups::end_reconciliation(&f.worker, id).await.unwrap();
-    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
     operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     assert_eq!(backups::unreconciled_of(&f.worker, operation).await.unwrap(), Some(id));
@@ -296,7 +297,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     let id = f.made(instance, 5).await;
     let asked = asked(f.customer, instance);
     backups::request_use(&f.api, &asked, id, Use::Restore, now()).await.unwrap();
-    let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let damaged = Failure::new(domain::backup::CORRUPT_CODE, "it is damaged");
     operations::begin_undo(&f.worker, &claim.lease, &damaged).await.unwrap();
     let left = Failure::new("undo_failed", "cleaning up failed");
@@ -308,7 +309,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     );
     let resumed = operations::resume_stuck(&f.worker, asked.operation, "operator:test").await.unwrap();
     assert!(resumed.is_some());
-    let claim = operations::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let reason = claim.operation.failure.clone().unwrap();
     operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason, BY).await.unwrap();
     assert_eq!(f.backup(id).await.verify_failure.as_deref(), Some("it is damaged"));
@@ -320,7 +321,7 @@ async fn a_backup_that_was_found_again_is_available_and_older_ones_give_way() {
     let instance = f.active().await;
     let old: Vec<_> = [f.made(instance, 5).await, f.made(instance, 5).await].into();
     let (id, operation) = f.ask(instance, 1).await.unwrap();
-    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     // Found while it was undone: its operation fails, and it stays.
     assert!(backups::found(&f.worker, id, &facts(7), BY).await.unwrap());
     let failure = Failure::new("interrupted", "y");
@@ -354,7 +355,7 @@ async fn what_is_locked_or_in_use_is_not_removed_and_what_is_gone_is_not_listed(
     backups::request_use(&f.api, &using, id, Use::Restore, now()).await.unwrap();
     let removal = backups::request_removal(&f.api, &ask(), id).await.unwrap();
     assert_eq!(removal, RemoveOutcome::Refused(BackupRefusal::Busy(using.operation)));
-    let claim = operations::claim(&f.worker, using.operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, using.operation, "w").await.unwrap().unwrap();
     backups::restore_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     // The last good one may go when its owner says so.
     for _ in 0..2 {
@@ -411,7 +412,7 @@ async fn an_instance_takes_its_backups_with_it() {
     let delete = DeleteRequest { customer: f.customer, instance, operation, actor: "test", request_id: None };
     instances::request_delete(&f.api, &delete, now()).await.unwrap();
     assert_eq!(f.backup(ids[1]).await.state, BackupState::Available, "until the server is gone");
-    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(f.states(&ids).await, [BackupState::Deleting; 3]);
     assert_eq!(f.backup(kept).await.state, BackupState::Available);
@@ -422,9 +423,9 @@ async fn a_stale_lease_writes_nothing_about_a_backup() {
     let f = Fixture::new().await;
     let instance = f.active().await;
     let (id, operation) = f.ask(instance, 3).await.unwrap();
-    let old = operations::claim(&f.worker, operation, "old").await.unwrap().unwrap();
+    let old = testing::claim(&f.worker, operation, "old").await.unwrap().unwrap();
     operations::release(&f.worker, &old.lease).await.unwrap();
-    operations::claim(&f.worker, operation, "new").await.unwrap().unwrap();
+    testing::claim(&f.worker, operation, "new").await.unwrap().unwrap();
     let (db, lease, failure) = (&f.worker, &old.lease, Failure::new("backup_corrupt", "y"));
     let writes = [
         backups::save_upload(db, lease, "theirs").await,
@@ -481,7 +482,7 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     let later = soon + TimeDelta::hours(169);
     let (_, busy) = f.ask(instance, 5).await.unwrap();
     assert_eq!(due(later).await, None, "busy");
-    let claim = operations::claim(&f.worker, busy, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, busy, "w").await.unwrap().unwrap();
     let failure = Failure::new("x", "y");
     operations::undone(&f.worker, &claim.lease, OperationKind::Backup, &failure, BY).await.unwrap();
     f.schedule(instance, later + TimeDelta::minutes(29)).await;
@@ -493,11 +494,11 @@ async fn the_newest_backup_of_an_idle_server_is_verified_when_its_time_has_come(
     assert_ne!(begun.backup_id, Some(old));
     assert_eq!(due(later).await, None, "one at a time");
     // One that came to nothing is not begun again at once.
-    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     operations::undone(&f.worker, &claim.lease, OperationKind::Verify, &failure, BY).await.unwrap();
     assert_eq!(due(later).await, None);
     let operation = due(later + TimeDelta::hours(25)).await.expect("another try, put off for long enough");
-    let claim = operations::claim(&f.worker, operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, operation, "w").await.unwrap().unwrap();
     backups::verify_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(due(f.backup(newest).await.verified_at.unwrap() + TimeDelta::hours(26)).await, None);
 }

@@ -17,6 +17,7 @@ use store::{
     nodes::NodeSpec,
     operations,
     power::{self, PowerRequest},
+    testing,
 };
 
 use crate::fixture::{BY, Fixture, node, now};
@@ -105,7 +106,7 @@ async fn a_port_that_comes_back_from_outside_the_nodes_range_is_not_handed_out_a
     let outside = "SELECT count(*) FROM port_allocations WHERE port NOT BETWEEN 30010 AND 30015";
     store::nodes::register(&f.worker, &node(30_010..=30_015), now()).await.unwrap();
     assert_eq!(f.database.count(outside).await, 2, "what is in use stays");
-    let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, create, "w").await.unwrap().unwrap();
     operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y"), BY).await.unwrap();
     assert_eq!(f.database.count(outside).await, 0);
     assert_eq!(f.database.count("SELECT count(*) FROM port_allocations").await, 6);
@@ -139,7 +140,7 @@ async fn ports_that_were_never_handed_out_come_first_and_then_those_that_were_fr
     for _ in 0..7 {
         let (id, create, _) = f.create(|_| {}).await;
         given_back.push(ports(id).await);
-        let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+        let claim = testing::claim(&f.worker, create, "w").await.unwrap().unwrap();
         operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y"), BY).await.unwrap();
     }
     assert_eq!(given_back.iter().flatten().collect::<HashSet<_>>().len(), 14, "each had new ones");
@@ -245,7 +246,7 @@ async fn one_operation_at_a_time_on_an_instance() {
     let delete = OperationId::generate();
     let busy = store::instances::request_delete(&f.api, &request(delete), now()).await.unwrap();
     assert_eq!(busy, DeleteOutcome::Busy(create));
-    let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, create, "w").await.unwrap().unwrap();
     operations::create_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     let new = store::instances::request_delete(&f.api, &request(delete), now()).await.unwrap();
     assert!(matches!(&new, DeleteOutcome::New(dispatch) if dispatch.row() == delete), "{new:?}");
@@ -265,7 +266,7 @@ async fn one_operation_at_a_time_on_an_instance() {
 async fn the_axes_of_state_do_not_touch_one_another() {
     let f = Fixture::new().await;
     let (id, create, _) = f.create(|_| {}).await;
-    let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, create, "w").await.unwrap().unwrap();
     operations::create_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     let read = || async { store::instances::get(&f.api, f.customer, id).await.unwrap().unwrap() };
     let owner = f.database.owner();
@@ -299,7 +300,7 @@ async fn the_axes_of_state_do_not_touch_one_another() {
 async fn deleting_gives_back_exactly_what_was_held() {
     let f = Fixture::new().await;
     let (id, create, _) = f.create(|new| new.name = "again").await;
-    let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, create, "w").await.unwrap().unwrap();
     let failure = domain::operation::Failure::new("test", "it broke");
     operations::begin_undo(&f.worker, &claim.lease, &failure).await.unwrap();
     operations::create_failed(&f.worker, &claim.lease, &failure, BY).await.unwrap();
@@ -315,7 +316,7 @@ async fn deleting_gives_back_exactly_what_was_held() {
         request_id: None,
     };
     store::instances::request_delete(&f.api, &request, now()).await.unwrap();
-    let claim = operations::claim(&f.worker, request.operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, request.operation, "w").await.unwrap().unwrap();
     operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(f.inventory().await[4..], held);
     assert_eq!(store::instances::get(&f.api, f.customer, id).await.unwrap(), None);

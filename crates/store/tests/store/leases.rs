@@ -1,11 +1,11 @@
 //! Leases: one holder, increasing terms, nothing written under an old one.
 
 use domain::{
-    ids::OperationId,
+    ids::{NodeId, OperationId},
     operation::{Failure, OperationKind, OperationState, StepName},
 };
 use futures_util::future::join_all;
-use store::{StoreError, audit::By, operations};
+use store::{StoreError, audit::By, operations, testing};
 
 use crate::fixture::{BY, Fixture};
 
@@ -21,7 +21,7 @@ async fn many_claims_at_once_have_one_winner() {
     let (_, id, _) = f.create(|_| {}).await;
     let claims = join_all((0..16).map(|n| {
         let (worker, owner) = (f.worker.clone(), format!("w{n}"));
-        async move { operations::claim(&worker, id, &owner).await.unwrap() }
+        async move { testing::claim(&worker, id, &owner).await.unwrap() }
     }))
     .await;
     assert_eq!(claims.iter().flatten().count(), 1);
@@ -31,13 +31,13 @@ async fn many_claims_at_once_have_one_winner() {
 async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
-    let old = operations::claim(&f.worker, id, "old").await.unwrap().unwrap();
+    let old = testing::claim(&f.worker, id, "old").await.unwrap().unwrap();
     operations::begin_step(&f.worker, &old.lease, OperationKind::Create, StepName::CreateContainer)
         .await
         .unwrap();
-    assert!(operations::claim(&f.worker, id, "new").await.unwrap().is_none(), "the lease is in force");
+    assert!(testing::claim(&f.worker, id, "new").await.unwrap().is_none(), "the lease is in force");
     expire(&f, id).await;
-    let new = operations::claim(&f.worker, id, "new").await.unwrap().unwrap();
+    let new = testing::claim(&f.worker, id, "new").await.unwrap().unwrap();
     assert_eq!((new.lease.term, new.operation.interruptions), (old.lease.term + 1, 1));
     let failure = Failure::new("x", "y");
     let (db, lease, step) = (&f.worker, &old.lease, StepName::CreateContainer);
@@ -69,12 +69,12 @@ async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
 async fn the_audit_log_names_whoever_ended_an_operation() {
     let f = Fixture::new().await;
     let (instance, id, _) = f.create(|_| {}).await;
-    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     operations::park_stuck(&f.worker, &claim.lease, &Failure::new("first", "x"), By::itself("some-daemon"))
         .await
         .unwrap();
     operations::resume_stuck(&f.worker, id, "operator:somebody").await.unwrap();
-    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     operations::create_failed(&f.worker, &claim.lease, &Failure::new("first", "x"), BY).await.unwrap();
     let rows = f
         .database
@@ -98,9 +98,9 @@ async fn the_audit_log_names_whoever_ended_an_operation() {
 async fn a_lease_that_was_let_go_is_no_interruption() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
-    let first = operations::claim(&f.worker, id, "a").await.unwrap().unwrap();
+    let first = testing::claim(&f.worker, id, "a").await.unwrap().unwrap();
     operations::release(&f.worker, &first.lease).await.unwrap();
-    let second = operations::claim(&f.worker, id, "b").await.unwrap().unwrap();
+    let second = testing::claim(&f.worker, id, "b").await.unwrap().unwrap();
     assert_eq!((second.operation.interruptions, second.lease.term), (0, 2));
 }
 
@@ -108,7 +108,7 @@ async fn a_lease_that_was_let_go_is_no_interruption() {
 async fn a_step_is_in_the_journal_before_it_runs_and_again_after() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
-    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     let journal = || async {
         let steps = operations::steps(&f.api, &claim.operation).await.unwrap();
         steps.iter().map(|s| format!("{} {} {}", s.name, s.state, s.attempts)).collect::<Vec<_>>()
@@ -129,16 +129,16 @@ async fn a_step_is_in_the_journal_before_it_runs_and_again_after() {
 async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
-    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     operations::park_stuck(&f.worker, &claim.lease, &Failure::new("undo_failed", "x"), BY).await.unwrap();
-    assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none());
+    assert!(testing::claim(&f.worker, id, "w").await.unwrap().is_none());
     let stuck = operations::list_stuck(&f.api, store::Page::new(None, 10)).await.unwrap().0;
     assert_eq!(stuck.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
     assert_eq!(operations::backlog(&f.worker).await.unwrap().stuck, 1);
     let resumed = operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap();
     assert_eq!(resumed.map(|dispatch| dispatch.row()), Some(id));
     assert!(operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap().is_none());
-    let again = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let again = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     assert_eq!(again.operation.state, OperationState::Undoing);
 }
 
@@ -149,11 +149,11 @@ async fn an_operation_that_cannot_be_read_is_left_to_a_worker_that_can() {
     // As a newer version would write it, whose migration knows the step.
     f.database.execute("ALTER TABLE operations DROP CONSTRAINT operations_step_known").await;
     f.database.execute("UPDATE operations SET step = 'of_a_newer_version'").await;
-    let unreadable = operations::claim(&f.worker, id, "w").await;
+    let unreadable = testing::claim(&f.worker, id, "w").await;
     assert!(matches!(unreadable, Err(StoreError::Corrupt { .. })), "{unreadable:?}");
-    assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none(), "nobody tries at once again");
+    assert!(testing::claim(&f.worker, id, "w").await.unwrap().is_none(), "nobody tries at once again");
     f.database.execute("UPDATE operations SET step = NULL, run_after = now()").await;
-    let claim = operations::claim(&f.worker, id, "newer").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, id, "newer").await.unwrap().unwrap();
     assert_eq!(claim.operation.interruptions, 0);
 }
 
@@ -169,7 +169,7 @@ async fn the_sweep_finds_what_nobody_holds_and_two_sweeps_find_different_rows() 
         "just committed: its job is on its way"
     );
     f.database.execute("UPDATE operations SET run_after = now() - interval '1 minute'").await;
-    operations::claim(&f.worker, ids[0], "w").await.unwrap().unwrap();
+    testing::claim(&f.worker, ids[0], "w").await.unwrap().unwrap();
     let (one, two) =
         tokio::join!(operations::take_unclaimed(&f.worker, 2), operations::take_unclaimed(&f.worker, 2));
     let mut found = [one.unwrap(), two.unwrap()].concat();
@@ -182,10 +182,19 @@ async fn the_sweep_finds_what_nobody_holds_and_two_sweeps_find_different_rows() 
 async fn an_operation_that_waits_for_its_next_try_is_not_claimed_early() {
     let f = Fixture::new().await;
     let (_, id, _) = f.create(|_| {}).await;
-    let claim = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     operations::retry_later(&f.worker, &claim.lease, &Failure::new("x", "later"), 60).await.unwrap();
-    assert!(operations::claim(&f.worker, id, "w").await.unwrap().is_none());
+    assert!(testing::claim(&f.worker, id, "w").await.unwrap().is_none());
     f.database.execute("UPDATE operations SET run_after = now()").await;
-    let again = operations::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let again = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     assert_eq!((again.failed_attempts, again.operation.interruptions), (1, 0));
+}
+
+#[tokio::test]
+async fn a_worker_claims_only_what_runs_on_its_nodes() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    assert!(operations::claim(&f.worker, id, "w", &[]).await.unwrap().is_none());
+    assert!(operations::claim(&f.worker, id, "w", &[NodeId::generate()]).await.unwrap().is_none());
+    testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
 }

@@ -11,6 +11,7 @@ use store::{
     instances::DeleteRequest,
     operations,
     schedules::{self, Claimed, CreateScheduleError, DueRun, Edited, NewSchedule},
+    testing,
 };
 
 use crate::fixture::{BY, Fixture, now};
@@ -28,7 +29,7 @@ fn plan(cron: &str) -> SchedulePlan {
 async fn active(f: &Fixture) -> InstanceId {
     let (id, create, outcome) = f.create(|_| {}).await;
     outcome.unwrap();
-    let claim = operations::claim(&f.worker, create, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, create, "w").await.unwrap().unwrap();
     operations::create_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     id
 }
@@ -214,7 +215,7 @@ async fn a_deleted_instance_has_no_times_any_more() {
     f.database.execute("UPDATE schedules SET enabled = true, next_run_at = '2027-01-01'").await;
     assert_eq!(claim(&f, now()).await, None);
     assert_eq!(f.database.count("SELECT count(*) FROM schedules WHERE enabled").await, 0);
-    let claim = operations::claim(&f.worker, request.operation, "w").await.unwrap().unwrap();
+    let claim = testing::claim(&f.worker, request.operation, "w").await.unwrap().unwrap();
     operations::delete_succeeded(&f.worker, &claim.lease, BY).await.unwrap();
     assert_eq!(read(&f, &schedule).await, None);
 }

@@ -8,7 +8,7 @@ use domain::{
 use integrations::scenario::When;
 use reqwest::Method;
 use serde_json::{Value, json};
-use store::{audit::By, backups, operations};
+use store::{audit::By, backups, operations, testing};
 
 use crate::support::{Answer, Client, World};
 
@@ -22,8 +22,7 @@ fn text(answer: &Answer, pointer: &str) -> String {
 async fn make(world: &World, asked: &Answer) -> String {
     let (backup, operation) = (text(asked, "/backup/id"), text(asked, "/operation/id"));
     let db = world.database.role("zlh_provision");
-    let claim =
-        operations::claim(&db, operation.parse::<OperationId>().unwrap(), "w").await.unwrap().unwrap();
+    let claim = testing::claim(&db, operation.parse::<OperationId>().unwrap(), "w").await.unwrap().unwrap();
     let facts = BackupFacts {
         archive_bytes: 10,
         archive_sha256: "a".repeat(64),
@@ -160,7 +159,7 @@ async fn a_restore_and_a_verification_are_operations_of_their_own() {
         let id = text(&asked, "/operation/id");
         owner.delete(&format!("{base}/{backup}")).await.expect_problem(409, "instance_busy");
         let db = world.database.role("zlh_provision");
-        let claim = operations::claim(&db, id.parse().unwrap(), "w").await.unwrap().unwrap();
+        let claim = testing::claim(&db, id.parse().unwrap(), "w").await.unwrap().unwrap();
         let corrupt = Failure::new("backup_corrupt", "The backup is damaged.");
         operations::undone(&db, &claim.lease, kind, &corrupt, By::itself("test")).await.unwrap();
         let failed = owner.get(&format!("/api/operations/{id}")).await.expect(200);

@@ -190,7 +190,6 @@ impl Inner {
             instance_id: id,
             state: if running.is_some() { ContainerState::Running } else { ContainerState::Stopped },
             pid: running.map(|mark| mark.pid),
-            agent_addr: agent_addr(&record.spec),
             created_at: record.created_at,
             resources: record.spec.resources,
             name: record.spec.name,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use integrations::engine::ContainerSpec;
 
-use crate::saga::{Step, StepError, Work};
+use crate::saga::{Step, StepError, Work, agent_port};
 
 /// How long a container may take to stop by itself; its agent stops the game meanwhile.
 const STOP_GRACE: Duration = Duration::from_secs(15);
@@ -26,14 +26,14 @@ impl Step for Create {
             resources: instance.resources,
             pids: PIDS,
             ports: instance.ports.clone(),
-            agent_port: work.agent_port()?,
+            agent_port: agent_port(&work.instance)?,
             trust: work.trust(),
         };
-        Ok(work.services.engine.create(&spec).await?)
+        Ok(work.engine()?.create(&spec).await?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.services.engine.delete(work.id()).await?)
+        Ok(work.engine()?.delete(work.id()).await?)
     }
 }
 
@@ -43,11 +43,11 @@ pub(super) struct Start;
 #[async_trait]
 impl Step for Start {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.services.engine.start(work.id()).await?)
+        Ok(work.engine()?.start(work.id()).await?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.services.engine.stop(work.id(), STOP_GRACE).await?)
+        Ok(work.engine()?.stop(work.id(), STOP_GRACE).await?)
     }
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Stop;
 #[async_trait]
 impl Step for Stop {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.services.engine.stop(work.id(), STOP_GRACE).await?)
+        Ok(work.engine()?.stop(work.id(), STOP_GRACE).await?)
     }
 
     /// A delete does not turn round.
@@ -72,7 +72,7 @@ pub(super) struct Delete;
 #[async_trait]
 impl Step for Delete {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        Ok(work.services.engine.delete(work.id()).await?)
+        Ok(work.engine()?.delete(work.id()).await?)
     }
 
     /// A delete does not turn round.

@@ -48,10 +48,7 @@ async fn withdraw(work: &Work) -> Result<(), StepError> {
 
 /// What players reach; `None` for a workspace, which is opened through the control plane.
 async fn publication(work: &Work) -> Result<Option<Publication>, StepError> {
-    let port = work.public_port().await?;
-    Ok(port.map(|port| Publication {
-        instance_id: work.id(),
-        hostname: work.instance.hostname.clone(),
-        port,
-    }))
+    let Some(port) = work.public_port().await? else { return Ok(None) };
+    let (hostname, node_host) = (work.instance.hostname.clone(), work.node().await?.public_host);
+    Ok(Some(Publication { instance_id: work.id(), hostname, node_host, port }))
 }

@@ -85,9 +85,7 @@ pub(super) struct Stop;
 #[async_trait]
 impl Step for Stop {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        if work.instance.agent_fingerprint.is_none()
-            || work.services.engine.inspect(work.id()).await?.is_none()
-        {
+        if work.instance.agent_fingerprint.is_none() || work.engine()?.inspect(work.id()).await?.is_none() {
             return Ok(());
         }
         match stop(work).await {
