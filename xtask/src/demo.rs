@@ -172,7 +172,7 @@ fn follow(session: &Session, operation: &str) -> Result<()> {
     wait::until("the create", CREATED_WITHIN, || {
         interrupt::check()?;
         let now = session.get(operation)?;
-        step.at(now["progress"].as_u64().unwrap_or_default());
+        step.at(now["progress_percent"].as_u64().unwrap_or_default());
         let text = |key: &str| now[key].as_str().unwrap_or_default();
         step.say(if text("step_detail").is_empty() { text("step") } else { text("step_detail") });
         match text("state") {

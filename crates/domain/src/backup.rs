@@ -6,6 +6,7 @@ use crate::{
     agent::{BackupFacts, archive_key, manifest_key},
     ids::{BackupId, CustomerId, InstanceId, OperationId},
     instance::{HoldReason, Lifecycle, text_enum},
+    operation::Failure,
 };
 
 /// The code of a failure that says that a backup itself is not good.
@@ -71,7 +72,7 @@ pub struct Backup {
     /// When it was last read again and found to be good.
     pub verified_at: Option<DateTime<Utc>>,
     /// Why the last verification failed.
-    pub verify_failure: Option<String>,
+    pub verify_failure: Option<Failure>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it was complete, or given up.

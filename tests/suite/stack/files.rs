@@ -116,7 +116,7 @@ fn a_large_file_goes_up_and_comes_down_in_parts_without_being_held_in_memory() {
     let before = peak_memory(&town);
     let made = request(&town, &customer, &format!("PUT {path}&parents=true"), &[], LARGE, piece);
     let (status, made) = (made.status, made.json());
-    assert_eq!((status, made["size"].as_u64()), (200, Some(LARGE)), "{made}");
+    assert_eq!((status, made["size_bytes"].as_u64()), (200, Some(LARGE)), "{made}");
 
     let mut whole = get(&town, &customer, &path, &[]);
     assert_eq!((whole.status, whole.header("content-length")), (200, LARGE.to_string().as_str()));

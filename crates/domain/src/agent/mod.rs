@@ -14,7 +14,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 pub use self::{backup::*, console::*, files::*, path::*};
-use crate::ids::InstanceId;
+use crate::{ids::InstanceId, instance::text_enum};
 
 /// The names under which agents know the daemons: a token's `iss`, and its key's in a trust bundle.
 pub const API_ISSUER: &str = "zpack-api";
@@ -365,34 +365,34 @@ pub struct AgentFault {
     pub last_output: Vec<String>,
 }
 
-/// Stable codes of an agent's faults.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FaultCode {
-    /// The artifact source has no such file.
-    ArtifactMissing,
-    /// The artifact source did not answer, or broke off.
-    ArtifactUnreachable,
-    /// A download differs from its hash or length.
-    ArtifactCorrupt,
-    /// A runtime or program is not in the container.
-    RuntimeMissing,
-    /// An installation step failed.
-    InstallFailed,
-    /// The process exited before it was ready.
-    CrashedAtStart,
-    /// It was not ready within its deadline.
-    NotReadyInTime,
-    /// It died repeatedly after it had been ready.
-    CrashLoop,
-    /// The plan's disk space does not suffice.
-    DiskFull,
-    /// The backup storage did not answer, or refused.
-    StorageUnreachable,
-    /// A backup is not what its manifest says.
-    BackupCorrupt,
-    /// Reading or writing the data folder failed.
-    BackupFailed,
+text_enum! {
+    /// Stable codes of an agent's faults.
+    FaultCode {
+        /// The artifact source has no such file.
+        ArtifactMissing = "artifact_missing",
+        /// The artifact source did not answer, or broke off.
+        ArtifactUnreachable = "artifact_unreachable",
+        /// A download differs from its hash or length.
+        ArtifactCorrupt = "artifact_corrupt",
+        /// A runtime or program is not in the container.
+        RuntimeMissing = "runtime_missing",
+        /// An installation step failed.
+        InstallFailed = "install_failed",
+        /// The process exited before it was ready.
+        CrashedAtStart = "crashed_at_start",
+        /// It was not ready within its deadline.
+        NotReadyInTime = "not_ready_in_time",
+        /// It died repeatedly after it had been ready.
+        CrashLoop = "crash_loop",
+        /// The plan's disk space does not suffice.
+        DiskFull = "disk_full",
+        /// The backup storage did not answer, or refused.
+        StorageUnreachable = "storage_unreachable",
+        /// A backup is not what its manifest says.
+        BackupCorrupt = "backup_corrupt",
+        /// Reading or writing the data folder failed.
+        BackupFailed = "backup_failed",
+    }
 }
 
 /// Body of `POST /v1/power`.

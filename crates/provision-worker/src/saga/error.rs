@@ -1,9 +1,6 @@
 //! Why a step failed: a reason for the customer, a cause for the log.
 
-use domain::{
-    agent::{AgentFault, FaultCode},
-    operation::Failure,
-};
+use domain::{agent::AgentFault, operation::Failure};
 use integrations::{
     agent::AgentError,
     artifacts::ArtifactError,
@@ -131,24 +128,10 @@ impl From<EdgeError> for StepError {
 
 impl From<AgentFault> for StepError {
     fn from(fault: AgentFault) -> Self {
-        let code = match fault.code {
-            FaultCode::ArtifactMissing => "artifact_missing",
-            FaultCode::ArtifactUnreachable => "artifact_unreachable",
-            FaultCode::ArtifactCorrupt => "artifact_corrupt",
-            FaultCode::RuntimeMissing => "runtime_missing",
-            FaultCode::InstallFailed => "install_failed",
-            FaultCode::CrashedAtStart => "crashed_at_start",
-            FaultCode::NotReadyInTime => "not_ready_in_time",
-            FaultCode::CrashLoop => "crash_loop",
-            FaultCode::DiskFull => "disk_full",
-            FaultCode::StorageUnreachable => STORAGE_UNREACHABLE,
-            FaultCode::BackupCorrupt => "backup_corrupt",
-            FaultCode::BackupFailed => "backup_failed",
-        };
         let mut message = fault.message;
         if let Some(last) = fault.last_output.iter().rev().find(|line| !line.trim().is_empty()) {
             message = format!("{message} Its last line was: {last}");
         }
-        Self::failed(code, message)
+        Self::failed(fault.code.as_str(), message)
     }
 }

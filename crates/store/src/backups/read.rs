@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use domain::{
     agent::BackupFacts,
-    backup::Backup,
+    backup::{Backup, CORRUPT_CODE},
     ids::{BackupId, CustomerId, InstanceId},
+    operation::Failure,
 };
 use uuid::Uuid;
 
@@ -51,7 +52,8 @@ impl TryFrom<BackupRow> for Backup {
             keep: u32::try_from(row.keep).map_err(|e| StoreError::corrupt("backups", e))?,
             upload_id: row.upload_id,
             verified_at: row.verified_at,
-            verify_failure: row.verify_failure,
+            // Only a damaged archive fails it for good: see `use_failed`.
+            verify_failure: row.verify_failure.map(|message| Failure::new(CORRUPT_CODE, message)),
             created_at: row.created_at,
             finished_at: row.finished_at,
         })

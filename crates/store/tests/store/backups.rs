@@ -219,7 +219,7 @@ async fn retention_makes_room_but_not_with_what_is_locked_or_the_last_good_one()
     assert!(backups::edit(&f.api, f.customer, instance, first, unlock).await.unwrap());
     let corrupt = Failure::new("backup_corrupt", "It is damaged.");
     f.used(instance, third, Use::Verify, Some(corrupt)).await;
-    assert_eq!(f.backup(third).await.verify_failure.as_deref(), Some("It is damaged."));
+    assert_eq!(f.backup(third).await.verify_failure.map(|it| it.message), Some("It is damaged.".into()));
     let fourth = f.made(instance, 2).await;
     assert_eq!(f.states(&[first, third, fourth]).await, [Available, Deleting, Available]);
     // With everything locked there is no room.
@@ -312,7 +312,7 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
     let claim = testing::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let reason = claim.operation.failure.clone().unwrap();
     operations::undone(&f.worker, &claim.lease, OperationKind::Restore, &reason, BY).await.unwrap();
-    assert_eq!(f.backup(id).await.verify_failure.as_deref(), Some("it is damaged"));
+    assert_eq!(f.backup(id).await.verify_failure.map(|it| it.message), Some("it is damaged".into()));
 }
 
 #[tokio::test]

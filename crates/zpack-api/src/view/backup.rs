@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{OperationView, schema};
+use super::{OperationView, ReasonView, schema};
 
 /// A copy of a server's files.
 #[derive(Debug, Serialize, ToSchema)]
@@ -39,16 +39,16 @@ pub struct BackupView {
     pub content_bytes: Option<u64>,
     /// Its regular files.
     #[schema(required)]
-    pub files: Option<u64>,
+    pub file_count: Option<u64>,
     /// Files that changed while they were read: each may be a mixture of old and new.
     #[schema(required)]
-    pub changed_files: Option<u64>,
+    pub changed_file_count: Option<u64>,
     /// When all of it was last read again and found to be good.
     #[schema(required)]
     pub verified_at: Option<DateTime<Utc>>,
     /// Why the last verification failed: such a backup is damaged.
     #[schema(required)]
-    pub verify_failure: Option<String>,
+    pub verify_failure: Option<ReasonView>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When it was complete, or given up.
@@ -63,8 +63,8 @@ impl From<Backup> for BackupView {
             archive_bytes: facts.map(|facts| facts.archive_bytes),
             archive_sha256: facts.map(|facts| facts.archive_sha256.clone()),
             content_bytes: facts.map(|facts| facts.content_bytes),
-            files: facts.map(|facts| facts.files),
-            changed_files: facts.map(|facts| facts.changed_files),
+            file_count: facts.map(|facts| facts.files),
+            changed_file_count: facts.map(|facts| facts.changed_files),
             id: it.id.0,
             instance_id: it.instance_id.0,
             name: it.name,
@@ -73,7 +73,7 @@ impl From<Backup> for BackupView {
             origin: it.origin,
             ignore: it.ignore,
             verified_at: it.verified_at,
-            verify_failure: it.verify_failure,
+            verify_failure: it.verify_failure.map(Into::into),
             created_at: it.created_at,
             finished_at: it.finished_at,
         }

@@ -98,7 +98,7 @@ pub struct PlanView {
     /// Price per month in the currency's minor unit.
     pub price_minor: u32,
     /// Most backups kept of one instance.
-    pub backups: u32,
+    pub backup_limit: u32,
     /// ISO 4217 code.
     pub currency: String,
 }
@@ -111,7 +111,7 @@ impl From<&Plan> for PlanView {
             kind: plan.kind,
             resources: plan.resources.into(),
             price_minor: plan.price_minor,
-            backups: plan.backups,
+            backup_limit: plan.backups,
             currency: plan.currency.clone(),
         }
     }

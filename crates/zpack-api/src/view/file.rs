@@ -2,10 +2,12 @@
 //! printable ASCII or is `%`.
 
 use chrono::{DateTime, Utc};
-use domain::agent::{AgentProblem, FileInfo, FileJob, FileJobState, FileKind, FileList, FilesUsage};
+use domain::agent::{FileInfo, FileJob, FileJobState, FileKind, FileList, FilesUsage};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::ReasonView;
 
 /// A file or folder.
 #[derive(Debug, Serialize, ToSchema)]
@@ -19,7 +21,7 @@ pub struct FileView {
     #[schema(value_type = String)]
     pub kind: FileKind,
     /// Bytes; 0 for what is not a file.
-    pub size: u64,
+    pub size_bytes: u64,
     /// Permission bits.
     pub mode: u32,
     /// Last change of the content.
@@ -38,7 +40,7 @@ impl From<FileInfo> for FileView {
             path: it.path,
             name: it.name,
             kind: it.kind,
-            size: it.size,
+            size_bytes: it.size,
             mode: it.mode,
             modified_at: DateTime::from_timestamp_millis(it.modified_ms).unwrap_or_default(),
             etag: it.etag,
@@ -53,14 +55,14 @@ impl From<FileInfo> for FileView {
 pub struct FolderView {
     /// What is in it.
     pub items: Vec<FileView>,
-    /// `after` for the next part; null at the end.
+    /// `cursor` of the next part; null at the end.
     #[schema(required)]
-    pub next: Option<String>,
+    pub next_cursor: Option<String>,
 }
 
 impl From<FileList> for FolderView {
     fn from(it: FileList) -> Self {
-        Self { items: it.entries.into_iter().map(Into::into).collect(), next: it.next }
+        Self { items: it.entries.into_iter().map(Into::into).collect(), next_cursor: it.next }
     }
 }
 
@@ -94,12 +96,12 @@ pub struct FileJobView {
     /// Bytes handled.
     pub done_bytes: u64,
     /// Entries handled.
-    pub done_entries: u64,
+    pub done_entry_count: u64,
     /// Entries left out, for they are neither files nor folders.
-    pub skipped_entries: u64,
+    pub skipped_entry_count: u64,
     /// Why it failed.
     #[schema(required)]
-    pub error: Option<FileJobErrorView>,
+    pub error: Option<ReasonView>,
     /// What a search found, at most 1,000.
     pub found: Vec<FileView>,
     /// Whether there was more to find.
@@ -112,27 +114,11 @@ impl From<FileJob> for FileJobView {
             id: it.id,
             state: it.state,
             done_bytes: it.done_bytes,
-            done_entries: it.done_entries,
-            skipped_entries: it.skipped_entries,
+            done_entry_count: it.done_entries,
+            skipped_entry_count: it.skipped_entries,
             error: it.error.map(Into::into),
             found: it.found.into_iter().map(Into::into).collect(),
             truncated: it.truncated,
         }
-    }
-}
-
-/// Why a job failed.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = FileJobError)]
-pub struct FileJobErrorView {
-    /// Stable, for programs.
-    pub code: String,
-    /// For people.
-    pub detail: String,
-}
-
-impl From<AgentProblem> for FileJobErrorView {
-    fn from(it: AgentProblem) -> Self {
-        Self { code: it.code, detail: it.detail }
     }
 }

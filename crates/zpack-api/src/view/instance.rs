@@ -2,14 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use domain::instance::{
-    AGENT_PORT, AllocatedPort, DesiredPower, Hold, HoldReason, Instance, InstanceKind, Lifecycle,
-    ObservedPower, Protocol, Resources,
+    AGENT_PORT, AllocatedPort, DesiredPower, Hold, Instance, InstanceKind, Lifecycle, ObservedPower,
+    Protocol, Resources,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::schema;
+use super::{ReasonView, schema};
 
 /// A server of the caller's. Its state has axes: none follows from another.
 #[derive(Debug, Serialize, ToSchema)]
@@ -132,17 +132,14 @@ impl From<AllocatedPort> for PortView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Hold)]
 pub struct HoldView {
-    /// Why.
-    #[schema(schema_with = schema::hold_reason)]
-    pub reason: HoldReason,
-    /// For the customer.
-    pub note: String,
+    /// Why: `billing`, `abuse` or `operator`, and what the customer is told.
+    pub reason: ReasonView,
     /// Since when.
     pub placed_at: DateTime<Utc>,
 }
 
 impl From<Hold> for HoldView {
     fn from(it: Hold) -> Self {
-        Self { reason: it.reason, note: it.note, placed_at: it.placed_at }
+        Self { reason: (&it).into(), placed_at: it.placed_at }
     }
 }

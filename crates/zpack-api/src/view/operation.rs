@@ -1,13 +1,13 @@
 //! An operation as the owner of its instance sees it.
 
 use chrono::{DateTime, Utc};
-use domain::operation::{Failure, Operation, OperationKind, OperationState, StepName, StepState};
+use domain::operation::{Operation, OperationKind, OperationState, StepName, StepState};
 use serde::Serialize;
 use store::operations::StepRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::schema;
+use super::{ReasonView, schema};
 
 /// Durable work on an instance.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,10 +34,10 @@ pub struct OperationView {
     pub step_detail: Option<String>,
     /// 0–100 over all steps.
     #[schema(minimum = 0, maximum = 100)]
-    pub progress: i16,
+    pub progress_percent: i16,
     /// Why it failed or is stuck.
     #[schema(required)]
-    pub failure: Option<FailureView>,
+    pub failure: Option<ReasonView>,
     /// When it was asked for.
     pub created_at: DateTime<Utc>,
     /// When work on it began.
@@ -58,28 +58,12 @@ impl From<Operation> for OperationView {
             state: it.state,
             step: it.step,
             step_detail: it.step_detail,
-            progress: it.progress,
+            progress_percent: it.progress,
             failure: it.failure.map(Into::into),
             created_at: it.created_at,
             started_at: it.started_at,
             finished_at: it.finished_at,
         }
-    }
-}
-
-/// Why an operation failed.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Failure)]
-pub struct FailureView {
-    /// Stable, for programs.
-    pub code: String,
-    /// What happened, what was not lost, what to do.
-    pub message: String,
-}
-
-impl From<Failure> for FailureView {
-    fn from(it: Failure) -> Self {
-        Self { code: it.code, message: it.message }
     }
 }
 
@@ -105,7 +89,7 @@ pub struct StepView {
     #[schema(schema_with = schema::step_state)]
     pub state: StepState,
     /// How often it was begun.
-    pub attempts: i32,
+    pub attempt_count: i32,
     /// Begun when.
     pub started_at: DateTime<Utc>,
     /// Ended when.
@@ -118,7 +102,7 @@ impl From<StepRow> for StepView {
         Self {
             name: it.name,
             state: it.state,
-            attempts: it.attempts,
+            attempt_count: it.attempts,
             started_at: it.started_at,
             finished_at: it.finished_at,
         }

@@ -30,7 +30,7 @@ pub struct NodeView {
     /// Handed out, MiB.
     pub used_disk_mib: i64,
     /// Ports that nobody has.
-    pub free_ports: i64,
+    pub free_port_count: i64,
 }
 
 impl From<Node> for NodeView {
@@ -46,7 +46,7 @@ impl From<Node> for NodeView {
             used_cpu_percent: it.used_cpu_percent,
             disk_mib: it.disk_mib,
             used_disk_mib: it.used_disk_mib,
-            free_ports: it.free_ports,
+            free_port_count: it.free_ports,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Schedules and their runs as their owner sees them.
 
 use chrono::{DateTime, Utc};
-use domain::schedule::{RunOrigin, RunReason, RunState, Schedule, ScheduleAction, ScheduleRun};
+use domain::schedule::{RunOrigin, RunState, Schedule, ScheduleAction, ScheduleRun};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::schema;
+use super::{ReasonView, schema};
 
 /// Something that is done to a server at set times.
 #[derive(Debug, Serialize, ToSchema)]
@@ -74,9 +74,9 @@ pub struct ScheduleRunView {
     /// Where it stands. A backup has succeeded once it was asked for: its operation says how it ended.
     #[schema(schema_with = schema::run_state)]
     pub state: RunState,
-    /// Why it failed or was skipped.
+    /// Why it failed or was skipped, for example `busy`, `on_hold` or `missed`.
     #[schema(required)]
-    pub reason: Option<RunReasonView>,
+    pub reason: Option<ReasonView>,
     /// The operation that it asked for.
     #[schema(required)]
     pub operation_id: Option<Uuid>,
@@ -87,17 +87,6 @@ pub struct ScheduleRunView {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Why a run did not succeed.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ScheduleRunReason)]
-pub struct RunReasonView {
-    /// Stable, for programs.
-    #[schema(schema_with = schema::run_reason)]
-    pub code: RunReason,
-    /// For people.
-    pub message: String,
-}
-
 impl From<ScheduleRun> for ScheduleRunView {
     fn from(it: ScheduleRun) -> Self {
         Self {
@@ -105,7 +94,7 @@ impl From<ScheduleRun> for ScheduleRunView {
             planned_for: it.planned_for,
             origin: it.origin,
             state: it.state,
-            reason: it.reason.map(|(code, message)| RunReasonView { code, message }),
+            reason: it.reason.map(Into::into),
             operation_id: it.operation_id.map(|id| id.0),
             started_at: it.started_at,
             finished_at: it.finished_at,

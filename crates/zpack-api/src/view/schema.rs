@@ -3,9 +3,9 @@
 use domain::{
     account::{ApiScope, Role},
     backup::{BackupOrigin, BackupState},
-    instance::{DesiredPower, HoldReason, InstanceKind, Lifecycle, ObservedPower, Protocol},
+    instance::{DesiredPower, InstanceKind, Lifecycle, ObservedPower, Protocol},
     operation::{OperationKind, OperationState, StepName, StepState},
-    schedule::{RunOrigin, RunReason, RunState, ScheduleAction},
+    schedule::{RunOrigin, RunState, ScheduleAction},
 };
 use utoipa::openapi::{Object, ObjectBuilder, schema::Type};
 
@@ -26,7 +26,6 @@ one_of! {
     lifecycle = Lifecycle,
     desired_power = DesiredPower,
     observed_power = ObservedPower,
-    hold_reason = HoldReason,
     protocol = Protocol,
     operation_kind = OperationKind,
     operation_state = OperationState,
@@ -37,7 +36,6 @@ one_of! {
     schedule_action = ScheduleAction,
     run_origin = RunOrigin,
     run_state = RunState,
-    run_reason = RunReason,
 }
 
 /// A list of scopes.

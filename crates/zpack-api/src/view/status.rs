@@ -5,6 +5,8 @@ use domain::agent::{AgentFault, AgentStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::ReasonView;
+
 /// The live state of a server's process.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = InstanceStatus)]
@@ -20,7 +22,7 @@ pub struct StatusView {
     pub install_step: Option<String>,
     /// Progress of the installation, 0–100.
     #[schema(required)]
-    pub progress: Option<u8>,
+    pub progress_percent: Option<u8>,
     /// Crashes since the last start that was asked for.
     pub crash_count: u32,
     /// When it became ready.
@@ -34,7 +36,7 @@ impl From<AgentStatus> for StatusView {
             state: it.state,
             error: it.error.map(Into::into),
             install_step: it.install_step,
-            progress: it.progress,
+            progress_percent: it.progress,
             crash_count: it.crash_count,
             ready_at: it.ready_at,
         }
@@ -45,18 +47,16 @@ impl From<AgentStatus> for StatusView {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = Fault)]
 pub struct FaultView {
-    /// Stable, for programs.
-    #[schema(value_type = String)]
-    pub code: domain::agent::FaultCode,
-    /// For people.
-    pub message: String,
+    /// What it was.
+    #[serde(flatten)]
+    pub reason: ReasonView,
     /// The last lines of output, oldest first.
     pub last_output: Vec<String>,
 }
 
 impl From<AgentFault> for FaultView {
     fn from(it: AgentFault) -> Self {
-        Self { code: it.code, message: it.message, last_output: it.last_output }
+        Self { reason: (&it).into(), last_output: it.last_output }
     }
 }
 

@@ -115,6 +115,8 @@ impl Things {
                 return path.to_owned();
             }
         };
+        // Only a server's agent knows its jobs.
+        let path = path.replace("{job}", &self.instance);
         path.replace("{id}", id).replace("{schedule}", &self.schedule).replace("{backup}", &self.backup)
     }
 }

@@ -165,7 +165,7 @@ async fn a_restore_and_a_verification_are_operations_of_their_own() {
         let failed = owner.get(&format!("/api/operations/{id}")).await.expect(200);
         assert_eq!(failed.at("/failure/code"), json!("backup_corrupt"));
         let seen = owner.get(&format!("{base}/{backup}")).await;
-        assert_eq!(seen.at("/verify_failure"), json!("The backup is damaged."));
+        assert_eq!(seen.at("/verify_failure/code"), json!("backup_corrupt"));
     }
 }
 

@@ -91,7 +91,7 @@ async fn a_hold_is_told_whoever_places_and_lifts_it() {
     holds::place(&owner, &hold, world.clock.now()).await.unwrap();
 
     let told = stream.find("instance", |_| true).await;
-    assert_eq!((&told["id"], &told["holds"][0]["reason"]), (&json!(id), &json!("billing")));
+    assert_eq!((&told["id"], &told["holds"][0]["reason"]["code"]), (&json!(id), &json!("billing")));
     assert_eq!(
         told["desired_power"], "running",
         "a hold asks for a stop, and leaves what its customer wants"
@@ -111,7 +111,7 @@ async fn progress_and_ends_are_told_as_they_happen() {
     let made = client.create("k", &order("Mine")).await.expect(202);
     let mut stream = Stream::open(&client).await;
     world.database.execute("UPDATE operations SET state = 'running', step = 'install', progress = 40").await;
-    let seen = stream.find("operation", |it| it["progress"] == 40).await;
+    let seen = stream.find("operation", |it| it["progress_percent"] == 40).await;
     assert_eq!(seen["step"], "install");
     world
         .database

@@ -46,7 +46,7 @@ impl Scene {
 async fn a_file_is_written_read_in_parts_and_replaced_only_as_it_was_read() {
     let scene = scene().await;
     let made = scene.ada.send(scene.content(Method::PUT, "notes.txt").body("hello world")).await.expect(200);
-    assert_eq!((made.at("/path"), made.at("/size")), (json!("notes.txt"), json!(11)));
+    assert_eq!((made.at("/path"), made.at("/size_bytes")), (json!("notes.txt"), json!(11)));
     let etag = made.header("etag").to_owned();
     assert_eq!(etag, format!("\"{}\"", made.at("/etag").as_str().unwrap()));
 
@@ -146,9 +146,9 @@ async fn folders_are_listed_in_parts_and_small_changes_are_made() {
         scene.world.agents.write_file(scene.instance, &format!("f{n}"), "x");
     }
     let page = scene.ada.get(&format!("{}?limit=3", scene.path)).await.expect(200);
-    assert_eq!((page.at("/items/2/path"), page.at("/next")), (json!("f2"), json!("f2")));
-    let rest = scene.ada.get(&format!("{}?limit=3&after=f2", scene.path)).await.expect(200);
-    assert_eq!((rest.at("/items/0/path"), rest.at("/next")), (json!("f3"), json!(null)));
+    assert_eq!((page.at("/items/2/path"), page.at("/next_cursor")), (json!("f2"), json!("f2")));
+    let rest = scene.ada.get(&format!("{}?limit=3&cursor=f2", scene.path)).await.expect(200);
+    assert_eq!((rest.at("/items/0/path"), rest.at("/next_cursor")), (json!("f3"), json!(null)));
     let stat = scene.ada.get(&format!("{}/stat?path=f1", scene.path)).await.expect(200);
     assert_eq!((stat.at("/kind"), stat.at("/modified_at")), (json!("file"), json!("2027-01-15T08:00:00Z")));
     scene.ada.get(&format!("{}/stat?path=none", scene.path)).await.expect_problem(404, "file_not_found");
@@ -208,7 +208,7 @@ async fn a_job_answers_at_once_when_it_is_short_and_can_be_followed_and_ended_wh
     let location = begun.header("location").to_owned();
     assert_eq!(scene.ada.get(&location).await.expect(200).at("/state"), "running");
     assert_eq!(scene.ada.delete(&location).await.expect(200).at("/state"), "cancelled");
-    let none = format!("{jobs}?id={}", uuid::Uuid::now_v7());
+    let none = format!("{jobs}/{}", uuid::Uuid::now_v7());
     scene.ada.get(&none).await.expect_problem(404, "file_not_found");
     let bad = json!({ "kind": "archive", "paths": ["a"], "to": "a.rar", "format": "rar" });
     scene.ada.post(&jobs, bad).await.expect_problem(400, "malformed_json");

@@ -116,7 +116,7 @@ async fn a_held_server_can_be_stopped_and_not_started() {
         client.post(&path, json!({ "action": action })).await.expect_problem(409, "instance_on_hold");
     }
     let instance = client.get(&format!("/api/instances/{id}")).await;
-    assert_eq!(instance.at("/holds/0/reason"), "billing");
+    assert_eq!(instance.at("/holds/0/reason/code"), "billing");
     assert_eq!(instance.at("/desired_power"), "stopped");
 }
 

@@ -10,17 +10,19 @@ use axum::{
 };
 use domain::{
     agent::{ArchiveFormat, FileJobSpec, FileJobState},
+    ids::{CustomerId, InstanceId},
     instance::Instance,
 };
 use garde::Validate;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use store::{Db, StoreError};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     agent::{self, Agents},
-    auth::{Owned, ReadFiles, WriteFiles},
-    extract::{ValidJson, ValidQuery},
+    auth::{Ownable, Owned, ReadFiles, WriteFiles},
+    extract::ValidJson,
     files::{FilesError, reader, soon, writer},
     problem::Problem,
     view::FileJobView,
@@ -89,13 +91,23 @@ impl From<Job> for FileJobSpec {
     }
 }
 
-/// Which job.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct Which {
-    /// Its id.
+/// A job by its path. Whether it exists only its server's agent knows.
+pub struct JobOf {
+    instance: Instance,
     id: Uuid,
+}
+
+impl Ownable for JobOf {
+    type Id = (InstanceId, Uuid);
+
+    async fn load(
+        db: &Db,
+        owner: CustomerId,
+        (instance, id): (InstanceId, Uuid),
+    ) -> Result<Option<Self>, StoreError> {
+        let instance = Instance::load(db, owner, instance).await?;
+        Ok(instance.map(|instance| Self { instance, id }))
+    }
 }
 
 /// Copies, packs, unpacks or searches. Waits some seconds for the end: 200 is a job that has ended, 202 one that goes on.
@@ -121,7 +133,7 @@ pub async fn start(
     };
     let job = agent::call(session.file_job_start(&body.into())).await.map_err(FilesError::Agent)?;
     let job = soon(&*session, job).await.map_err(FilesError::Agent)?;
-    let location = [(header::LOCATION, format!("/api/instances/{}/files/jobs?id={}", it.id, job.id))];
+    let location = [(header::LOCATION, format!("/api/instances/{}/files/jobs/{}", it.id, job.id))];
     let ended = job.state != FileJobState::Running;
     let view = Json(FileJobView::from(job));
     Ok(if ended { view.into_response() } else { (StatusCode::ACCEPTED, location, view).into_response() })
@@ -129,33 +141,31 @@ pub async fn start(
 
 /// Where a job stands.
 #[utoipa::path(
-    get, path = "/instances/{id}/files/jobs", tag = "files", operation_id = "getFileJob",
-    params(("id" = Uuid, Path), Which),
+    get, path = "/instances/{id}/files/jobs/{job}", tag = "files", operation_id = "getFileJob",
+    params(("id" = Uuid, Path), ("job" = Uuid, Path)),
     responses((status = 200, body = FileJobView)),
     security(("session" = []), ("api_key" = ["files:read"]))
 )]
 pub async fn get(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<Instance, ReadFiles>,
-    ValidQuery(which): ValidQuery<Which>,
+    Owned { it, .. }: Owned<JobOf, ReadFiles>,
 ) -> Result<Json<FileJobView>, Problem> {
-    let session = reader(&agents, &it).await?;
-    Ok(Json(agent::call(session.file_job(which.id, Duration::ZERO)).await.map_err(FilesError::Agent)?.into()))
+    let session = reader(&agents, &it.instance).await?;
+    Ok(Json(agent::call(session.file_job(it.id, Duration::ZERO)).await.map_err(FilesError::Agent)?.into()))
 }
 
 /// Ends a job; what it has written is removed.
 #[utoipa::path(
-    delete, path = "/instances/{id}/files/jobs", tag = "files", operation_id = "cancelFileJob",
-    params(("id" = Uuid, Path), Which),
+    delete, path = "/instances/{id}/files/jobs/{job}", tag = "files", operation_id = "cancelFileJob",
+    params(("id" = Uuid, Path), ("job" = Uuid, Path)),
     responses((status = 200, body = FileJobView)),
     security(("session" = []), ("api_key" = ["files:write"]))
 )]
 pub async fn cancel(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<Instance, WriteFiles>,
-    ValidQuery(which): ValidQuery<Which>,
+    Owned { it, .. }: Owned<JobOf, WriteFiles>,
 ) -> Result<Json<FileJobView>, Problem> {
     // Ending something is always possible, as stopping a server is.
-    let session = reader(&agents, &it).await?;
-    Ok(Json(agent::call(session.file_job_cancel(which.id)).await.map_err(FilesError::Agent)?.into()))
+    let session = reader(&agents, &it.instance).await?;
+    Ok(Json(agent::call(session.file_job_cancel(it.id)).await.map_err(FilesError::Agent)?.into()))
 }

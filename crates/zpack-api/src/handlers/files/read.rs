@@ -22,8 +22,8 @@ pub struct Listing {
     /// The folder; the data folder itself without it.
     #[serde(default)]
     path: String,
-    /// `next` of the part before.
-    after: Option<String>,
+    /// `next_cursor` of the part before.
+    cursor: Option<String>,
     /// Most entries, 1 to 1,000.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
@@ -52,7 +52,7 @@ pub async fn list(
     ValidQuery(wanted): ValidQuery<Listing>,
 ) -> Result<Json<FolderView>, Problem> {
     let session = reader(&agents, &it).await?;
-    let list = session.file_list(&wanted.path, wanted.after.as_deref(), wanted.limit);
+    let list = session.file_list(&wanted.path, wanted.cursor.as_deref(), wanted.limit);
     Ok(Json(agent::call(list).await.map_err(FilesError::Agent)?.into()))
 }
 

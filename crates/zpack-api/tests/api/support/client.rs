@@ -3,7 +3,7 @@
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::PASSWORD;
+use super::{PASSWORD, described};
 
 /// Somebody who sends requests.
 #[derive(Clone)]
@@ -94,11 +94,16 @@ impl Client {
         }
     }
 
-    /// Sends a request as it is.
+    /// Sends a request as it is. A problem has to be one that the description names.
     pub async fn send(&self, request: RequestBuilder) -> Answer {
-        let response = request.send().await.expect("an answer");
+        let (http, request) = request.build_split();
+        let request = request.expect("a request");
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let response = http.execute(request).await.expect("an answer");
         let (status, headers) = (response.status(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("a body") }
+        let answer = Answer { status, headers, text: response.text().await.expect("a body") };
+        described::check(&method, &path, &answer);
+        answer
     }
 
     pub async fn get(&self, path: &str) -> Answer {

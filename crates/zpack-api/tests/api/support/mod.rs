@@ -1,6 +1,7 @@
 //! A running API with everything it needs, and clients to talk to it.
 
 mod client;
+mod described;
 mod socket;
 mod world;
 

@@ -1,10 +1,12 @@
 //! The API's description: what the router's handlers say of themselves, and what is true of all of them.
 
+mod problems;
+
 use axum::http::StatusCode;
 use utoipa::{
     OpenApi,
     openapi::{
-        Content, Ref, RefOr, ResponseBuilder,
+        RefOr,
         path::{Operation, PathItem},
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
@@ -51,19 +53,23 @@ pub fn complete(mut document: utoipa::openapi::OpenApi) -> utoipa::openapi::Open
         .build();
     components.add_security_scheme("api_key", SecurityScheme::Http(bearer));
     for item in document.paths.paths.values_mut() {
-        operations(item).for_each(complete_responses);
+        for (changes, operation) in operations(item) {
+            describe_successes(operation);
+            problems::describe(operation, changes);
+        }
     }
     document
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.post, &mut item.put, &mut item.patch, &mut item.delete]
-        .into_iter()
-        .filter_map(Option::as_mut)
+/// The operations of a path, and whether each changes something.
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (bool, &mut Operation)> {
+    let changing = [&mut item.post, &mut item.put, &mut item.patch, &mut item.delete];
+    let all = changing.into_iter().map(|it| (true, it)).chain([(false, &mut item.get)]);
+    all.filter_map(|(changes, it)| Some((changes, it.as_mut()?)))
 }
 
 /// OpenAPI 3.1 wants a description of each response; most successes have nothing to add to their status.
-fn complete_responses(operation: &mut Operation) {
+fn describe_successes(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
             && response.description.is_empty()
@@ -73,12 +79,4 @@ fn complete_responses(operation: &mut Operation) {
             reason.clone_into(&mut response.description);
         }
     }
-    operation.responses.responses.insert("default".to_owned(), error_response());
-}
-
-fn error_response() -> RefOr<utoipa::openapi::Response> {
-    let content = Content::new(Some(Ref::from_schema_name("Problem")));
-    let response =
-        ResponseBuilder::new().description("What went wrong").content("application/problem+json", content);
-    RefOr::T(response.build())
 }
