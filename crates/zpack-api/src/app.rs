@@ -166,6 +166,50 @@ macro_rules! parts {
     };
 }
 
+/// What a handler takes that asks for work: the rows, the time, and whoever tells a worker.
+#[derive(Clone)]
+pub struct Work {
+    /// Postgres.
+    pub db: Db,
+    /// Tells workers and listeners of committed work.
+    pub notifier: Notifier<OperationId>,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl FromRef<App> for Work {
+    fn from_ref(app: &App) -> Self {
+        Self { db: app.db.clone(), notifier: app.notifier.clone(), clock: app.clock.clone() }
+    }
+}
+
+/// What a handler takes that is shown a password.
+#[derive(Clone)]
+pub struct SigningIn {
+    /// Postgres.
+    pub db: Db,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// Hashing of passwords.
+    pub passwords: Passwords,
+    /// Bounds on guessing.
+    pub rate_limits: Arc<RateLimits>,
+    /// What somebody is recognised with.
+    pub auth: Arc<Auth>,
+}
+
+impl FromRef<App> for SigningIn {
+    fn from_ref(app: &App) -> Self {
+        Self {
+            db: app.db.clone(),
+            clock: app.clock.clone(),
+            passwords: app.passwords.clone(),
+            rate_limits: app.rate_limits.clone(),
+            auth: app.auth.clone(),
+        }
+    }
+}
+
 parts! {
     db: Db,
     notifier: Notifier<OperationId>,
@@ -185,4 +229,5 @@ parts! {
     public_url: PublicUrl,
     trusted_proxies: TrustedProxies,
     schedules: SchedulesSection,
+    settings: ApiSection,
 }

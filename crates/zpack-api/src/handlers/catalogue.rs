@@ -6,7 +6,6 @@ use axum::{Json, extract::State};
 use domain::blueprint::Blueprint;
 
 use crate::{
-    app::App,
     auth::{May, ReadInstances},
     catalogue::Catalogue,
     view::{BlueprintView, PlanView, VariantView},
@@ -18,19 +17,22 @@ use crate::{
     responses((status = 200, body = Vec<BlueprintView>)),
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
-pub async fn blueprints(State(app): State<App>, _: May<ReadInstances>) -> Json<Vec<BlueprintView>> {
+pub async fn blueprints(
+    State(catalogue): State<Arc<Catalogue>>,
+    _: May<ReadInstances>,
+) -> Json<Vec<BlueprintView>> {
     let mut views = Vec::new();
-    for blueprint in app.catalogue.blueprints() {
-        views.push(BlueprintView::new(blueprint, variants(&app, blueprint).await));
+    for blueprint in catalogue.blueprints() {
+        views.push(BlueprintView::new(blueprint, variants(&catalogue, blueprint).await));
     }
     Json(views)
 }
 
 /// A list that cannot be read is empty here, so that the games which do not need it can be ordered all the same.
-async fn variants(app: &App, blueprint: &Blueprint) -> Vec<VariantView> {
+async fn variants(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<VariantView> {
     let mut views = Vec::new();
     for variant in &blueprint.variants {
-        let versions = app.catalogue.versions(blueprint, variant).await.unwrap_or_else(|error| {
+        let versions = catalogue.versions(blueprint, variant).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the artifact source does not answer");
             Vec::new()
         });

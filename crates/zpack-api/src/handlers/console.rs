@@ -17,9 +17,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     agent::{Agents, call},
-    app::App,
     auth::{Credential, Owned, UseConsole},
-    console::{self, protocol},
+    config::PublicUrl,
+    console::{self, Consoles, protocol},
     extract::{ValidJson, ValidQuery},
     problem::{Code, Problem},
     view::{ConsoleEntryView, ConsoleHistoryView},
@@ -42,17 +42,18 @@ const BUFFER: usize = 4 * 1024;
     security(("session" = []), ("api_key" = ["instances:console"]))
 )]
 pub async fn open(
-    State(app): State<App>,
+    State(consoles): State<Consoles>,
+    State(public_url): State<PublicUrl>,
     Owned { it, caller }: Owned<Instance, UseConsole>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|rejection| not_an_upgrade(&rejection))?;
     if matches!(caller.credential, Credential::Session(_)) {
-        same_origin(&app, &headers)?;
+        same_origin(&public_url, &headers)?;
     }
     let place = match standing(&it) {
-        Ok(()) => app.consoles.enter(caller.customer.id, (&caller.credential).into(), it.id),
+        Ok(()) => consoles.enter(caller.customer.id, (&caller.credential).into(), it.id),
         Err(close) => Err(close),
     };
     let upgrade = upgrade
@@ -60,12 +61,9 @@ pub async fn open(
         .max_frame_size(MAX_MESSAGE)
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER);
-    Ok(upgrade.on_upgrade(async move |socket| {
-        let hub = app.consoles.clone();
-        match place {
-            Ok(place) => hub.spawn(console::serve(hub.clone(), place, socket)),
-            Err(close) => console::refuse(socket, close).await,
-        }
+    Ok(upgrade.on_upgrade(async move |socket| match place {
+        Ok(place) => consoles.spawn(console::serve(consoles.clone(), place, socket)),
+        Err(close) => console::refuse(socket, close).await,
     }))
 }
 
@@ -74,9 +72,9 @@ fn not_an_upgrade(rejection: &WebSocketUpgradeRejection) -> Problem {
 }
 
 /// A browser sends the cookie whichever site opens the socket, so the site has to be ours.
-fn same_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+fn same_origin(public_url: &PublicUrl, headers: &HeaderMap) -> Result<(), Problem> {
     let origin = headers.get(header::ORIGIN).map(|value| value.to_str().unwrap_or_default());
-    let ours = app.public_url.origin();
+    let ours = public_url.origin();
     if origin == Some(ours) {
         return Ok(());
     }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::sessions::{self, Client};
 use crate::{
     accounts::prove,
-    app::App,
+    app::SigningIn,
     auth::{Auth, SignedIn, cookie},
     extract::ValidJson,
     http::ClientAddress,
@@ -43,24 +43,25 @@ pub struct Login {
     responses((status = 200, body = MeView, description = "Signed in: see the cookie"))
 )]
 pub async fn login(
-    State(app): State<App>,
+    State(signing_in): State<SigningIn>,
     address: ClientAddress,
     client: Client,
     ValidJson(body): ValidJson<Login>,
 ) -> Result<impl IntoResponse, Problem> {
     let email = normal_email(&body.email).unwrap_or_default();
-    app.rate_limits.login(address, &email)?;
-    let account = customers::by_email(&app.db, &email).await?;
+    signing_in.rate_limits.login(address, &email)?;
+    let account = customers::by_email(&signing_in.db, &email).await?;
     let wrong =
         || Problem::new(Code::WrongCredentials, "Nothing was done. Check both, and mind capital letters.");
-    let customer = prove(&app.db, &app.passwords, account, body.password, app.clock.now())
-        .await?
-        .ok_or_else(wrong)?
-        .customer;
+    let customer =
+        prove(&signing_in.db, &signing_in.passwords, account, body.password, signing_in.clock.now())
+            .await?
+            .ok_or_else(wrong)?
+            .customer;
     if customer.disabled_at.is_some() {
         return Err(Problem::new(Code::AccountDisabled, "Ask the operator of this installation."));
     }
-    let session = sessions::open(&app.auth, customer.id, client).await?;
+    let session = sessions::open(&signing_in.auth, customer.id, client).await?;
     Ok((session, Json(MeView::from(customer))))
 }
 

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::sessions::{self, Client};
 use crate::{
     accounts::prove,
-    app::App,
+    app::SigningIn,
     auth::SignedIn,
     extract::ValidJson,
     http::ClientAddress,
@@ -41,7 +41,7 @@ pub struct ChangePassword {
     security(("session" = []))
 )]
 pub async fn change_password(
-    State(app): State<App>,
+    State(signing_in): State<SigningIn>,
     SignedIn { customer, session, .. }: SignedIn,
     address: ClientAddress,
     client: Client,
@@ -49,18 +49,29 @@ pub async fn change_password(
 ) -> Result<impl IntoResponse, Problem> {
     check_password(body.new_password.expose_secret(), &customer.email)
         .map_err(|why| Problem::password("new_password", why))?;
-    app.rate_limits.login(address, &customer.email)?;
-    let account = customers::by_id(&app.db, customer.id).await?;
-    let proved = prove(&app.db, &app.passwords, account, body.current_password, app.clock.now()).await?;
+    signing_in.rate_limits.login(address, &customer.email)?;
+    let account = customers::by_id(&signing_in.db, customer.id).await?;
+    let proved =
+        prove(&signing_in.db, &signing_in.passwords, account, body.current_password, signing_in.clock.now())
+            .await?;
     let old = proved.ok_or_else(wrong_password)?.password_hash;
-    let new = app.passwords.hash(body.new_password).await?;
-    if !customers::change_password(&app.db, customer.id, &old, &new, session.id, app.clock.now()).await? {
+    let new = signing_in.passwords.hash(body.new_password).await?;
+    if !customers::change_password(
+        &signing_in.db,
+        customer.id,
+        &old,
+        &new,
+        session.id,
+        signing_in.clock.now(),
+    )
+    .await?
+    {
         return Err(Problem::new(
             Code::PasswordChanged,
             "Another request was quicker. Sign in with that password.",
         ));
     }
-    let session = sessions::open(&app.auth, customer.id, client).await?;
+    let session = sessions::open(&signing_in.auth, customer.id, client).await?;
     Ok((StatusCode::NO_CONTENT, session))
 }
 

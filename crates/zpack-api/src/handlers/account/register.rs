@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 use super::sessions::{self, Client};
 use crate::{
     accounts::{self, NewAccount},
-    app::App,
+    app::SigningIn,
+    config::ApiSection,
     extract::ValidJson,
     http::ClientAddress,
     problem::{Code, Problem},
@@ -44,27 +45,29 @@ pub struct Register {
     responses((status = 201, body = MeView, description = "Made and signed in: see the cookie"))
 )]
 pub async fn register(
-    State(app): State<App>,
+    State(signing_in): State<SigningIn>,
+    State(settings): State<ApiSection>,
     address: ClientAddress,
     client: Client,
     ValidJson(body): ValidJson<Register>,
 ) -> Result<impl IntoResponse, Problem> {
-    if !app.settings.registration_open {
+    if !settings.registration_open {
         return Err(Problem::new(
             Code::RegistrationClosed,
             "Ask the operator of this installation for an account.",
         ));
     }
     let email = normal_email(&body.email).unwrap_or_default();
-    app.rate_limits.register(address, &email)?;
+    signing_in.rate_limits.register(address, &email)?;
     let account = NewAccount {
         email,
         display_name: body.display_name,
         password: body.password,
         role: Role::Customer,
-        instance_limit: app.settings.default_instance_limit,
+        instance_limit: settings.default_instance_limit,
     };
-    let customer = accounts::create(&app.db, &app.passwords, account, app.clock.now()).await?;
-    let session = sessions::open(&app.auth, customer.id, client).await?;
+    let customer =
+        accounts::create(&signing_in.db, &signing_in.passwords, account, signing_in.clock.now()).await?;
+    let session = sessions::open(&signing_in.auth, customer.id, client).await?;
     Ok((StatusCode::CREATED, session, Json(MeView::from(customer))))
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::find;
 use crate::{
-    app::App,
+    app::Work,
     auth::{ManageBackups, Owned},
     extract::ValidJson,
     problem::{Code, Problem},
@@ -45,16 +45,16 @@ pub struct EditBackup {
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn edit(
-    State(app): State<App>,
+    State(work): State<Work>,
     Owned { it, caller }: Owned<Backup, ManageBackups>,
     ValidJson(body): ValidJson<EditBackup>,
 ) -> Result<Json<BackupView>, Problem> {
     let edit = Edit { name: body.name.as_deref(), locked: body.locked };
-    if !store::backups::edit(&app.db, caller.customer.id, it.instance_id, it.id, edit).await? {
+    if !store::backups::edit(&work.db, caller.customer.id, it.instance_id, it.id, edit).await? {
         let detail = "Nothing was changed: the backup is being removed.";
         return Err(Problem::new(Code::BackupNotAvailable, detail));
     }
-    let backup = find(&app, &caller, it.instance_id, it.id).await?.ok_or_else(Problem::not_found)?;
+    let backup = find(&work, &caller, it.instance_id, it.id).await?.ok_or_else(Problem::not_found)?;
     Ok(Json(backup.into()))
 }
 

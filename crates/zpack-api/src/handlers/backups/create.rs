@@ -1,5 +1,7 @@
 //! `POST /api/instances/{id}/backups`.
 
+use std::sync::Arc;
+
 use axum::{Extension, extract::State, response::IntoResponse};
 use domain::{
     backup::{BackupOrigin, MAX_IGNORE_PATTERNS, ignore_problem},
@@ -14,8 +16,9 @@ use utoipa::ToSchema;
 
 use super::accepted;
 use crate::{
-    app::App,
+    app::Work,
     auth::{ManageBackups, Owned},
+    catalogue::Catalogue,
     extract::{IdempotencyKey, ValidJson},
     problem::{Code, Problem},
     request_id::RequestId,
@@ -62,7 +65,8 @@ impl CreateBackup {
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn create(
-    State(app): State<App>,
+    State(work): State<Work>,
+    State(catalogue): State<Arc<Catalogue>>,
     Owned { it, caller }: Owned<Instance, ManageBackups>,
     Extension(request_id): Extension<RequestId>,
     key: Option<IdempotencyKey>,
@@ -71,7 +75,7 @@ pub async fn create(
     if let Some(why) = ignore_problem(&body.ignore) {
         return Err(Problem::new(Code::ValidationFailed, "No backup was made.").field("ignore", why));
     }
-    let now = app.clock.now();
+    let now = work.clock.now();
     let asked = BackupRequest {
         customer: caller.customer.id,
         instance: it.id,
@@ -86,8 +90,8 @@ pub async fn create(
         name: body.name.as_deref().unwrap_or(&unnamed),
         origin: BackupOrigin::Customer,
         ignore: &body.ignore,
-        keep: app.catalogue.plan(&it.plan).map_or(0, |plan| plan.backups),
+        keep: catalogue.plan(&it.plan).map_or(0, |plan| plan.backups),
     };
-    let requested = store::backups::request(&app.db, &asked, &backup, now).await?;
-    accepted(&app, &caller, &asked, requested).await
+    let requested = store::backups::request(&work.db, &asked, &backup, now).await?;
+    accepted(&work, &caller, &asked, requested).await
 }

@@ -19,7 +19,7 @@ use domain::{
 use store::backups::{BackupRequest, Requested};
 
 use crate::{
-    app::App,
+    app::Work,
     auth::{Caller, Ownable as _},
     problem::Problem,
     view::BackupAcceptedView,
@@ -27,16 +27,16 @@ use crate::{
 
 /// Notifies a worker of committed work, and answers with its operation: the new one, or the one that the key named before.
 async fn accepted(
-    app: &App,
+    work: &Work,
     caller: &Caller,
     asked: &BackupRequest<'_>,
     requested: Requested,
 ) -> Result<impl IntoResponse + use<>, Problem> {
     let (operation, replayed) = match requested {
-        Requested::New(dispatch) => (app.notifier.notify(dispatch), false),
+        Requested::New(dispatch) => (work.notifier.notify(dispatch), false),
         Requested::Replayed(earlier) => (earlier, true),
     };
-    let view = view(app, caller, asked.instance, operation).await?;
+    let view = view(work, caller, asked.instance, operation).await?;
     let location = [(header::LOCATION, format!("/api/operations/{operation}"))];
     let replayed = replayed.then_some([(HeaderName::from_static("idempotency-replayed"), "true")]);
     Ok((StatusCode::ACCEPTED, location, replayed, Json(view)))
@@ -44,25 +44,25 @@ async fn accepted(
 
 /// The caller's operation with its backup, as both are now.
 async fn view(
-    app: &App,
+    work: &Work,
     caller: &Caller,
     instance: InstanceId,
     operation: OperationId,
 ) -> Result<BackupAcceptedView, Problem> {
     let owner = caller.customer.id;
-    let operation = Operation::load(&app.db, owner, operation).await?.ok_or_else(Problem::not_found)?;
+    let operation = Operation::load(&work.db, owner, operation).await?.ok_or_else(Problem::not_found)?;
     let backup = match operation.backup_id {
-        Some(id) => find(app, caller, instance, id).await?.map(Into::into),
+        Some(id) => find(work, caller, instance, id).await?.map(Into::into),
         None => None,
     };
     Ok(BackupAcceptedView { backup, operation: operation.into() })
 }
 
 async fn find(
-    app: &App,
+    work: &Work,
     caller: &Caller,
     instance: InstanceId,
     id: BackupId,
 ) -> Result<Option<domain::backup::Backup>, Problem> {
-    Ok(store::backups::get(&app.db, caller.customer.id, instance, id).await?)
+    Ok(store::backups::get(&work.db, caller.customer.id, instance, id).await?)
 }

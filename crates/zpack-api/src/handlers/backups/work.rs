@@ -7,7 +7,7 @@ use store::backups::{BackupRequest, Use};
 
 use super::accepted;
 use crate::{
-    app::App,
+    app::Work,
     auth::{ManageBackups, May, Owned},
     extract::IdempotencyKey,
     problem::Problem,
@@ -29,12 +29,12 @@ use crate::{
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn restore(
-    State(app): State<App>,
+    State(work): State<Work>,
     Owned { it, caller }: Owned<Backup, ManageBackups>,
     Extension(request_id): Extension<RequestId>,
     key: Option<IdempotencyKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    ask(&app, &it, &caller, &request_id, key, Use::Restore).await
+    ask(&work, &it, &caller, &request_id, key, Use::Restore).await
 }
 
 /// Reads a backup again, all of it, and compares it with its manifest. The server's files are not touched.
@@ -51,16 +51,16 @@ pub async fn restore(
     security(("session" = []), ("api_key" = ["backups"]))
 )]
 pub async fn verify(
-    State(app): State<App>,
+    State(work): State<Work>,
     Owned { it, caller }: Owned<Backup, ManageBackups>,
     Extension(request_id): Extension<RequestId>,
     key: Option<IdempotencyKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    ask(&app, &it, &caller, &request_id, key, Use::Verify).await
+    ask(&work, &it, &caller, &request_id, key, Use::Verify).await
 }
 
 async fn ask(
-    app: &App,
+    work: &Work,
     backup: &Backup,
     caller: &May<ManageBackups>,
     request_id: &RequestId,
@@ -76,6 +76,7 @@ async fn ask(
         actor: &caller.actor(),
         request_id: Some(&request_id.0),
     };
-    let requested = store::backups::request_use(&app.db, &asked, backup.id, wanted, app.clock.now()).await?;
-    accepted(app, caller, &asked, requested).await
+    let requested =
+        store::backups::request_use(&work.db, &asked, backup.id, wanted, work.clock.now()).await?;
+    accepted(work, caller, &asked, requested).await
 }

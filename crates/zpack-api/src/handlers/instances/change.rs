@@ -17,7 +17,7 @@ use store::instances::{DeleteOutcome, DeleteRequest, Renamed};
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
+    app::Work,
     auth::{Owned, WriteInstances},
     extract::{Etag, IfMatch, ValidJson},
     problem::{Code, Problem},
@@ -44,7 +44,7 @@ pub struct EditInstance {
     security(("session" = []), ("api_key" = ["instances:write"]))
 )]
 pub async fn edit(
-    State(app): State<App>,
+    State(work): State<Work>,
     Owned { it, caller }: Owned<Instance, WriteInstances>,
     wanted: IfMatch,
     ValidJson(body): ValidJson<EditInstance>,
@@ -53,13 +53,13 @@ pub async fn edit(
         Problem::new(Code::InvalidName, format!("Nothing was changed: {why}.")).field("name", why.to_string())
     };
     check_name(&body.name).map_err(refused)?;
-    let instance = rename(&app, caller.customer.id, it, &body.name, wanted).await?;
+    let instance = rename(&work, caller.customer.id, it, &body.name, wanted).await?;
     Ok((Etag(instance.row_version), Json(InstanceView::from(instance))))
 }
 
 /// Renames the wanted version; the instance afterwards.
 async fn rename(
-    app: &App,
+    work: &Work,
     owner: CustomerId,
     it: Instance,
     name: &str,
@@ -70,8 +70,9 @@ async fn rename(
         IfMatch::Version(version) => version,
     };
     loop {
-        let renamed = store::instances::rename(&app.db, owner, it.id, name, version, app.clock.now()).await?;
-        let now = store::instances::get(&app.db, owner, it.id).await?.ok_or_else(Problem::not_found)?;
+        let renamed =
+            store::instances::rename(&work.db, owner, it.id, name, version, work.clock.now()).await?;
+        let now = store::instances::get(&work.db, owner, it.id).await?.ok_or_else(Problem::not_found)?;
         let refused = match renamed {
             Renamed::Done(_) => return Ok(now),
             Renamed::Absent => return Err(Problem::not_found()),
@@ -100,7 +101,7 @@ async fn rename(
     security(("session" = []), ("api_key" = ["instances:write"]))
 )]
 pub async fn delete(
-    State(app): State<App>,
+    State(work): State<Work>,
     Owned { it, caller }: Owned<Instance, WriteInstances>,
     Extension(request_id): Extension<RequestId>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -111,8 +112,8 @@ pub async fn delete(
         actor: &caller.actor(),
         request_id: Some(&request_id.0),
     };
-    let operation = match store::instances::request_delete(&app.db, &request, app.clock.now()).await? {
-        DeleteOutcome::New(dispatch) => app.notifier.notify(dispatch),
+    let operation = match store::instances::request_delete(&work.db, &request, work.clock.now()).await? {
+        DeleteOutcome::New(dispatch) => work.notifier.notify(dispatch),
         DeleteOutcome::Already(operation) => operation,
         DeleteOutcome::Busy(operation) => {
             let detail = format!(
@@ -122,7 +123,7 @@ pub async fn delete(
         }
         DeleteOutcome::Absent => return Err(Problem::not_found()),
     };
-    let accepted = super::accepted(&app, &caller, operation).await?;
+    let accepted = super::accepted(&work, &caller, operation).await?;
     let location = [(header::LOCATION, format!("/api/operations/{operation}"))];
     Ok((StatusCode::ACCEPTED, location, Json(accepted)))
 }

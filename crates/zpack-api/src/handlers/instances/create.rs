@@ -1,5 +1,7 @@
 //! `POST /api/instances`: the main job. One transaction commits everything; a worker does the rest.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::State,
@@ -18,9 +20,9 @@ use store::instances::{Created, NewInstance, PortRequest};
 use utoipa::ToSchema;
 
 use crate::{
-    app::App,
+    app::Work,
     auth::{May, WriteInstances},
-    catalogue::{Order, OrderRequest},
+    catalogue::{Catalogue, Order, OrderRequest},
     extract::{IdempotencyKey, ValidJson},
     problem::Problem,
     request_id::RequestId,
@@ -115,16 +117,18 @@ impl CreateInstance {
     security(("session" = []), ("api_key" = ["instances:write"]))
 )]
 pub async fn create(
-    State(app): State<App>,
+    State(work): State<Work>,
+    State(catalogue): State<Arc<Catalogue>>,
     caller: May<WriteInstances>,
     Extension(request_id): Extension<RequestId>,
     IdempotencyKey(key): IdempotencyKey,
     ValidJson(body): ValidJson<CreateInstance>,
 ) -> Result<impl IntoResponse, Problem> {
-    let order = app.catalogue.order(body.order_request()).await?;
-    let asked = Asked { body: &body, key: &key, request_id: &request_id.0 };
-    let (operation, replayed) = commit(&app, &caller, &order, asked).await?;
-    let accepted = super::accepted(&app, &caller, operation).await?;
+    let order = catalogue.order(body.order_request()).await?;
+    let blueprint_version = catalogue.recorded_version(&work.db, order.blueprint, work.clock.now()).await?;
+    let asked = Asked { body: &body, blueprint_version, key: &key, request_id: &request_id.0 };
+    let (operation, replayed) = commit(&work, &caller, &order, asked).await?;
+    let accepted = super::accepted(&work, &caller, operation).await?;
     let location = [(header::LOCATION, format!("/api/operations/{operation}"))];
     let replayed = replayed.then_some([(HeaderName::from_static("idempotency-replayed"), "true")]);
     Ok((StatusCode::ACCEPTED, location, replayed, Json(accepted)))
@@ -133,19 +137,20 @@ pub async fn create(
 /// What a request says besides the order.
 struct Asked<'a> {
     body: &'a CreateInstance,
+    blueprint_version: &'a str,
     key: &'a str,
     request_id: &'a str,
 }
 
 /// Writes the rows and notifies a worker; or finds the operation that the key names. The operation, and whether it was found.
 async fn commit(
-    app: &App,
+    work: &Work,
     caller: &May<WriteInstances>,
     order: &Order<'_>,
     asked: Asked<'_>,
 ) -> Result<(OperationId, bool), Problem> {
     let (instance, operation) = (InstanceId::generate(), OperationId::generate());
-    let now = app.clock.now();
+    let now = work.clock.now();
     let hostname =
         asked.body.hostname.clone().unwrap_or_else(|| hostname_from(&asked.body.name, &suffix(instance)));
     let new = NewInstance {
@@ -158,7 +163,7 @@ async fn commit(
         hostname: &hostname,
         kind: order.blueprint.kind,
         blueprint: &order.blueprint.id,
-        blueprint_version: app.catalogue.recorded_version(&app.db, order.blueprint, now).await?,
+        blueprint_version: asked.blueprint_version,
         variant: &order.variant.id,
         version: &order.version,
         plan: &order.plan.id,
@@ -168,9 +173,9 @@ async fn commit(
         actor: &caller.actor(),
         request_id: Some(asked.request_id),
     };
-    match store::instances::create(&app.db, &new, now).await? {
+    match store::instances::create(&work.db, &new, now).await? {
         Created::Replayed(earlier) => Ok((earlier, true)),
-        Created::New(dispatch) => Ok((app.notifier.notify(dispatch), false)),
+        Created::New(dispatch) => Ok((work.notifier.notify(dispatch), false)),
     }
 }
 

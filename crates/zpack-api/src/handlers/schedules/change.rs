@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 
 use super::{allow, refused};
 use crate::{
-    app::App,
+    app::Work,
     auth::{Owned, Schedules},
+    config::SchedulesSection,
     extract::{Etag, IfMatch, ValidJson},
     problem::{Code, Problem},
     request_id::RequestId,
@@ -78,7 +79,8 @@ impl EditSchedule {
     security(("session" = []), ("api_key" = ["schedules"]))
 )]
 pub async fn edit(
-    State(app): State<App>,
+    State(work): State<Work>,
+    State(bounds): State<SchedulesSection>,
     Owned { mut it, caller }: Owned<Schedule, Schedules>,
     Extension(request_id): Extension<RequestId>,
     wanted: IfMatch,
@@ -90,12 +92,12 @@ pub async fn edit(
         // Both what it does and what it would do: a key must not set the time of what it could not do itself.
         allow(&caller, it.plan.action)?;
         allow(&caller, body.action.unwrap_or(it.plan.action))?;
-        match edit_once(&app, &it, &body, wanted, by).await? {
+        match edit_once(&work, &bounds, &it, &body, wanted, by).await? {
             Edited::Done(edited) => return Ok((Etag(edited.row_version), Json(ScheduleView::from(*edited)))),
             Edited::Absent => return Err(Problem::not_found()),
             // Each further round is one that somebody else's change has won.
             Edited::VersionChanged if wanted == IfMatch::Any => {
-                let again = store::schedules::get(&app.db, owner, it.instance_id, it.id).await?;
+                let again = store::schedules::get(&work.db, owner, it.instance_id, it.id).await?;
                 it = again.ok_or_else(Problem::not_found)?;
             }
             Edited::VersionChanged => {
@@ -107,20 +109,21 @@ pub async fn edit(
 }
 
 async fn edit_once(
-    app: &App,
+    work: &Work,
+    bounds: &SchedulesSection,
     it: &Schedule,
     body: &EditSchedule,
     wanted: IfMatch,
     by: By<'_>,
 ) -> Result<Edited, Problem> {
-    let now = app.clock.now();
+    let now = work.clock.now();
     let plan = body.applied_to(&it.plan).map_err(|why| refused(&why))?;
-    plan.check(now, app.schedules.spacing()).map_err(|why| refused(&why))?;
+    plan.check(now, bounds.spacing()).map_err(|why| refused(&why))?;
     // What was read here is what the changes are made to, so no other version will do.
     if wanted != IfMatch::Any && wanted != IfMatch::Version(it.row_version) {
         return Ok(Edited::VersionChanged);
     }
-    Ok(store::schedules::edit(&app.db, it, &plan, it.row_version, by, now).await?)
+    Ok(store::schedules::edit(&work.db, it, &plan, it.row_version, by, now).await?)
 }
 
 /// Removes a schedule with its history. A run that is under way is not stopped by it.
