@@ -109,14 +109,18 @@ async fn ping_while_alive<P: Future>(period: Duration, heartbeats: &Heartbeats, 
         if silent.is_empty() {
             ping().await;
         } else {
-            tracing::error!(?silent, "a loop has fallen silent; the watchdog is not fed");
+            tracing::error!(
+                ?silent,
+                "silent for too long: {}; the watchdog is not fed, and systemd restarts this daemon",
+                silent.join(", ")
+            );
         }
     }
 }
 
 fn report(sent: io::Result<()>) {
     if let Err(error) = sent {
-        tracing::warn!(%error, "the service manager cannot be reached");
+        tracing::warn!(%error, "systemd cannot be told how this daemon is ({error}); its watchdog may restart it");
     }
 }
 

@@ -50,7 +50,7 @@ impl HealthServer {
         let address = listener.local_addr()?;
         let task = tokio::spawn(async move {
             if let Err(error) = axum::serve(listener, routes).await {
-                tracing::error!(%error, "the health server ended");
+                tracing::error!(%error, "the health server ended ({error}); health and metrics cannot be read until a restart");
             }
         });
         Ok(Self { address, task })

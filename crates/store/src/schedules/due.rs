@@ -62,7 +62,7 @@ pub async fn claim_due(db: &Db, now: DateTime<Utc>) -> Result<Claimed, StoreErro
         Ok(schedule) => schedule,
         Err(error) => {
             // One that cannot be read must not keep all others from their time.
-            tracing::error!(schedule = %id, %error, "a schedule cannot be read and will not run");
+            tracing::error!(schedule = %id, %error, "schedule {id} cannot be read and does not run until it is edited: {error}");
             set_next(&mut tx, id, None).await?;
             tx.commit().await?;
             return Ok(Claimed::Recorded);

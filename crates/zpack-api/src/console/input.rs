@@ -182,7 +182,7 @@ fn explained(error: &AgentError) -> (&'static str, &'static str) {
         ),
         AgentError::Rejected { .. } => ("input_refused", "The server's machine refused this input."),
         error => {
-            tracing::warn!(%error, "an input could not be sent");
+            tracing::warn!(%error, "an input for a console could not be sent, and its author was told: {error}");
             ("agent_unreachable", "The server's machine does not answer. The input may not have arrived.")
         }
     }

@@ -198,7 +198,7 @@ impl Tap {
                     return;
                 }
                 Some(before) if page.next < state.place => {
-                    tracing::warn!(instance = %self.instance, "a console has begun anew");
+                    tracing::warn!(instance = %self.instance, "the output of {} is numbered from the beginning again: its log was lost, and open consoles start over", self.instance);
                     state.buffer.clear();
                     (state.known, state.place) = (Some(known(before.epoch + 1)), recent);
                     return;

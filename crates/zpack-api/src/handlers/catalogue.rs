@@ -33,7 +33,7 @@ async fn variants(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<VariantVi
     let mut views = Vec::new();
     for variant in &blueprint.variants {
         let versions = catalogue.versions(blueprint, variant).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "the artifact source does not answer");
+            tracing::warn!(%error, "the versions of {} cannot be read and are shown as none: {error}", variant.name);
             Vec::new()
         });
         views.push(VariantView::new(variant, versions));

@@ -118,7 +118,7 @@ pub async fn note_use(ide: &Ide, access: &Access) {
         noted.insert(id, Instant::now());
     }
     if let Err(error) = write_use(ide, access).await {
-        tracing::warn!(error = ?error, instance = %id, "the use of a workspace could not be noted");
+        tracing::warn!(error = ?error, instance = %id, "the use of workspace {id} could not be noted; it may be stopped as idle");
         lock(&ide.accesses.noted).remove(&id);
     }
 }

@@ -82,7 +82,7 @@ pub async fn serve(ide: &Ide, hostname: &str, parts: &Parts) -> Result<Response,
         Ok(false) if is_inside(ide, hostname, parts).await => Ok(enter(None)),
         Ok(false) => Err(spent(ide, hostname)),
         Err(error) => {
-            tracing::warn!(error = ?error, "a ticket could not be looked up");
+            tracing::warn!(error = ?error, "a workspace's ticket could not be looked up; the visitor is asked to try again");
             Err(Page::unavailable())
         }
     }

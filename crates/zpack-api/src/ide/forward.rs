@@ -72,7 +72,7 @@ pub async fn serve(
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err wants")]
 fn unknown(error: store::StoreError) -> Page {
-    tracing::warn!(error = ?error, "a workspace's cookie could not be looked up");
+    tracing::warn!(error = ?error, "a workspace's cookie could not be looked up; the visitor is asked to try again");
     Page::unavailable()
 }
 
@@ -261,7 +261,7 @@ fn connect(
         tokio::select! {
             // How it ended makes no difference: both connections are dropped.
             _ = copy_bidirectional(&mut browser, &mut workspace) => {}
-            () = ended => tracing::info!(instance = %id, "the right to an open workspace has ended"),
+            () = ended => tracing::info!(instance = %id, "a connection to workspace {id} was ended: its session, or the right to open it, has ended"),
         }
         metrics::gauge!("zlh_ide_websockets").decrement(1);
     });

@@ -147,7 +147,7 @@ fn no_tunnel(instance: &Instance, error: &AgentError) -> Failure {
     if error.kind() == AgentErrorKind::Conflict {
         return Failure::NotListening;
     }
-    tracing::warn!(instance = %instance.id, %error, "there is no way to a workspace");
+    tracing::warn!(instance = %instance.id, %error, "workspace {} cannot be reached, and its visitor was told: {error}", instance.hostname);
     Failure::Away
 }
 

@@ -100,7 +100,9 @@ fn today() -> Result<Argon2<'static>, argon2::Error> {
 
 fn compare(password: &SecretString, hash: Option<&str>, decoy: &str) -> Verdict {
     let Ok(parsed) = PasswordHash::new(hash.unwrap_or(decoy)) else {
-        tracing::error!("a stored password hash cannot be read");
+        tracing::error!(
+            "a stored password hash cannot be read; its owner cannot sign in until the password is set anew"
+        );
         return Verdict::Wrong;
     };
     // The parameters are those of the hash, whatever this value's are.

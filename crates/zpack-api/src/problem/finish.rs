@@ -43,7 +43,7 @@ fn of_status(status: StatusCode) -> Problem {
 
 /// What a panic is answered with: nothing of what it said. The panic hook has logged it.
 pub fn on_panic(_: Box<dyn Any + Send + 'static>) -> Response<Body> {
-    tracing::error!("a handler panicked");
+    tracing::error!("a handler panicked (see the message before); the request was answered with internal");
     Problem::new(Code::Internal, "Nothing that you did. It is in our log under this request's id.")
         .into_response()
 }

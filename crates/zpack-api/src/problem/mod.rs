@@ -94,9 +94,8 @@ impl Problem {
 
     /// The answer for an error that only we can do something about. The cause goes to the log, not to the client.
     pub fn internal(cause: &(dyn std::error::Error + 'static)) -> Self {
-        let causes: Vec<String> =
-            std::iter::successors(Some(cause), |e| e.source()).map(ToString::to_string).collect();
-        tracing::error!(error = causes.join(": "), "a request failed");
+        let error = integrations::chain(cause);
+        tracing::error!(error, "a request was answered with internal: {error}");
         Self::new(Code::Internal, "Nothing that you did. It is in our log under this request's id.")
     }
 

@@ -65,7 +65,12 @@ impl Cgroups {
         let found = Self { hierarchies };
         let Enforced { memory, pids, cpu } = found.enforced();
         if !(memory && pids && cpu) {
-            tracing::warn!(memory, pids, cpu, "not all limits can be enforced on this machine");
+            tracing::warn!(
+                memory,
+                pids,
+                cpu,
+                "this machine cannot enforce all limits of containers (memory: {memory}, processes: {pids}, CPU: {cpu}); one may take more than its share"
+            );
         }
         found
     }

@@ -115,7 +115,8 @@ impl LocalEngine {
                 .inspect_err(|error| {
                     tracing::warn!(
                         error = crate::chain(error),
-                        "bubblewrap does not work: containers are not isolated"
+                        "bubblewrap does not work, and containers are not isolated from this machine: {}",
+                        crate::chain(error)
                     );
                 })
                 .ok(),
@@ -132,7 +133,10 @@ impl LocalEngine {
         tracing::info!(capabilities = ?engine.capabilities(), "the local engine keeps its containers in {root}");
         // One container's remains must not keep the others from being looked after; a delete tries again.
         if let Err(error) = engine.0.sweep_half_made().await {
-            tracing::error!(error = crate::chain(&error), "what a crash left half-made could not be removed");
+            tracing::error!(
+                error = crate::chain(&error),
+                "what a crash left of a half-made container could not be removed; a delete of that server tries again"
+            );
         }
         Ok(engine)
     }

@@ -66,10 +66,10 @@ impl Inner {
             match outcome {
                 Ok(false) => continue,
                 Ok(true) => {
-                    tracing::warn!(instance = %id, "an agent that should run did not; it was started again");
+                    tracing::warn!(instance = %id, "the agent of {id} should run and did not; it was started again");
                 }
                 Err(error) => {
-                    tracing::error!(instance = %id, error = crate::chain(&error), "an agent cannot be started; it is tried again at the next look");
+                    tracing::error!(instance = %id, error = crate::chain(&error), "the agent of {id} cannot be started, and its game stays down; it is tried again at the next look");
                 }
             }
             let backoff = history.get(&id).map_or(FIRST_BACKOFF, |restarts| restarts.backoff * 2);

@@ -195,7 +195,7 @@ impl Disk {
     /// Removes a draft that has not become an object.
     pub(super) fn drop_draft(&self, draft: &str) {
         if let Err(error) = found(self.uploads.remove_file(draft)) {
-            tracing::warn!(%error, draft, "an unfinished object could not be removed and stays in the storage");
+            tracing::warn!(%error, draft, "the unfinished object {draft} could not be removed and takes room in the storage: {error}");
         }
     }
 

@@ -138,7 +138,7 @@ impl From<PutError> for Refused {
                 (StatusCode::INSUFFICIENT_STORAGE, "storage_full")
             }
             PutError::Disk(error) => {
-                tracing::error!(%error, "an upload could not be written; its agent tries again");
+                tracing::error!(%error, "an upload could not be written ({error}); its agent tries again");
                 (StatusCode::INTERNAL_SERVER_ERROR, "disk_error")
             }
         };

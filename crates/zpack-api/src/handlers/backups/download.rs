@@ -82,7 +82,7 @@ fn no_such_range(length: u64) -> Response {
 }
 
 fn refused(error: &ObjectError) -> Problem {
-    tracing::error!(%error, "a backup could not be read from the storage");
+    tracing::error!(%error, "a backup could not be read from the storage, and its download was refused: {error}");
     let detail = "The backup storage does not give the archive at present. Nothing is lost; try again later.";
     Problem::new(Code::StorageUnavailable, detail).retry_after(10)
 }

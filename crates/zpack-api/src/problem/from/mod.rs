@@ -22,21 +22,10 @@ impl From<StoreError> for Problem {
         if !error.is_unavailable() {
             return Self::internal(&error);
         }
-        tracing::warn!(error = %StoreErrorChain(&error), "the database does not answer");
+        let cause = integrations::chain(&error);
+        tracing::warn!(error = cause, "a request was refused, since the database does not answer: {cause}");
         let detail = "The database does not answer. Nothing was changed; try again in a moment.";
         Self::new(Code::DatabaseUnavailable, detail).retry_after(2)
-    }
-}
-
-/// The error and its cause, on one line.
-struct StoreErrorChain<'a>(&'a StoreError);
-
-impl std::fmt::Display for StoreErrorChain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match std::error::Error::source(self.0) {
-            Some(source) => write!(f, "{}: {source}", self.0),
-            None => self.0.fmt(f),
-        }
     }
 }
 
@@ -124,7 +113,7 @@ impl From<OrderError> for Problem {
             OrderError::TooLittleMemory(_) => (Code::MemoryBelowMinimum, "resources.memory_mib"),
             OrderError::Eula { .. } => (Code::EulaNotAccepted, "accept_eula"),
             OrderError::Artifacts(source) => {
-                tracing::warn!(error = %source, "the artifact source does not answer");
+                tracing::warn!(error = %source, "a create was refused, since the versions cannot be read: {source}");
                 let detail =
                     "The list of versions cannot be read at present. Nothing was created; try again later.";
                 return Self::new(Code::CatalogueUnavailable, detail).retry_after(10);
