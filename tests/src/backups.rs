@@ -45,6 +45,7 @@ impl Rig {
         fs::write(data.join("world/region/r.0.0"), vec![7; 300_000]).expect("a file");
         fs::write(data.join("notes.txt"), "first").expect("a file");
         std::os::unix::fs::symlink("notes.txt", data.join("link")).expect("a link");
+        tree::as_the_container(&data);
         instance
     }
 

@@ -18,4 +18,4 @@ pub use inventory::Inventory;
 pub use ports::PortRange;
 pub use rig::{Rig, program};
 pub use town::{Customer, PASSWORD, Town, eventually};
-pub use tree::{Entry, Tree, differences, tree};
+pub use tree::{Entry, Tree, as_the_container, differences, tree};

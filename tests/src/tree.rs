@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown},
     path::Path,
 };
 
@@ -42,6 +42,24 @@ fn walk(path: &Path, name: &str, found: &mut Tree) {
     }
     let modified = (about.mtime(), about.mtime_nsec());
     found.insert(name.to_owned(), Entry { mode: about.permissions().mode(), modified, content });
+}
+
+/// Gives everything in a container's data folder to the container, as if its game had written it: what a test writes
+/// there is the test's.
+pub fn as_the_container(data: &Path) {
+    let owner = fs::symlink_metadata(data).expect("a data folder");
+    for entry in fs::read_dir(data).expect("a data folder").flatten() {
+        give(&entry.path(), owner.uid());
+    }
+}
+
+fn give(path: &Path, user: u32) {
+    lchown(path, Some(user), Some(user)).expect("to give a file away");
+    if fs::symlink_metadata(path).expect("a file").is_dir() {
+        for entry in fs::read_dir(path).expect("a folder").flatten() {
+            give(&entry.path(), user);
+        }
+    }
 }
 
 /// What is different, for people; empty when nothing is.

@@ -16,7 +16,7 @@ use store::{
     backups::{self, Use},
     operations, testing,
 };
-use zlh_tests::{Fault, Plan, Rig, When, differences};
+use zlh_tests::{Fault, Plan, Rig, When, as_the_container, differences};
 
 /// Changes, adds and removes files, as a customer or a broken plugin does.
 fn damage(data: &Path, how: &str) {
@@ -27,6 +27,7 @@ fn damage(data: &Path, how: &str) {
     if region.exists() {
         fs::remove_file(region).unwrap();
     }
+    as_the_container(data);
 }
 
 async fn agent_state(rig: &Rig, instance: InstanceId) -> AgentState {
@@ -354,6 +355,7 @@ async fn a_backup_that_was_finished_while_the_worker_was_away_is_not_made_again(
     let agent = rig.agent(instance).await;
     let before = agent.backup_status(None, Duration::ZERO).await.unwrap().unwrap();
     fs::write(rig.data(instance).join("later.txt"), "not in it").unwrap();
+    as_the_container(&rig.data(instance));
     rig.work(operation, &Plan::calm()).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
     let after = agent.backup_status(None, Duration::ZERO).await.unwrap().unwrap();

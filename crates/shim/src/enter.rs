@@ -15,6 +15,8 @@ use rustix::{
     process::{Signal, getpid, getppid, ioctl_tiocsctty, set_parent_process_death_signal, setsid},
 };
 
+use crate::confine::confine;
+
 /// Exit code when the program cannot be run, as shells use it.
 const EXIT_NOT_RUN: u8 = 127;
 
@@ -39,6 +41,15 @@ pub struct EnterArgs {
     /// What the program is called in the process table, in place of its path.
     #[arg(long, value_name = "NAME")]
     pub name: Option<OsString>,
+    /// Give up what a container has no business with: see [`crate::confine`].
+    #[arg(long)]
+    pub confine: bool,
+    /// Become this user, with a group of the same number and no others.
+    #[arg(long, value_name = "UID")]
+    pub user: Option<u32>,
+    /// Run the program in this folder, entered as that user.
+    #[arg(long, value_name = "DIR")]
+    pub directory: Option<PathBuf>,
     /// Program and arguments.
     #[arg(last = true, required = true, value_name = "PROG")]
     pub argv: Vec<OsString>,
@@ -56,7 +67,16 @@ pub fn enter(args: &EnterArgs) -> ExitCode {
         return ExitCode::from(EXIT_NOT_RUN);
     }
     let name = args.name.as_ref().unwrap_or(&args.argv[0]);
-    let error = Command::new(&args.argv[0]).arg0(name).args(&args.argv[1..]).exec();
+    let mut program = Command::new(&args.argv[0]);
+    program.arg0(name).args(&args.argv[1..]);
+    if let Some(user) = args.user {
+        // The standard library drops root's supplementary groups with it.
+        program.uid(user).gid(user);
+    }
+    if let Some(directory) = &args.directory {
+        program.current_dir(directory);
+    }
+    let error = program.exec();
     eprintln!("zlh-agent enter: cannot run {}: {error}", args.argv[0].display());
     ExitCode::from(EXIT_NOT_RUN)
 }
@@ -76,6 +96,9 @@ fn prepare(args: &EnterArgs) -> anyhow::Result<()> {
     }
     if let Some(file) = &args.pid_file {
         write_pid(file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if args.confine {
+        confine()?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 
 pub mod atomic;
 pub mod clock;
+mod confine;
 pub mod custody;
 pub mod enter;
 pub mod init;

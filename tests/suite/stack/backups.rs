@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::{Value, json};
 use xtask::stack::Daemon;
-use zlh_tests::{Customer, Town, differences, eventually, smallest, tree};
+use zlh_tests::{Customer, Town, as_the_container, differences, eventually, smallest, tree};
 
 use super::clients::{answers, join, power};
 
@@ -58,6 +58,7 @@ fn what_was_damaged_comes_back_byte_for_byte_and_the_server_can_be_joined_again(
     fs::create_dir(data.join("notes")).unwrap();
     fs::write(data.join("notes/ä b.txt"), "kept").unwrap();
     fs::set_permissions(data.join("notes/ä b.txt"), fs::Permissions::from_mode(0o640)).unwrap();
+    as_the_container(&data);
     stop(&customer, &id);
     let backups = format!("/api/instances/{id}/backups");
     let (made, backup) = done(&customer, &backups);
@@ -70,6 +71,7 @@ fn what_was_damaged_comes_back_byte_for_byte_and_the_server_can_be_joined_again(
     fs::write(data.join("settings.json"), "rubbish").unwrap();
     fs::remove_dir_all(data.join("notes")).unwrap();
     fs::write(data.join("new.txt"), "new").unwrap();
+    as_the_container(&data);
     let (restored, _) = done(&customer, &format!("{backups}/{backup}/restore"));
     assert_eq!(restored["state"], "succeeded", "{restored}");
     let joined = join(&address);
@@ -79,6 +81,7 @@ fn what_was_damaged_comes_back_byte_for_byte_and_the_server_can_be_joined_again(
     // And while it is stopped, so that nobody writes between the restore and the look.
     stop(&customer, &id);
     fs::write(data.join("settings.json"), "rubbish").unwrap();
+    as_the_container(&data);
     let (restored, _) = done(&customer, &format!("{backups}/{backup}/restore"));
     assert_eq!(restored["state"], "succeeded", "{restored}");
     assert_eq!(differences(&kept, &tree(&data)), [""; 0]);

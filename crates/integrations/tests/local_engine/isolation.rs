@@ -1,6 +1,13 @@
 //! What a container sees, and what it may use.
 
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
+    time::Duration,
+};
 
 use domain::agent::{AgentState, FaultCode, PowerAction};
 use integrations::engine::{Engine, local::Isolation};
@@ -38,9 +45,79 @@ async fn a_container_sees_neither_its_neighbours_nor_the_machines_secrets() {
     let refused =
         seen.lines().filter(|line| line.contains("No such file") || line.contains("Read-only")).count();
     assert_eq!(refused, 11, "{seen}");
-    assert!(seen.contains("\n1000\ndemo\n") && !seen.contains("root:"), "{seen}");
+    let user = if is_root() { "\n19000" } else { "\n1000\n" };
+    assert!(seen.contains(user) && seen.contains("\ndemo\n") && !seen.contains("root:"), "{seen}");
     let pids: u32 = seen.lines().find_map(|line| line.strip_prefix("pids ")).unwrap().parse().unwrap();
     assert!(pids < 12, "{seen}");
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The user of a container's agent, as the machine sees it.
+fn user_outside(world: &World, id: domain::ids::InstanceId) -> u32 {
+    let agent = agents(&world.engine.root_of(id))[0];
+    let status = fs::read_to_string(format!("/proc/{agent}/status")).unwrap();
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    let uids = uids.split_ascii_whitespace().map(|uid| uid.parse().unwrap()).collect::<Vec<u32>>();
+    assert!(uids.iter().all(|uid| *uid == uids[0]), "{status}");
+    uids[0]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_container_is_root_outside_and_two_are_strangers_where_that_can_be() {
+    for isolation in [Isolation::Bubblewrap, Isolation::None] {
+        let world = World::new(isolation).await;
+        let (a, b) = (world.started().await.instance_id, world.started().await.instance_id);
+        let users = [user_outside(&world, a), user_outside(&world, b)];
+        if is_root() {
+            assert!(users[0] != users[1] && users.iter().all(|user| *user > 1_900_000_000), "{users:?}");
+        } else {
+            assert_eq!(users, [rustix::process::geteuid().as_raw(); 2]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_kernels_can_be_opened_for_writing_from_inside() {
+    let world = World::new(Isolation::Bubblewrap).await;
+    // Opened to append and nothing appended. Its own processes' files are the container's.
+    let script = "n=0; for f in $(find /proc /sys -path '/proc/[0-9]*' -prune -o -type f -print); do \
+                  n=$((n+1)); if true >> $f; then echo wrote $f; fi 2>/dev/null; done 2>/dev/null; echo tried $n";
+    let seen = seen_inside(&world, script).await;
+    let tried: u32 = seen.lines().find_map(|line| line.strip_prefix("tried ")).unwrap().parse().unwrap();
+    assert!(tried > 500 && !seen.contains("wrote"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_makes_no_namespaces_no_keys_and_reaches_no_abstract_socket() {
+    let world = World::new(Isolation::Bubblewrap).await;
+    let name = format!("zlh-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listening = UnixListener::bind_addr(&address).unwrap();
+    let add_key = if cfg!(target_arch = "aarch64") { 217 } else { 248 };
+    let script = format!(
+        "grep -E '^(Seccomp|NoNewPrivs|CapEff):' /proc/self/status; unshare --user true && echo NAMESPACE; \
+         perl -e 'my ($kind, $name, $key) = qw(user k v); \
+         print \"KEY\\n\" if syscall({add_key}, $kind, $name, $key, 1, -3) > 0; \
+         use Socket; socket(my $s, AF_UNIX, SOCK_STREAM, 0) or die; \
+         print connect($s, pack_sockaddr_un(\"\\0{name}\")) ? \"SOCKET\\n\" : \"no socket: $!\\n\"'"
+    );
+    let seen = seen_inside(&world, &script).await;
+    assert!(seen.contains("Seccomp:\t2") && seen.contains("NoNewPrivs:\t1"), "{seen}");
+    assert!(seen.contains("CapEff:\t0000000000000000") && !seen.contains("NAMESPACE"), "{seen}");
+    assert!(!seen.contains("KEY"), "{seen}");
+    // Landlock has scopes since Linux 6.12.
+    if kernel() >= (6, 12) {
+        assert!(seen.contains("no socket: Operation not permitted"), "{seen}");
+    }
+}
+
+fn kernel() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse().ok());
+    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 use std::{
     fs,
     net::Ipv4Addr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -80,6 +81,8 @@ impl World {
     /// With folders that containers may read, chosen by the test's own folder.
     pub async fn showing(isolation: Isolation, visible: impl FnOnce(&Path) -> Vec<PathBuf>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        // Containers of their own users pass through it where nothing isolates them.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711)).unwrap();
         let visible = visible(dir.path());
         let engine = open_showing(&dir.path().join("containers"), isolation, visible).await;
         let signer = Arc::new(Signer::from_base64("provision-worker", &generate_key().unwrap()).unwrap());

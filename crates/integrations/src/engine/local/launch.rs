@@ -5,7 +5,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     net::SocketAddr,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, fchown},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::Duration,
@@ -25,7 +25,8 @@ use tokio::{
 
 use super::{
     EngineError, Inner, agent_addr, blocking, cgroup::Limits, find_running, io, layout::Paths,
-    process::ProcessMark, record, record::Desired, record::Found, record::Record,
+    process::ProcessMark, record, record::Desired, record::Found, record::Record, sandbox::Inside,
+    user::User,
 };
 
 /// From spawn to listening; measured at about 60 ms.
@@ -82,8 +83,16 @@ impl Inner {
         self.cgroups.remove(record.instance_id).await?;
         let addr = agent_addr(&record.spec);
         must_be_free(addr).await?;
-        let (root, trust) = (paths.root(), record.spec.trust.clone());
-        blocking(move || write_trust(&root, &trust)).await?;
+        let (owner, etc, root) = (record.user(), paths.etc(), paths.root());
+        let trust = record.spec.trust.clone();
+        blocking(move || {
+            owner.describe(&etc)?;
+            write_trust(&root, &trust, owner)
+        })
+        .await?;
+        if self.sandbox.is_none() {
+            self.open_the_way(paths, record.user())?;
+        }
         let cgroups = self.cgroups.make(record.instance_id, &Limits::of(&record.spec))?;
         let child = self.spawn(paths, record, &cgroups)?;
         let mark = child.id().and_then(ProcessMark::of);
@@ -109,6 +118,9 @@ impl Inner {
         for group in cgroups {
             command.arg("--cgroup").arg(group);
         }
+        if self.sandbox.is_none() {
+            command.args(record.user().become_arguments());
+        }
         command.arg("--").args(self.argv(paths, record));
         command
             .env_clear()
@@ -122,14 +134,30 @@ impl Inner {
         })
     }
 
+    /// Without a sandbox a container's own user comes to its folder by the machine's paths: it may pass through ours, and
+    /// list none.
+    fn open_the_way(&self, paths: &Paths, user: User) -> Result<(), EngineError> {
+        if user == User::Engine {
+            return Ok(());
+        }
+        let pass = std::fs::Permissions::from_mode(0o711);
+        for folder in [self.layout.root(), &paths.dir()] {
+            std::fs::set_permissions(folder, pass.clone()).map_err(io("let a container to its folder"))?;
+        }
+        Ok(())
+    }
+
     fn argv(&self, paths: &Paths, record: &Record) -> Vec<OsString> {
-        let root = paths.root();
+        let (root, user) = (paths.root(), record.user());
         let listen = agent_addr(&record.spec).to_string();
         // Begins with what `process::is_init_of` looks for.
         let arguments = ["init".into(), "--".into(), "run".into(), "--root".into(), root.clone().into()];
         let arguments = arguments.into_iter().chain(["--listen".into(), listen.into()]).collect::<Vec<_>>();
         match &self.sandbox {
-            Some(sandbox) => sandbox.wrap(&root, &record.spec.name, &arguments),
+            Some(sandbox) => {
+                let inside = Inside { root: &root, etc: &paths.etc(), hostname: &record.spec.name, user };
+                sandbox.wrap(&inside, &arguments)
+            }
             None => std::iter::once(self.agent_program.clone().into()).chain(arguments).collect(),
         }
     }
@@ -186,7 +214,7 @@ async fn listening(
 
 /// Writes the trust bundle into a tree that the container can write: no symlink there is followed, for it could name
 /// any file of the machine, and nothing that is there is opened, for a FIFO would hold us for ever.
-fn write_trust(root: &Path, trust: &TrustBundle) -> Result<(), EngineError> {
+fn write_trust(root: &Path, trust: &TrustBundle, owner: User) -> Result<(), EngineError> {
     let text = serde_json::to_vec_pretty(trust).map_err(|error| io("write a trust bundle")(error.into()))?;
     let write = || -> std::io::Result<()> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -200,6 +228,9 @@ fn write_trust(root: &Path, trust: &TrustBundle) -> Result<(), EngineError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&agent, "trust.json.new", flags, Mode::RUSR | Mode::WUSR)?);
         file.write_all(&text)?;
+        if let Some(number) = owner.number() {
+            fchown(&file, Some(number), Some(number))?;
+        }
         file.sync_all()?;
         Ok(renameat(&agent, "trust.json.new", &agent, "trust.json")?)
     };

@@ -4,7 +4,8 @@
 //! ROOT/{id}/container.json   the mark and record      ROOT/.locks/{id}   held by whoever changes the container
 //! ROOT/{id}/agent.pid        written by `enter`       ROOT/.new-{id}     a create that is not finished
 //! ROOT/{id}/agent.log        the agent's own output   ROOT/.trash-{id}   a delete that is not finished
-//! ROOT/{id}/root/agent, ROOT/{id}/root/data           all that the container can write
+//! ROOT/{id}/etc              its passwd and group
+//! ROOT/{id}/root/agent, ROOT/{id}/root/data           all that the container can write; its user's
 //! ```
 
 use std::{
@@ -97,6 +98,11 @@ impl Paths {
 
     pub(super) fn log(&self) -> PathBuf {
         self.dir().join("agent.log")
+    }
+
+    /// What the container sees as its `/etc/passwd` and `/etc/group`.
+    pub(super) fn etc(&self) -> PathBuf {
+        self.dir().join("etc")
     }
 
     /// What the container sees and may write.

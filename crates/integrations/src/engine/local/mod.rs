@@ -14,6 +14,7 @@ mod record;
 mod remove;
 mod sandbox;
 mod supervise;
+mod user;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -58,8 +59,8 @@ pub struct LocalConfig {
     pub agent_program: PathBuf,
     /// How containers are kept apart.
     pub isolation: Isolation,
-    /// Further folders that isolated containers may read, for example one with a Java of your own. File modes do not
-    /// protect what is in them: a container's user is, outside, the user that this engine runs as.
+    /// Further folders that isolated containers may read, for example one with a Java of your own. Where the engine does
+    /// not run as root, file modes do not protect what is in them: a container's user is, outside, the engine's.
     pub visible: Vec<PathBuf>,
     /// For the date of creation.
     pub clock: Arc<dyn Clock>,

@@ -11,7 +11,9 @@ use chrono::{DateTime, Utc};
 use domain::ids::InstanceId;
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerSpec, EngineError, io, layout::Paths, layout::private_dir, process::ProcessMark};
+use super::{
+    ContainerSpec, EngineError, io, layout::Paths, layout::private_dir, process::ProcessMark, user::User,
+};
 
 /// Whether the supervisor keeps it running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +45,11 @@ pub(super) enum Found {
 impl Record {
     pub(super) fn new(spec: ContainerSpec, created_at: DateTime<Utc>) -> Self {
         Self { instance_id: spec.instance_id, created_at, desired: Desired::Stopped, process: None, spec }
+    }
+
+    /// Who its processes are.
+    pub(super) fn user(&self) -> User {
+        User::of(self.spec.agent_port)
     }
 
     /// Replaces the record atomically.
@@ -96,8 +103,12 @@ pub(super) fn find(paths: &Paths, id: InstanceId) -> Result<Found, EngineError> 
 pub(super) fn make(paths: &Paths, record: &Record) -> Result<(), EngineError> {
     let unfinished = paths.unfinished();
     remove_tree(&unfinished)?;
-    private_dir(&unfinished.join("root/agent"))?;
-    private_dir(&unfinished.join("root/data"))?;
+    for folder in ["root/agent", "root/data"] {
+        private_dir(&unfinished.join(folder))?;
+    }
+    for folder in ["root", "root/agent", "root/data"] {
+        record.user().own(&unfinished.join(folder))?;
+    }
     record.write(&unfinished)?;
     fs::rename(&unfinished, paths.dir()).map_err(io("put a container into its place"))
 }

@@ -11,17 +11,14 @@ use std::{
 
 use tokio::{process::Command, time::timeout};
 
-use super::{EngineError, io, layout::Layout, layout::private_dir};
+use super::{EngineError, io, layout::Layout, layout::private_dir, user::User};
 
 /// Where the agent's program is inside a container.
 const AGENT: &str = "/run/zlh/zlh-agent";
 const PROBE_DEADLINE: Duration = Duration::from_secs(5);
 
-/// Root inside owns what root outside owns; another user inside keeps the games that refuse root happy.
-const USER: &str = "1000";
-const PASSWD: &str =
-    "zlh:x:1000:1000:zlh:/tmp:/usr/sbin/nologin\nnobody:x:65534:65534:nobody:/:/usr/sbin/nologin\n";
-const GROUP: &str = "zlh:x:1000:\nnogroup:x:65534:\n";
+/// Of the machine's `/proc` what no container may change, whoever runs it.
+const KERNEL: &[&str] = &["acpi", "asound", "bus", "fs", "irq", "pressure", "scsi", "sys", "sysrq-trigger"];
 
 /// Of `/etc` only what programs need to resolve names, link, and speak TLS: no keys, no accounts, no configuration of
 /// ours. `/etc/ssl` itself has private keys.
@@ -49,6 +46,18 @@ const ETC: &[&str] = &[
 /// Directories of a merged or an unmerged `/usr`.
 const SYSTEM: &[&str] = &["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
 
+/// What is one container's in its sandbox.
+pub(super) struct Inside<'a> {
+    /// All that it can write.
+    pub(super) root: &'a Path,
+    /// Its `/etc/passwd` and `/etc/group`.
+    pub(super) etc: &'a Path,
+    /// What it calls itself.
+    pub(super) hostname: &'a str,
+    /// Who its processes are.
+    pub(super) user: User,
+}
+
 /// A bubblewrap that was seen working.
 #[derive(Clone, Debug)]
 pub(super) struct Sandbox {
@@ -58,8 +67,6 @@ pub(super) struct Sandbox {
     agent_program: PathBuf,
     /// Readable inside, besides the system.
     visible: Vec<PathBuf>,
-    /// Given to containers as `/etc/passwd` and `/etc/group`.
-    etc: PathBuf,
     /// Whether this version can forbid further user namespaces inside.
     can_disable_userns: bool,
 }
@@ -72,14 +79,9 @@ impl Sandbox {
         visible: &[PathBuf],
     ) -> Result<Self, EngineError> {
         let program = on_path("bwrap").ok_or_else(|| EngineError::ProgramMissing("bwrap".into()))?;
-        let etc = layout.root().join(".etc");
-        private_dir(&etc)?;
-        fs::write(etc.join("passwd"), PASSWD).map_err(io("write the containers' passwd"))?;
-        fs::write(etc.join("group"), GROUP).map_err(io("write the containers' group"))?;
         let (engine_root, agent_program) = (layout.root().to_owned(), agent_program.to_owned());
         let visible = visible.to_vec();
-        let mut sandbox =
-            Self { program, engine_root, agent_program, visible, etc, can_disable_userns: true };
+        let mut sandbox = Self { program, engine_root, agent_program, visible, can_disable_userns: true };
         let first = sandbox.try_out().await;
         if first.is_err() {
             // Known from version 0.8 on.
@@ -89,54 +91,56 @@ impl Sandbox {
         Ok(sandbox)
     }
 
-    /// Program and arguments that run the agent of a container: `root` is all that it can write.
-    pub(super) fn wrap(&self, root: &Path, hostname: &str, agent_arguments: &[OsString]) -> Vec<OsString> {
-        let mut argv = self.enter(root, hostname);
+    /// Program and arguments that run the agent of a container.
+    pub(super) fn wrap(&self, inside: &Inside<'_>, agent_arguments: &[OsString]) -> Vec<OsString> {
+        let mut argv = self.enter(inside);
         argv.push(AGENT.into());
         argv.extend_from_slice(agent_arguments);
         argv
     }
 
-    fn enter(&self, root: &Path, hostname: &str) -> Vec<OsString> {
+    fn enter(&self, inside: &Inside<'_>) -> Vec<OsString> {
         let mut argv = Argv(vec![self.program.clone().into()]);
-        argv.add(["--unshare-all", "--unshare-user", "--share-net", "--new-session", "--cap-drop", "ALL"]);
-        argv.add(["--uid", USER, "--gid", USER, "--hostname", hostname]);
-        if self.can_disable_userns {
+        argv.add(["--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]);
+        argv.add(["--new-session", "--cap-drop", "ALL", "--hostname", inside.hostname]);
+        argv.0.extend(inside.user.namespace().into_iter().map(Into::into));
+        if self.can_disable_userns && inside.user == User::Engine {
             argv.add(["--disable-userns"]);
         }
         argv.system();
-        argv.etc(&self.etc);
-        argv.add([
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--tmpfs",
-            "/tmp",
-            "--dir",
-            "/var",
-            "--symlink",
-            "/tmp",
-            "/var/tmp",
-        ]);
+        argv.etc(inside.etc);
+        argv.kernel();
+        argv.add(["--perms", "1777", "--tmpfs", "/tmp", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"]);
+        argv.folders_above(Path::new(AGENT));
         argv.bind("--ro-bind", &self.agent_program, Path::new(AGENT));
         for folder in &self.visible {
+            argv.folders_above(folder);
             argv.bind("--ro-bind", folder, folder);
         }
         // Hides the other containers should the folder lie in something that is visible.
+        argv.folders_above(&self.engine_root);
         argv.add(["--tmpfs".as_ref(), self.engine_root.as_os_str()]);
-        argv.bind("--bind", root, root);
-        argv.add(["--chdir".as_ref(), root.join("data").as_os_str()]);
+        argv.folders_above(inside.root);
+        argv.bind("--bind", inside.root, inside.root);
         argv.add(["--remount-ro".as_ref(), self.engine_root.as_os_str()]);
         argv.add(["--remount-ro", "/", "--"]);
+        // The last that has any rights gives them up.
+        argv.add([AGENT, "enter", "--confine"]);
+        argv.0.extend(inside.user.become_arguments().into_iter().map(Into::into));
+        argv.add(["--directory".as_ref(), inside.root.join("data").as_os_str(), "--".as_ref()]);
         argv.0
     }
 
     #[expect(clippy::disallowed_methods, reason = "an engine starts processes; no shell is involved")]
     async fn try_out(&self) -> Result<(), EngineError> {
-        let root = self.engine_root.join(".probe");
+        let (probe, user) = (self.engine_root.join(".probe"), User::of(0));
+        let (root, etc) = (probe.join("root"), probe.join("etc"));
         private_dir(&root.join("data"))?;
-        let mut argv = self.enter(&root, "probe").into_iter();
+        user.own(&root)?;
+        user.own(&root.join("data"))?;
+        user.describe(&etc)?;
+        let inside = Inside { root: &root, etc: &etc, hostname: "probe", user };
+        let mut argv = self.enter(&inside).into_iter();
         let mut command = Command::new(argv.next().unwrap_or_default());
         command.args(argv).arg("/usr/bin/true").env_clear().stdin(Stdio::null()).kill_on_drop(true);
         let broken = |reason| EngineError::Transient { action: "run bubblewrap", reason };
@@ -173,12 +177,32 @@ impl Argv {
         }
     }
 
+    /// The folders above a path, which bubblewrap makes for nobody but root where it has to.
+    fn folders_above(&mut self, path: &Path) {
+        let above = path.ancestors().skip(1).filter(|folder| *folder != Path::new("/"));
+        for folder in above.collect::<Vec<_>>().into_iter().rev() {
+            self.add(["--dir".as_ref(), folder.as_os_str()]);
+        }
+    }
+
+    /// Processes and devices: the container's own, and of the machine's settings nothing that could be written.
+    fn kernel(&mut self) {
+        self.add(["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"]);
+        for name in KERNEL {
+            let path = Path::new("/proc").join(name);
+            if path.exists() {
+                self.bind("--ro-bind", &path, &path);
+            }
+        }
+    }
+
     fn etc(&mut self, own: &Path) {
         // Debian's Java keeps its configuration in /etc/java-17-openjdk and the like.
         let java = fs::read_dir("/etc").into_iter().flatten().flatten().map(|entry| entry.file_name());
         let java = java.filter(|name| name.to_string_lossy().starts_with("java")).map(PathBuf::from);
         for name in ETC.iter().map(PathBuf::from).chain(java) {
             let path = Path::new("/etc").join(name);
+            self.folders_above(&path);
             self.bind("--ro-bind-try", &path, &path);
         }
         for name in ["passwd", "group"] {
@@ -204,10 +228,11 @@ mod tests {
             visible: vec!["/opt".into()],
             engine_root: "/opt/zlh".into(),
             agent_program: "/usr/bin/zlh-agent".into(),
-            etc: "/opt/zlh/.etc".into(),
             can_disable_userns: false,
         };
-        let argv = sandbox.wrap(Path::new("/opt/zlh/1/root"), "demo", &[]);
+        let (root, etc) = (Path::new("/opt/zlh/1/root"), Path::new("/opt/zlh/1/etc"));
+        let inside = Inside { root, etc, hostname: "demo", user: User::Own(1_900_025_601) };
+        let argv = sandbox.wrap(&inside, &[]);
         let at = |words: &[&str]| {
             let found: Vec<usize> =
                 (0..argv.len()).filter(|n| argv[*n..].iter().zip(words).all(|(a, b)| a == b)).collect();
@@ -219,6 +244,18 @@ mod tests {
         let shows = |word: &std::ffi::OsString| word.to_string_lossy().contains("bind");
         let others: Vec<usize> = (0..argv.len()).filter(|n| shows(&argv[*n]) && *n != own).collect();
         assert!(others.iter().all(|other| *other < hidden) && hidden < own);
-        assert!(at(&["--cap-drop", "ALL"]) < own && at(&["--unshare-all"]) < own);
+        assert!(at(&["--cap-drop", "ALL"]) < own && at(&["--unshare-pid"]) < own);
+        assert!(
+            own < at(&[
+                "enter",
+                "--confine",
+                "--user",
+                "1900025601",
+                "--directory",
+                "/opt/zlh/1/root/data",
+                "--",
+                AGENT
+            ])
+        );
     }
 }
