@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     ids::{ApiKeyId, CustomerId, SessionId},
     instance::text_enum,
-    name::is_hidden,
+    text::has_hidden,
 };
 
 /// Longest e-mail address, in bytes (RFC 5321, 4.5.3.1.3, without the angle brackets).
@@ -133,10 +133,16 @@ impl SessionLife {
 pub fn normal_email(text: &str) -> Option<String> {
     let email = text.trim().to_lowercase();
     let (local, domain) = email.rsplit_once('@')?;
-    let odd = |c: char| c.is_whitespace() || is_hidden(c) || matches!(c, '<' | '>' | ',' | ';' | '"' | '\\');
+    let odd = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | ',' | ';' | '"' | '\\');
     let labels = domain.split('.').count() >= 2 && domain.split('.').all(|label| !label.is_empty());
     let fits = email.len() <= MAX_EMAIL_BYTES && local.len() <= 64;
-    (fits && labels && !local.is_empty() && !local.contains('@') && !email.chars().any(odd)).then_some(email)
+    (fits
+        && labels
+        && !local.is_empty()
+        && !local.contains('@')
+        && !email.chars().any(odd)
+        && !has_hidden(&email))
+    .then_some(email)
 }
 
 #[cfg(test)]
@@ -160,7 +166,13 @@ mod tests {
 
     #[test]
     fn an_address_has_no_characters_that_nobody_sees() {
-        for bad in ["a\0@example.org", "a\u{200B}@example.org", "\u{202E}a@example.org"] {
+        for bad in [
+            "a\0@example.org",
+            "a\u{200B}@example.org",
+            "\u{202E}a@example.org",
+            "de\u{AD}mo@example.org",
+            "demo@exam\u{AD}ple.org",
+        ] {
             assert_eq!(normal_email(bad), None, "{bad:?}");
         }
     }

@@ -13,4 +13,5 @@ pub mod objects;
 pub mod operation;
 pub mod plan;
 pub mod schedule;
+pub mod text;
 pub mod token;

@@ -9,7 +9,7 @@ use crate::{
     agent::PowerAction,
     ids::{CustomerId, InstanceId, OperationId, ScheduleId},
     instance::text_enum,
-    name::is_hidden,
+    text::has_hidden,
 };
 
 pub use timetable::{MAX_CRON_CHARS, MAX_ZONE_CHARS, Timetable, TimetableError};
@@ -213,16 +213,12 @@ impl ScheduleError {
 
 fn check_name(name: &str) -> Result<(), ScheduleError> {
     let fits = (1..=MAX_NAME_CHARS).contains(&name.chars().count());
-    if fits && name.trim() == name && !name.chars().any(is_hidden) {
-        Ok(())
-    } else {
-        Err(ScheduleError::Name)
-    }
+    if fits && name.trim() == name && !has_hidden(name) { Ok(()) } else { Err(ScheduleError::Name) }
 }
 
 fn check_command(line: &str) -> Result<(), ScheduleError> {
     let fits = (1..=MAX_COMMAND_BYTES).contains(&line.len()) && !line.trim().is_empty();
-    if fits && !line.chars().any(is_hidden) { Ok(()) } else { Err(ScheduleError::Command) }
+    if fits && !has_hidden(line) { Ok(()) } else { Err(ScheduleError::Command) }
 }
 
 /// One time of a schedule, and what became of it.

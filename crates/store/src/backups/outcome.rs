@@ -5,6 +5,7 @@ use domain::{
     backup::{CORRUPT_CODE, Kept, give_way},
     ids::{BackupId, InstanceId},
     operation::Failure,
+    text::foreign,
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -94,7 +95,7 @@ pub async fn use_failed(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -
         sqlx::query!(
             "UPDATE backups b SET verify_failure = $2 FROM operations o WHERE o.id = $1 AND b.id = o.backup_id",
             lease.operation.0,
-            failure.message,
+            foreign(&failure.message),
         )
         .execute(&mut *tx)
         .await?;

@@ -1,6 +1,9 @@
 //! The journal: every step is written down before it runs, and again when it ended.
 
-use domain::operation::{Failure, OperationKind, StepName};
+use domain::{
+    operation::{Failure, OperationKind, StepName},
+    text::foreign,
+};
 
 use super::lease::{Lease, held};
 use crate::{Db, StoreError};
@@ -64,7 +67,7 @@ async fn set_step(
         lease.term,
         step.as_str(),
         state,
-        error,
+        error.map(foreign),
     )
     .execute(db.pool())
     .await?;
@@ -77,7 +80,7 @@ pub async fn report(db: &Db, lease: &Lease, detail: &str) -> Result<(), StoreErr
         "UPDATE operations SET step_detail = $3 WHERE id = $1 AND lease_term = $2",
         lease.operation.0,
         lease.term,
-        detail,
+        foreign(detail),
     )
     .execute(db.pool())
     .await?;
@@ -92,8 +95,8 @@ pub async fn begin_undo(db: &Db, lease: &Lease, failure: &Failure) -> Result<(),
          WHERE id = $1 AND lease_term = $2 AND state IN ('running', 'undoing')",
         lease.operation.0,
         lease.term,
-        failure.code,
-        failure.message,
+        foreign(&failure.code),
+        foreign(&failure.message),
     )
     .execute(db.pool())
     .await?;

@@ -3,6 +3,7 @@
 use domain::{
     ids::{CustomerId, InstanceId, OperationId},
     operation::{Failure, OnUndone, OperationKind, OperationState, Recovery},
+    text::foreign,
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -85,8 +86,8 @@ pub async fn park_stuck(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -
          RETURNING instance_id, customer_id, failure_code",
         lease.operation.0,
         lease.term,
-        failure.code,
-        failure.message,
+        foreign(&failure.code),
+        foreign(&failure.message),
     )
     .fetch_optional(&mut *tx)
     .await?
@@ -116,7 +117,7 @@ pub async fn retry_later(
         lease.operation.0,
         lease.term,
         f64::from(delay_seconds),
-        failure.message,
+        foreign(&failure.message),
     )
     .execute(db.pool())
     .await?;
@@ -206,8 +207,8 @@ pub(crate) async fn finish(
         lease.operation.0,
         lease.term,
         state,
-        failure.map(|failure| failure.code.as_str()),
-        failure.map(|failure| failure.message.as_str()),
+        failure.map(|failure| foreign(&failure.code)),
+        failure.map(|failure| foreign(&failure.message)),
     )
     .fetch_optional(&mut *tx)
     .await?

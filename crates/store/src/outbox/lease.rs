@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use domain::text::foreign;
 use uuid::Uuid;
 
 use crate::{Db, StoreError, operations::held};
@@ -108,7 +109,7 @@ pub async fn retry_later(db: &Db, lease: &Lease, error: &str, delay: Duration) -
          WHERE id = $1 AND lease_term = $2 AND lease_owner IS NOT NULL",
         lease.id,
         lease.term,
-        error,
+        foreign(error),
         delay.as_secs_f64(),
     )
     .execute(db.pool())
@@ -123,7 +124,7 @@ pub async fn mark_dead(db: &Db, lease: &Lease, error: &str) -> Result<(), StoreE
          WHERE id = $1 AND lease_term = $2 AND lease_owner IS NOT NULL",
         lease.id,
         lease.term,
-        error,
+        foreign(error),
     )
     .execute(db.pool())
     .await?;

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     ids::{CustomerId, InstanceId, OperationId, ScheduleId},
     schedule::{KEPT_RUNS, RunOutcome, RunReason, Schedule, ScheduleRun},
+    text::foreign,
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -113,7 +114,7 @@ pub(super) async fn record_outcome(
         due.run,
         outcome.state().as_str(),
         reason.map(|(code, _)| code.as_str()),
-        reason.map(|(_, text)| text),
+        reason.map(|(_, text)| foreign(text)),
         operation.map(|operation| operation.0),
         now,
     )

@@ -198,3 +198,25 @@ async fn a_worker_claims_only_what_runs_on_its_nodes() {
     assert!(operations::claim(&f.worker, id, "w", &[NodeId::generate()]).await.unwrap().is_none());
     testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_strangers_words_are_cleaned_and_never_keep_a_failure_from_being_written() {
+    let f = Fixture::new().await;
+    let (_, id, _) = f.create(|_| {}).await;
+    let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
+    let step = StepName::CreateContainer;
+    operations::begin_step(&f.worker, &claim.lease, OperationKind::Create, step).await.unwrap();
+    let words = format!("by\0e \u{1b}[31m{}", "x".repeat(100_000));
+    operations::report(&f.worker, &claim.lease, &words).await.unwrap();
+    let failure = Failure::new("crashed_at_start", &words);
+    operations::begin_undo(&f.worker, &claim.lease, &failure).await.unwrap();
+    operations::undo_step(&f.worker, &claim.lease, step, Some(&words)).await.unwrap();
+    operations::undone(&f.worker, &claim.lease, OperationKind::Create, &failure, BY).await.unwrap();
+    let seen = operations::get(&f.api, f.customer, id).await.unwrap().unwrap();
+    let message = seen.failure.unwrap().message;
+    assert_eq!(seen.state, OperationState::Failed);
+    assert!(
+        message.starts_with("by\u{FFFD}e \u{FFFD}[31mx") && message.chars().count() == 2_000,
+        "{message}"
+    );
+}
