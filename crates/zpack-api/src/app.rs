@@ -22,6 +22,7 @@ use crate::{
     power::Power,
     rate_limit::RateLimits,
     schedules,
+    share::Shares,
     watch::Watch,
 };
 
@@ -102,6 +103,7 @@ impl App {
             clock: clock.clone(),
             public_url: public_url.clone(),
             session_life: settings.session_life(),
+            requests: Shares::new(settings.max_requests_per_customer as usize),
         });
         let owner = format!("zpack-api-{}", Uuid::now_v7());
         let power = Power::new(db.clone(), clock.clone(), agents.clone(), &owner);

@@ -30,6 +30,7 @@ pub mod router;
 mod rules;
 pub mod schedules;
 pub mod serve;
+mod share;
 mod tasks;
 mod view;
 pub mod watch;

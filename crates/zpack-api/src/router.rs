@@ -119,8 +119,10 @@ pub fn description() -> OpenApi {
 pub fn router(app: App) -> Router {
     let api = Router::new().nest("/api", api(Router::new()));
     let streams = Router::new().nest("/api", streams(Router::new()));
-    let load =
-        Load::new(app.settings.max_requests as usize, Duration::from_millis(app.settings.request_timeout_ms));
+    let settings = &app.settings;
+    let places = (settings.max_requests as usize, settings.max_requests_per_address as usize);
+    let longest = Duration::from_millis(settings.request_timeout_ms);
+    let load = Load::new(places, app.trusted_proxies.clone(), longest, MAX_BODY);
     let csrf = from_fn_with_state(app.auth.clone(), guard_against_csrf);
     api.merge(pages())
         .merge(docs())

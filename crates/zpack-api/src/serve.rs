@@ -21,7 +21,7 @@ use crate::{
     schedules, tasks,
 };
 
-pub use crate::http::Server;
+pub use crate::http::{ConnectionLimits, Server, TrustedProxies};
 
 /// How long the artifact source's catalogue is believed.
 const CATALOG_TTL: Duration = Duration::from_mins(1);
@@ -38,8 +38,13 @@ pub async fn serve(context: Context, config: ApiConfig) -> anyhow::Result<()> {
     let storage = OpenStorage::open(&config.objects.storage(), context.clock())?;
     let app = App::new(&config, services(&context, &config, db.clone(), &storage)?)?;
     let listen = config.api.listen;
-    let server = Server::bind(listen, config.api.max_connections as usize)
-        .with_context(|| format!("cannot listen on {listen} (api.listen)"))?;
+    let limits = ConnectionLimits {
+        total: config.api.max_connections as usize,
+        per_address: config.api.max_connections_per_address as usize,
+        proxies: app.trusted_proxies.clone(),
+    };
+    let server =
+        Server::bind(listen, limits).with_context(|| format!("cannot listen on {listen} (api.listen)"))?;
     let (address, stop) = (server.address()?, server.stopper());
     if let OpenStorage::Folder(folder) = storage {
         serve_storage(&context, &config.objects, folder)?;
@@ -85,7 +90,13 @@ fn services(
 
 /// Serves backups to agents. An upload that is cut off by a restart is tried again by its agent.
 fn serve_storage(context: &Context, section: &ObjectsSection, folder: FolderStore) -> anyhow::Result<()> {
-    let server = Server::bind(section.listen, MAX_STORAGE_CONNECTIONS)
+    // The agents of a machine have one address, so there is no share of one.
+    let limits = ConnectionLimits {
+        total: MAX_STORAGE_CONNECTIONS,
+        per_address: MAX_STORAGE_CONNECTIONS,
+        proxies: TrustedProxies([].into()),
+    };
+    let server = Server::bind(section.listen, limits)
         .with_context(|| format!("cannot listen on {} (objects.listen)", section.listen))?;
     let (stop, shutdown) = (server.stopper(), context.shutdown());
     context.spawn_service("backup storage", async move {

@@ -7,13 +7,17 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use chrono::TimeDelta;
-use domain::account::{ApiKey, ApiScope, Customer, Session};
+use domain::{
+    account::{ApiKey, ApiScope, Customer, Session},
+    ids::CustomerId,
+};
 use store::accounts::{api_keys, sessions};
 
 use super::{API_KEY_PREFIX, Auth, Secret, cookie};
 use crate::{
     events::CredentialId,
     problem::{Code, Problem},
+    share::Share,
 };
 
 /// How stale `last_seen_at` may be: reading must not cost a write each time.
@@ -24,16 +28,13 @@ const USED_EVERY: TimeDelta = TimeDelta::minutes(1);
 /// Somebody who was recognised and whose account is in order. What they may do, this does not say: take
 /// [`May`](super::May), [`Owned`](super::Owned), [`SignedIn`] or [`Operator`](super::Operator).
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::manual_non_exhaustive,
-    reason = "that attribute would let the handlers of this crate make one"
-)]
 pub struct Caller {
     /// The account.
     pub customer: Customer,
     /// How it was recognised.
     pub credential: Credential,
-    _made_here: (),
+    /// Held as long as somebody works for them.
+    _request: Arc<Share<CustomerId>>,
 }
 
 /// What a caller was recognised by.
@@ -91,8 +92,16 @@ where
             return Err(Problem::new(Code::AccountDisabled, "Ask the operator of this installation."));
         }
         tracing::Span::current().record("customer", tracing::field::display(customer.id));
-        Ok(Self { customer, credential, _made_here: () })
+        let request = auth.requests.take(customer.id).ok_or_else(|| too_many(auth.requests.most()))?;
+        Ok(Self { customer, credential, _request: Arc::new(request) })
     }
+}
+
+fn too_many(most: usize) -> Problem {
+    let detail = format!(
+        "Your account may have {most} requests under way at the same time. Nothing was done; try again in a moment."
+    );
+    Problem::new(Code::TooManyRequests, detail).retry_after(1)
 }
 
 async fn by_key(auth: &Auth, headers: &HeaderMap) -> Result<Option<(Customer, Credential)>, Problem> {

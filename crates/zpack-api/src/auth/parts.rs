@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use domain::{account::SessionLife, clock::Clock};
+use domain::{account::SessionLife, clock::Clock, ids::CustomerId};
 use store::Db;
 
-use crate::config::PublicUrl;
+use crate::{config::PublicUrl, share::Shares};
 
 /// The parts that [`Caller`](super::Caller) and everything made of it are recognised with.
 pub struct Auth {
@@ -17,4 +17,6 @@ pub struct Auth {
     pub public_url: PublicUrl,
     /// How long sessions live.
     pub session_life: SessionLife,
+    /// Requests of each account that are under way.
+    pub requests: Shares<CustomerId>,
 }

@@ -33,8 +33,14 @@ pub struct ApiSection {
     pub password_queue: u32,
     /// Requests worked on at the same time.
     pub max_requests: u32,
+    /// Of them from one address.
+    pub max_requests_per_address: u32,
+    /// Of them for one account.
+    pub max_requests_per_customer: u32,
     /// Connections open at the same time, event streams included.
     pub max_connections: u32,
+    /// Of them from one address.
+    pub max_connections_per_address: u32,
     /// Event streams open at the same time for one account.
     pub max_streams_per_customer: u32,
     /// Longest time until a response begins, in milliseconds.
@@ -54,7 +60,10 @@ impl Default for ApiSection {
             password_concurrency: 2,
             password_queue: 32,
             max_requests: 256,
+            max_requests_per_address: 128,
+            max_requests_per_customer: 64,
             max_connections: 1_024,
+            max_connections_per_address: 256,
             max_streams_per_customer: 8,
             request_timeout_ms: 15_000,
         }
@@ -100,7 +109,14 @@ impl Section for ApiSection {
         Invalid::unless_within("password_concurrency", self.password_concurrency, 1..=64)?;
         Invalid::unless_within("password_queue", self.password_queue, 1..=10_000)?;
         Invalid::unless_within("max_requests", self.max_requests, 1..=100_000)?;
-        Invalid::unless_within("max_connections", self.max_connections, 1..=100_000)?;
+        for (key, value) in [
+            ("max_requests_per_address", self.max_requests_per_address),
+            ("max_requests_per_customer", self.max_requests_per_customer),
+            ("max_connections", self.max_connections),
+            ("max_connections_per_address", self.max_connections_per_address),
+        ] {
+            Invalid::unless_within(key, value, 1..=100_000)?;
+        }
         Invalid::unless_within("max_streams_per_customer", self.max_streams_per_customer, 1..=1_000)?;
         Invalid::unless_within("request_timeout_ms", self.request_timeout_ms, 100..=600_000)
     }
@@ -129,7 +145,22 @@ const KEYS: &[Key] = &[
         Kind::Integer,
         "Requests worked on at the same time; beyond them the answer is 503.",
     ),
+    Key::new(
+        "max_requests_per_address",
+        Kind::Integer,
+        "Requests worked on at the same time from one address (IPv6: one /64); beyond them the answer is 429.",
+    ),
+    Key::new(
+        "max_requests_per_customer",
+        Kind::Integer,
+        "Requests worked on at the same time for one account; beyond them the answer is 429.",
+    ),
     Key::new("max_connections", Kind::Integer, "Connections open at the same time, event streams included."),
+    Key::new(
+        "max_connections_per_address",
+        Kind::Integer,
+        "Connections open at the same time from one address (IPv6: one /64), trusted proxies excepted.",
+    ),
     Key::new("max_streams_per_customer", Kind::Integer, "Event streams that one account may have open."),
     Key::new("request_timeout_ms", Kind::Integer, "Longest time until a response begins, in milliseconds."),
 ];

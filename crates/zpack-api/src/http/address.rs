@@ -14,8 +14,15 @@ use axum::{
 use crate::config::Network;
 
 /// Proxies whose word on who is calling is believed.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TrustedProxies(pub Arc<[Network]>);
+
+impl TrustedProxies {
+    /// Whether this is one of them.
+    pub fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(address))
+    }
+}
 
 /// The client's address, for rate limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,17 +42,16 @@ impl ClientAddress {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
         // Without a connection (a test that calls the router) everybody is the same client.
         let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |info| info.0.ip());
-        Self::behind(peer, &parts.headers, &trusted.0)
+        Self::behind(peer, &parts.headers, trusted)
     }
 
     /// The right-most address that is not one of ours: everything left of it is the client's own claim.
-    fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> Self {
-        let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         let mut client = peer;
         let lines = headers.get_all("x-forwarded-for").iter().rev();
         let hops = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.rsplit(','));
         for hop in hops {
-            let true = is_trusted(client) else { break };
+            let true = trusted.trust(client) else { break };
             let Ok(address) = hop.trim().parse() else { break };
             client = address;
         }
@@ -73,7 +79,7 @@ mod tests {
     fn client(peer: &str, forwarded: &[&'static str], trusted: &[&str]) -> String {
         let name = HeaderName::from_static("x-forwarded-for");
         let headers = forwarded.iter().map(|line| (name.clone(), HeaderValue::from_static(line))).collect();
-        let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        let trusted = TrustedProxies(trusted.iter().map(|text| text.parse().unwrap()).collect());
         ClientAddress::behind(peer.parse().unwrap(), &headers, &trusted).0.to_string()
     }
 

@@ -1,6 +1,7 @@
 //! What happens to every request before and after its handler.
 
 mod address;
+mod connections;
 mod csrf;
 mod headers;
 mod load;
@@ -9,6 +10,7 @@ mod server;
 mod transfer;
 
 pub use address::{ClientAddress, TrustedProxies};
+pub use connections::ConnectionLimits;
 pub use csrf::guard as guard_against_csrf;
 pub use headers::{DOCS_POLICY, PAGE_POLICY, security_headers, with_policy};
 pub use load::{Load, bound_load};

@@ -5,7 +5,6 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -16,9 +15,10 @@ use hyper_util::rt::TokioTimer;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{Sleep, sleep},
 };
+
+use super::connections::{ConnectionLimits, Connections, Place};
 
 /// Longest time for a request's headers; also how long an idle connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,16 +31,16 @@ const STALLED: Duration = Duration::from_mins(1);
 pub struct Server {
     listener: TcpListener,
     handle: Handle<SocketAddr>,
-    connections: usize,
+    limits: ConnectionLimits,
     header_timeout: Duration,
 }
 
 impl Server {
     /// Listens. Port 0 takes a free one.
-    pub fn bind(address: SocketAddr, connections: usize) -> io::Result<Self> {
+    pub fn bind(address: SocketAddr, limits: ConnectionLimits) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener, handle: Handle::new(), connections, header_timeout: HEADER_TIMEOUT })
+        Ok(Self { listener, handle: Handle::new(), limits, header_timeout: HEADER_TIMEOUT })
     }
 
     /// Where it listens.
@@ -56,7 +56,7 @@ impl Server {
 
     /// Serves until it was stopped and the open requests have ended.
     pub async fn serve(self, router: Router) -> io::Result<()> {
-        let acceptor = Bounded(Arc::new(Semaphore::new(self.connections)));
+        let acceptor = Bounded(Connections::new(self.limits));
         let mut server = axum_server::from_tcp(self.listener)?
             .acceptor(acceptor)
             .first_request_timeout(self.header_timeout)
@@ -70,34 +70,63 @@ impl Server {
     }
 }
 
-/// Accepts while there are permits; one connection too many is closed before it costs anything.
+/// Accepts while there are places; one connection too many is closed before it costs anything.
 #[derive(Clone)]
-struct Bounded(Arc<Semaphore>);
+struct Bounded(Connections);
 
 impl<S> Accept<TcpStream, S> for Bounded {
-    type Stream = Permitted;
+    type Stream = Placed;
     type Service = S;
-    type Future = Ready<io::Result<(Permitted, S)>>;
+    type Future = Ready<io::Result<(Placed, S)>>;
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let permit = Arc::clone(&self.0).try_acquire_owned();
-        ready(permit.map_err(|_| io::Error::other("too many connections")).and_then(|permit| {
+        let place = stream.peer_addr().map(|peer| self.0.admit(peer.ip()));
+        ready(place.and_then(|place| {
+            let place = place.ok_or_else(|| io::Error::other("too many connections"))?;
             // Small answers and events are to leave at once.
             stream.set_nodelay(true)?;
-            Ok((Permitted { stream, stalled: None, _permit: permit }, service))
+            Ok((Placed { stream, stalled: None, head: Head::default(), place }, service))
         }))
     }
 }
 
-/// A connection that gives its permit back when it ends, and ends when the other side takes nothing for too long.
-struct Permitted {
+/// A connection that gives its place back when it ends. It ends when the other side takes nothing for too long, and when
+/// it has to give way before its first request's head is there.
+struct Placed {
     stream: TcpStream,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    head: Head,
+    place: Place,
 }
 
-impl Permitted {
+/// How far the first request's head has come: an empty line ends it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Head {
+    /// Line ends in a row.
+    ends: u8,
+    is_there: bool,
+}
+
+impl Head {
+    /// Looks at what was read. Whether the head is there.
+    fn read(&mut self, bytes: &[u8]) -> bool {
+        for byte in bytes {
+            match byte {
+                b'\n' => self.ends += 1,
+                b'\r' => {}
+                _ => self.ends = 0,
+            }
+            if self.ends == 2 {
+                self.is_there = true;
+                break;
+            }
+        }
+        self.is_there
+    }
+}
+
+impl Placed {
     /// The outcome of a write, or an error when it has waited for too long.
     fn unless_stalled<T>(
         &mut self,
@@ -113,17 +142,28 @@ impl Permitted {
     }
 }
 
-impl AsyncRead for Permitted {
+impl AsyncRead for Placed {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        if self.head.is_there {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        if Pin::new(&mut self.place.evicted).poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if outcome.is_ready() && self.head.read(&buf.filled()[before..]) {
+            self.place.has_spoken();
+        }
+        outcome
     }
 }
 
-impl AsyncWrite for Permitted {
+impl AsyncWrite for Placed {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.unless_stalled(cx, outcome)
@@ -159,10 +199,40 @@ mod tests {
     };
 
     use super::*;
+    use crate::http::TrustedProxies;
+
+    fn limits(total: usize) -> ConnectionLimits {
+        ConnectionLimits { total, per_address: total, proxies: TrustedProxies([].into()) }
+    }
+
+    #[test]
+    fn a_head_ends_with_an_empty_line_however_it_comes() {
+        let mut head = Head::default();
+        assert!(!head.read(b"GET / HTTP/1.1\r\nHost: a\r\n") && !head.read(b"\r") && head.read(b"\n"));
+    }
+
+    #[tokio::test]
+    async fn connections_that_say_nothing_keep_nobody_out() {
+        let server = Server::bind(([127, 0, 0, 1], 0).into(), limits(4)).unwrap();
+        let address = server.address().unwrap();
+        let serving = tokio::spawn(server.serve(Router::new()));
+        let mut silent = Vec::new();
+        for begun in [&b""[..], b"GET / HT"].repeat(4) {
+            let mut connection = TcpStream::connect(address).await.unwrap();
+            connection.write_all(begun).await.unwrap();
+            silent.push(connection);
+        }
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        timeout(Duration::from_secs(20), client.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+        serving.abort();
+    }
 
     #[tokio::test]
     async fn whoever_sends_no_request_loses_their_place() {
-        let mut server = Server::bind(([127, 0, 0, 1], 0).into(), 8).unwrap();
+        let mut server = Server::bind(([127, 0, 0, 1], 0).into(), limits(8)).unwrap();
         server.header_timeout = Duration::from_millis(100);
         let address = server.address().unwrap();
         let serving = tokio::spawn(server.serve(Router::new()));

@@ -1,9 +1,8 @@
 //! Bodies that are not held whole: how many may be on their way, and how long one may stand still.
 
 use std::{
-    collections::HashMap,
     io,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -18,6 +17,7 @@ use tokio::{
 use crate::{
     config::FilesSection,
     problem::{Code, Problem},
+    share::{Share, Shares},
 };
 
 /// How long a client may send nothing of a body that has not ended.
@@ -33,16 +33,14 @@ pub struct Transfers(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     permits: Arc<Semaphore>,
-    per_customer: usize,
-    customers: Mutex<HashMap<CustomerId, usize>>,
+    by_customer: Shares<CustomerId>,
 }
 
 /// One transfer's place; dropping it frees it.
 #[derive(Debug)]
 pub struct Transfer {
-    transfers: Transfers,
-    customer: CustomerId,
     _permit: OwnedSemaphorePermit,
+    _share: Share<CustomerId>,
 }
 
 impl Transfers {
@@ -50,47 +48,36 @@ impl Transfers {
     pub fn new(section: &FilesSection) -> Self {
         Self(Arc::new(Inner {
             permits: Arc::new(Semaphore::new(section.max_transfers as usize)),
-            per_customer: section.transfers_per_customer as usize,
-            customers: Mutex::default(),
+            by_customer: Shares::new(section.transfers_per_customer as usize),
         }))
     }
 
     /// How many there are.
     pub fn under_way(&self) -> usize {
-        self.0.customers.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.0.by_customer.total()
     }
 
     /// A place for a customer's transfer.
     pub fn begin(&self, customer: CustomerId) -> Result<Transfer, Problem> {
+        let share = self.0.by_customer.take(customer).ok_or_else(|| {
+            let detail = format!(
+                "An account may have {} transfers at the same time. Nothing was done; wait for one to end.",
+                self.0.by_customer.most()
+            );
+            Problem::new(Code::TooManyTransfers, detail).retry_after(5)
+        })?;
         let permit = self.0.permits.clone().try_acquire_owned().map_err(|_| {
             let detail = "There are too many transfers at present. Nothing was done; try again in a moment.";
             Problem::new(Code::Overloaded, detail).retry_after(5)
         })?;
-        let mut customers = self.0.customers.lock().unwrap_or_else(PoisonError::into_inner);
-        let theirs = customers.entry(customer).or_default();
-        if *theirs >= self.0.per_customer {
-            let detail = format!(
-                "An account may have {} transfers at the same time. Nothing was done; wait for one to end.",
-                self.0.per_customer
-            );
-            return Err(Problem::new(Code::TooManyTransfers, detail).retry_after(5));
-        }
-        *theirs += 1;
         metrics::gauge!("zlh_transfers").increment(1);
-        Ok(Transfer { transfers: self.clone(), customer, _permit: permit })
+        Ok(Transfer { _permit: permit, _share: share })
     }
 }
 
 impl Drop for Transfer {
     fn drop(&mut self) {
         metrics::gauge!("zlh_transfers").decrement(1);
-        let mut customers = self.transfers.0.customers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(theirs) = customers.get_mut(&self.customer) {
-            *theirs -= 1;
-            if *theirs == 0 {
-                customers.remove(&self.customer);
-            }
-        }
     }
 }
 

@@ -18,7 +18,7 @@ macro_rules! codes {
 const CODES: &str = "x-problem-codes";
 
 /// What every request can be answered with.
-const ANY: &[Code] = codes![Internal, Overloaded, DatabaseUnavailable, TimedOut, BadRequest];
+const ANY: &[Code] = codes![Internal, Overloaded, TooManyRequests, DatabaseUnavailable, TimedOut, BadRequest];
 
 const SIGNED_IN: &[Code] = codes![Unauthenticated, AccountDisabled];
 const BODY: &[Code] =

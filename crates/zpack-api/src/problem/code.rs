@@ -95,6 +95,7 @@ codes! {
     IfMatchMissing = 428 "if_match_missing" "The If-Match header is missing",
     RateLimited = 429 "rate_limited" "Too many attempts",
     TooManyFileJobs = 429 "too_many_file_jobs" "Too many file jobs are running",
+    TooManyRequests = 429 "too_many_requests" "Too many requests are under way",
     TooManyStreams = 429 "too_many_streams" "Too many event streams are open",
     TooManyTransfers = 429 "too_many_transfers" "Too many transfers are running",
     Internal = 500 "internal" "Something went wrong on our side",

@@ -133,7 +133,7 @@ async fn accounts_are_made_without_a_password_on_the_command_line() {
         .args(["create-operator", "eve", "--display-name", "E\u{202E}ve", "--password-file"])
         .arg(&file));
     assert!(!hidden.status.success());
-    for field in ["display_name: a name has no control", "email: this is not an e-mail address"] {
+    for field in ["display_name: a name has no invisible", "email: this is not an e-mail address"] {
         assert!(text(&hidden.stderr).contains(field), "{}", text(&hidden.stderr));
     }
     let argument =

@@ -1,9 +1,10 @@
 //! Everything that is not a success is a problem, and every answer has the headers that protect it.
 
+use integrations::scenario::When;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Arrangement, World};
+use crate::support::{Arrangement, Client, World};
 
 #[tokio::test]
 async fn what_does_not_exist_and_what_cannot_be_done_are_problems() {
@@ -117,18 +118,12 @@ async fn beyond_its_bounds_the_api_says_so_at_once() {
     arrangement.config.api.max_requests = 1;
     arrangement.config.api.request_timeout_ms = 400;
     let world = arrangement.start();
-    // A body that never comes holds the only place until the time is over.
-    let stuck = tokio::spawn({
-        let client = world.anonymous();
-        async move {
-            let body = reqwest::Body::wrap_stream(futures_util::stream::pending::<
-                Result<Vec<u8>, std::io::Error>,
-            >());
-            let request =
-                client.request(Method::POST, "/api/auth/login").header("content-type", "application/json");
-            client.send(request.body(body)).await
-        }
-    });
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    // An agent that does not answer holds the only place until the time is over.
+    world.agents.scenario.disturb("status", When::HangBefore, 1);
+    let stuck = tokio::spawn(async move { client.get(&format!("/api/instances/{id}/status")).await });
     World::eventually("the place is taken", async || world.anonymous().get("/").await.code() == "overloaded")
         .await;
     let answer = world.anonymous().get("/").await;
@@ -137,4 +132,61 @@ async fn beyond_its_bounds_the_api_says_so_at_once() {
     }
     stuck.await.unwrap().expect_problem(504, "timed_out");
     world.anonymous().get("/").await.expect(200);
+}
+
+/// A login whose body never comes.
+fn half_sent(world: &World) -> tokio::task::JoinHandle<()> {
+    let client = world.anonymous();
+    tokio::spawn(async move {
+        let body = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request =
+            client.request(Method::POST, "/api/auth/login").header("content-type", "application/json");
+        client.send(request.body(reqwest::Body::wrap_stream(body))).await.expect_problem(408, "body_timeout");
+    })
+}
+
+#[tokio::test]
+async fn whoever_sends_a_body_slowly_keeps_nobody_out() {
+    let mut arrangement = Arrangement::usual().await;
+    (arrangement.config.api.max_requests, arrangement.config.api.max_requests_per_address) = (2, 2);
+    let world = arrangement.start();
+    let slow = (0..8).map(|_| half_sent(&world)).collect::<Vec<_>>();
+    // They have no places, so these are answered while they hang.
+    for _ in 0..20 {
+        world.anonymous().get("/").await.expect(200);
+    }
+    assert!(slow.iter().all(|it| !it.is_finished()), "they were still hanging");
+    for hanging in slow {
+        hanging.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_account_and_an_address_have_their_share_of_the_places() {
+    let mut arrangement = Arrangement::usual().await;
+    arrangement.config.api.max_requests_per_customer = 3;
+    arrangement.config.api.max_requests_per_address = 5;
+    let world = arrangement.start();
+    world.node("one", 10).await;
+    let (ada, bob) = (world.customer("ada").await, world.customer("bob").await);
+    let ids = [world.active_instance(&ada, "A").await, world.active_instance(&bob, "B").await];
+    world.agents.scenario.disturb("status", When::HangBefore, 5);
+    let hang = |client: &Client, id: &str| {
+        let (client, path) = (client.clone(), format!("/api/instances/{id}/status"));
+        tokio::spawn(async move { client.get(&path).await })
+    };
+    let mut hanging = (0..3).map(|_| hang(&ada, &ids[0])).collect::<Vec<_>>();
+    World::eventually("ada has her share", async || ada.get("/api/me").await.code() == "too_many_requests")
+        .await;
+    // Another account, and who is nobody, are served; until the address has its share too.
+    bob.get("/api/me").await.expect(200);
+    hanging.extend((0..2).map(|_| hang(&bob, &ids[1])));
+    World::eventually("so has the address", async || {
+        world.anonymous().get("/").await.code() == "too_many_requests"
+    })
+    .await;
+    for answer in hanging {
+        answer.await.unwrap().expect_problem(503, "agent_unreachable");
+    }
+    ada.get("/api/me").await.expect(200);
 }

@@ -17,6 +17,9 @@ use crate::{interrupt, stack::Stack, workspace::Workspace};
 const SETTINGS: &str = "\
 [zpack-api.api]
 max_connections = 4096
+max_connections_per_address = 4096
+max_requests_per_address = 1024
+max_requests_per_customer = 1024
 [zpack-api.console]
 max_sockets = 4096
 sockets_per_instance = 1024

@@ -22,7 +22,7 @@ use zpack_api::{
     config::ApiConfig,
     console, events,
     router::router,
-    serve::Server,
+    serve::{ConnectionLimits, Server, TrustedProxies},
 };
 
 use super::Client;
@@ -149,7 +149,12 @@ impl Arrangement {
             artifacts: artifacts.clone(),
         };
         let app = App::new(&self.config, services).unwrap();
-        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), 1_024).unwrap();
+        let limits = ConnectionLimits {
+            total: self.config.api.max_connections as usize,
+            per_address: self.config.api.max_connections_per_address as usize,
+            proxies: TrustedProxies([].into()),
+        };
+        let server = Server::bind(SocketAddr::from(([127, 0, 0, 1], 0)), limits).unwrap();
         let base = format!("http://{}", server.address().unwrap());
         tokio::spawn(server.serve(router(app.clone())));
         feed_events(&app);
