@@ -1,4 +1,4 @@
-//! Bounds on guessing passwords and on making accounts, by client address and by account.
+//! Bounds on guessing passwords and on making accounts, by client address, and by account and address.
 //!
 //! Memory is bounded by construction: keys are hashed (with a secret of this process) into a fixed number of buckets,
 //! so that an attacker with many addresses cannot grow the table. Two clients share a bucket with odds of 1 to 65,536.
@@ -81,7 +81,8 @@ impl RateLimits {
 impl Pair {
     fn count(&self, address: IpAddr, account: &str) -> Result<(), Problem> {
         self.check(&self.by_address, self.hasher.hash_one(address), "address")?;
-        self.check(&self.by_account, self.hasher.hash_one(account), "account")
+        // Of this address: a stranger's guesses must not keep the owner out.
+        self.check(&self.by_account, self.hasher.hash_one((account, address)), "account")
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a bucket is 16 bits of the hash")]

@@ -6,6 +6,7 @@ use domain::{
     ids::{ApiKeyId, CustomerId},
 };
 use serde_json::json;
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{SecretHash, record};
@@ -120,7 +121,7 @@ pub async fn list(db: &Db, customer: CustomerId) -> Result<Vec<ApiKey>, StoreErr
     rows.into_iter().map(ApiKey::try_from).collect()
 }
 
-/// Revokes a key for good. `false` when the account has no such key.
+/// Revokes a key for good, and disables the schedules that it made. `false` when the account has no such key.
 pub async fn revoke(
     db: &Db,
     customer: CustomerId,
@@ -128,20 +129,40 @@ pub async fn revoke(
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let mut tx = db.pool().begin().await?;
-    let revoked = sqlx::query!(
-        "UPDATE api_keys SET revoked_at = $3 WHERE id = $1 AND customer_id = $2 AND revoked_at IS NULL",
-        id.0,
+    let revoked = revoke_in(&mut tx, customer, Some(id), now).await?;
+    tx.commit().await?;
+    Ok(revoked > 0)
+}
+
+/// Revokes one key, or all of the account's, and disables the schedules that they made. How many it were.
+pub(super) async fn revoke_in(
+    tx: &mut PgConnection,
+    customer: CustomerId,
+    id: Option<ApiKeyId>,
+    now: DateTime<Utc>,
+) -> Result<usize, StoreError> {
+    let revoked = sqlx::query_scalar!(
+        "UPDATE api_keys SET revoked_at = $3
+         WHERE customer_id = $1 AND ($2::uuid IS NULL OR id = $2) AND revoked_at IS NULL RETURNING id",
         customer.0,
+        id.map(|id| id.0),
         now,
     )
-    .execute(&mut *tx)
+    .fetch_all(&mut *tx)
     .await?;
-    if revoked.rows_affected() == 0 {
-        return Ok(false);
+    for key in &revoked {
+        let disabled = sqlx::query_scalar!(
+            "UPDATE schedules SET enabled = false, next_run_at = NULL, row_version = row_version + 1, updated_at = $2
+             WHERE api_key_id = $1 AND enabled RETURNING id",
+            key,
+            now,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let detail = json!({ "api_key": key, "disabled_schedules": disabled });
+        record(tx, "api_key.revoked", customer, detail).await?;
     }
-    record(&mut tx, "api_key.revoked", customer, json!({ "api_key": id })).await?;
-    tx.commit().await?;
-    Ok(true)
+    Ok(revoked.len())
 }
 
 /// The key with this hash, unless it has expired or was revoked, and its account.

@@ -8,7 +8,7 @@ use domain::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::record;
+use super::{api_keys, record};
 use crate::{Db, StoreError};
 
 /// An account to be made.
@@ -129,7 +129,7 @@ pub async fn by_id(db: &Db, id: CustomerId) -> Result<Option<Credentials>, Store
     row.map(Credentials::try_from).transpose()
 }
 
-/// Replaces the password and ends every session but `keep`. `false` when the password has changed in between:
+/// Replaces the password and ends every session but `keep`; with `revoke_keys` every API key too. `false` when the password has changed in between:
 /// two changes that both proved the old one must not both succeed.
 pub async fn change_password(
     db: &Db,
@@ -137,6 +137,7 @@ pub async fn change_password(
     old_hash: &str,
     new_hash: &str,
     keep: SessionId,
+    revoke_keys: bool,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let mut tx = db.pool().begin().await?;
@@ -156,6 +157,9 @@ pub async fn change_password(
         .execute(&mut *tx)
         .await?;
     record(&mut tx, "customer.password_changed", id, json!({})).await?;
+    if revoke_keys {
+        api_keys::revoke_in(&mut tx, id, None, now).await?;
+    }
     tx.commit().await?;
     Ok(true)
 }

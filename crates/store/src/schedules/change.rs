@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    ids::{CustomerId, InstanceId, ScheduleId},
+    ids::{ApiKeyId, CustomerId, InstanceId, ScheduleId},
     schedule::{Schedule, SchedulePlan},
 };
 use serde_json::json;
@@ -25,6 +25,8 @@ pub struct NewSchedule {
     pub instance_id: InstanceId,
     /// What, and when; checked.
     pub plan: SchedulePlan,
+    /// The API key that makes it, if it is one: it ends with the key.
+    pub api_key_id: Option<ApiKeyId>,
 }
 
 /// Why a schedule was not made.
@@ -94,8 +96,8 @@ async fn insert(
     let row = sqlx::query_as!(
         ScheduleRow,
         "INSERT INTO schedules (id, instance_id, customer_id, name, cron, time_zone, action, command, enabled,
-                                next_run_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
+                                next_run_at, created_at, updated_at, api_key_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12)
          RETURNING id, instance_id, customer_id, name, cron, time_zone, action, command, enabled, next_run_at,
                    row_version, created_at, updated_at",
         new.id.0,
@@ -109,6 +111,7 @@ async fn insert(
         plan.enabled,
         plan.next_run(now),
         now,
+        new.api_key_id.map(|id| id.0),
     )
     .fetch_one(tx)
     .await?;

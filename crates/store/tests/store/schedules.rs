@@ -40,6 +40,7 @@ async fn make(f: &Fixture, instance: InstanceId, cron: &str) -> Schedule {
         customer_id: f.customer,
         instance_id: instance,
         plan: plan(cron),
+        api_key_id: None,
     };
     schedules::create(&f.api, &new, 20, BY, now()).await.unwrap()
 }
@@ -178,6 +179,7 @@ async fn an_instance_never_has_more_schedules_than_it_may() {
             customer_id: f.customer,
             instance_id: instance,
             plan: plan("@daily"),
+            api_key_id: None,
         };
         let db = f.api.clone();
         async move { schedules::create(&db, &new, 4, BY, now()).await }
@@ -208,6 +210,7 @@ async fn a_deleted_instance_has_no_times_any_more() {
         customer_id: f.customer,
         instance_id: instance,
         plan: plan("@daily"),
+        api_key_id: None,
     };
     let refused = schedules::create(&f.api, &again, 20, BY, now()).await;
     assert!(matches!(refused, Err(CreateScheduleError::NoInstance)), "{refused:?}");
@@ -268,6 +271,7 @@ async fn another_customers_schedule_is_absent() {
         customer_id: stranger,
         instance_id: instance,
         plan: plan("@daily"),
+        api_key_id: None,
     };
     let refused = schedules::create(&f.api, &new, 20, BY, now()).await;
     assert!(matches!(refused, Err(CreateScheduleError::NoInstance)), "{refused:?}");

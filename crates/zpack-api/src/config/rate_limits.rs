@@ -43,7 +43,11 @@ impl Section for RateLimitsSection {
                 Kind::Integer,
                 "Logins a minute from one address (IPv6: one /64).",
             ),
-            Key::new("login_per_minute_by_account", Kind::Integer, "Logins a minute to one account."),
+            Key::new(
+                "login_per_minute_by_account",
+                Kind::Integer,
+                "Logins a minute to one account from one address: nobody can keep its owner out.",
+            ),
             Key::new(
                 "register_per_hour_by_address",
                 Kind::Integer,

@@ -57,7 +57,7 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "register" => vec![codes![RegistrationClosed, RateLimited, EmailTaken, WeakPassword]],
         "login" => vec![codes![WrongCredentials, AccountDisabled, RateLimited]],
         "changePassword" => vec![codes![WrongPassword, WeakPassword, PasswordChanged, RateLimited]],
-        "createApiKey" => vec![codes![TooManyApiKeys]],
+        "createApiKey" => vec![codes![TooManyApiKeys, PasswordRequired, WrongPassword, RateLimited]],
         "listInstances" | "getInstance" | "listOperations" | "getOperation" => vec![],
         "listNodes" | "listStuckOperations" => vec![codes![OperatorOnly]],
         "createInstance" => vec![

@@ -45,6 +45,7 @@ codes! {
     CsrfRejected = 403 "csrf_rejected" "The request comes from another site",
     InstanceLimitReached = 403 "instance_limit_reached" "The server limit is reached",
     OperatorOnly = 403 "operator_only" "This is for operators",
+    PasswordRequired = 403 "password_required" "The password is needed again",
     RegistrationClosed = 403 "registration_closed" "Registration is closed",
     ScopeMissing = 403 "scope_missing" "The API key lacks a scope",
     SessionRequired = 403 "session_required" "This needs a signed-in session",

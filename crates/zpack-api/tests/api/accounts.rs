@@ -157,6 +157,7 @@ async fn changing_the_password_ends_every_other_session_and_renews_this_one() {
     let mut elsewhere = world.anonymous();
     elsewhere.log_in("ada@example.org", PASSWORD).await.expect(200);
     let before = here.clone();
+    let key = here.make_key(&["account:read"], &world.in_days(1)).await;
 
     let body = json!({ "current_password": PASSWORD, "new_password": "another unusual phrase" });
     let answer = here.post("/api/me/password", body).await.expect(204);
@@ -165,9 +166,17 @@ async fn changing_the_password_ends_every_other_session_and_renews_this_one() {
     here.get("/api/me").await.expect(200);
     before.get("/api/me").await.expect_problem(401, "unauthenticated");
     elsewhere.get("/api/me").await.expect_problem(401, "unauthenticated");
+    key.get("/api/me").await.expect_problem(401, "unauthenticated");
     let mut client = world.anonymous();
     client.log_in("ada@example.org", PASSWORD).await.expect_problem(401, "wrong_credentials");
     client.log_in("ada@example.org", "another unusual phrase").await.expect(200);
+
+    // Unless the person says that the keys are to stay.
+    let key = client.make_key(&["account:read"], &world.in_days(1)).await;
+    let body = json!({ "current_password": "another unusual phrase", "new_password": "one more unusual phrase",
+                       "revoke_api_keys": false });
+    client.post("/api/me/password", body).await.expect(204);
+    key.get("/api/me").await.expect(200);
 }
 
 #[tokio::test]

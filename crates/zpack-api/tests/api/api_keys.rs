@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use serde_json::json;
 
-use crate::support::World;
+use crate::support::{PASSWORD, World};
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_works_within_its_scopes() {
@@ -82,7 +82,8 @@ async fn an_account_has_fifty_keys_at_most() {
     let body = json!({ "name": "ci", "scopes": ["account:read"], "expires_at": world.in_days(1) });
     client.post("/api/api-keys", body.clone()).await.expect_problem(409, "too_many_api_keys");
     world.clock.advance(TimeDelta::days(1));
-    let body = json!({ "name": "ci", "scopes": ["account:read"], "expires_at": world.in_days(1) });
+    let body = json!({ "name": "ci", "scopes": ["account:read"], "expires_at": world.in_days(1),
+                       "password": PASSWORD });
     client.post("/api/api-keys", body).await.expect(201);
 }
 
@@ -98,4 +99,23 @@ async fn what_is_no_key_of_ours_is_refused() {
     // A cookie does not help out where a key was sent.
     let both = client.request(reqwest::Method::GET, "/api/me").bearer_auth("zlh_wrong");
     client.send(both).await.expect_problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_session_that_was_left_open_makes_no_key_without_the_password() {
+    let world = World::start().await;
+    let client = world.customer("ada").await;
+    world.clock.advance(TimeDelta::minutes(11));
+    let make = |password: Option<&str>| {
+        let mut body = json!({ "name": "ci", "scopes": ["account:read"], "expires_at": world.in_days(1) });
+        if let Some(password) = password {
+            body["password"] = json!(password);
+        }
+        let client = client.clone();
+        async move { client.post("/api/api-keys", body).await }
+    };
+    make(None).await.expect_problem(403, "password_required");
+    make(Some("a guess of somebody")).await.expect_problem(422, "wrong_password");
+    make(Some(PASSWORD)).await.expect(201);
+    assert_eq!(client.get("/api/api-keys").await.json().as_array().unwrap().len(), 1);
 }

@@ -23,7 +23,7 @@ const SCOPES: &[&str] = &[
 ];
 
 /// What an operation needs besides its scope: a schedule does nothing that its caller could not do at once.
-const AS_WELL: &[(&str, &str)] = &[("runSchedule", "instances:power")];
+const AS_WELL: &[(&str, &str)] = &[("runSchedule", "instances:power"), ("deleteSchedule", "instances:power")];
 
 struct Operation {
     id: String,

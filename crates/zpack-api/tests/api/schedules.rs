@@ -346,9 +346,24 @@ async fn an_api_key_cannot_do_by_a_schedule_what_it_cannot_do_itself() {
         let other = if action == "stop" { "backup" } else { "stop" };
         both.send(into.json(&json!({ "action": other }))).await.expect_problem(403, "scope_missing");
         both.post(&format!("{schedule}/run"), json!({})).await.expect(200);
-        key.delete(&schedule).await.expect(204);
+        key.delete(&schedule).await.expect_problem(403, "scope_missing");
+        both.delete(&schedule).await.expect(204);
         s.world.database.execute("UPDATE operations SET state = 'succeeded', finished_at = now()").await;
     }
+}
+
+#[tokio::test]
+async fn what_a_key_has_planned_ends_with_it() {
+    let s = Setting::new().await;
+    let key = s.client.make_key(&["schedules", "instances:power"], &s.world.in_days(1)).await;
+    let of_key = key.post(&s.path, nightly("stop")).await.expect(201);
+    let own = s.make("stop").await;
+    let of_key = format!("{}/{}", s.path, text(&of_key.at("/id")));
+    let id = s.client.get("/api/api-keys").await.at("/0/id");
+    s.client.delete(&format!("/api/api-keys/{}", text(&id))).await.expect(204);
+    let ended = s.client.get(&of_key).await.expect(200);
+    assert_eq!((ended.at("/enabled"), ended.at("/next_run_at")), (json!(false), Value::Null));
+    assert_eq!(s.client.get(&own).await.at("/enabled"), json!(true));
 }
 
 #[tokio::test]

@@ -8,23 +8,30 @@ use axum::{
     http::StatusCode,
     response::IntoResponse,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    account::{ApiScope, MAX_API_KEY_LIFE},
+    account::{ApiScope, Customer, MAX_API_KEY_LIFE},
     clock::Clock,
     ids::ApiKeyId,
 };
 use garde::Validate;
+use secrecy::SecretString;
 use serde::Deserialize;
 use store::{
     Db,
-    accounts::api_keys::{self, NewApiKey},
+    accounts::{
+        api_keys::{self, NewApiKey},
+        customers,
+    },
 };
 use utoipa::ToSchema;
 
 use crate::{
+    accounts::prove,
+    app::SigningIn,
     auth::{Secret, SignedIn},
     extract::ValidJson,
+    http::ClientAddress,
     problem::{Code, Problem},
     rules,
     view::{ApiKeyView, NewApiKeyView, api_scopes},
@@ -45,9 +52,17 @@ pub struct CreateApiKey {
     /// When it ends: a year from now at most.
     #[garde(skip)]
     expires_at: DateTime<Utc>,
+    /// The account's password. Not needed within ten minutes of signing in.
+    #[serde(default)]
+    #[garde(inner(custom(rules::given_password)))]
+    #[schema(value_type = Option<String>, format = Password, min_length = 1, max_length = 128)]
+    password: Option<SecretString>,
 }
 
-/// Makes a key. It is shown this once.
+/// How long after signing in a person is taken to be there.
+const RECENT: TimeDelta = TimeDelta::minutes(10);
+
+/// Makes a key. It is shown this once. A session that was left open is not enough: a key outlives it.
 #[utoipa::path(
     post, path = "/api-keys", tag = "account", operation_id = "createApiKey",
     request_body = CreateApiKey,
@@ -55,15 +70,18 @@ pub struct CreateApiKey {
     security(("session" = []))
 )]
 pub async fn create(
-    State(clock): State<Arc<dyn Clock>>,
-    State(db): State<Db>,
+    State(signing_in): State<SigningIn>,
     signed_in: SignedIn,
+    address: ClientAddress,
     ValidJson(mut body): ValidJson<CreateApiKey>,
 ) -> Result<impl IntoResponse, Problem> {
-    let now = clock.now();
+    let now = signing_in.clock.now();
     if body.expires_at <= now || body.expires_at > now + MAX_API_KEY_LIFE {
         let why = "a key ends between now and a year from now";
         return Err(Problem::new(Code::ValidationFailed, "Nothing was made.").field("expires_at", why));
+    }
+    if body.password.is_some() || now - signed_in.session.created_at > RECENT {
+        prove_again(&signing_in, &signed_in.customer, address, body.password).await?;
     }
     body.scopes.sort_unstable();
     body.scopes.dedup();
@@ -77,8 +95,29 @@ pub async fn create(
         scopes: body.scopes,
         expires_at: body.expires_at,
     };
-    let api_key = api_keys::create(&db, &key, now).await?.into();
+    let api_key = api_keys::create(&signing_in.db, &key, now).await?.into();
     Ok((StatusCode::CREATED, Json(NewApiKeyView { key: secret.expose().to_owned(), api_key })))
+}
+
+/// The person shows that they still know the password.
+async fn prove_again(
+    signing_in: &SigningIn,
+    customer: &Customer,
+    address: ClientAddress,
+    password: Option<SecretString>,
+) -> Result<(), Problem> {
+    let password = password.ok_or_else(|| {
+        let detail = "You signed in a while ago. Nothing was made; send your password along.";
+        Problem::new(Code::PasswordRequired, detail).field("password", "the account's password is needed")
+    })?;
+    signing_in.rate_limits.login(address, &customer.email)?;
+    let account = customers::by_id(&signing_in.db, customer.id).await?;
+    let proved =
+        prove(&signing_in.db, &signing_in.passwords, account, password, signing_in.clock.now()).await?;
+    proved.map(drop).ok_or_else(|| {
+        let detail = "Nothing was made, and you are still signed in. Mind capital letters.";
+        Problem::new(Code::WrongPassword, detail).field("password", "this is not the present password")
+    })
 }
 
 /// The account's keys that are not revoked, newest first.

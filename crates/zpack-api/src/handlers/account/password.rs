@@ -31,9 +31,19 @@ pub struct ChangePassword {
     #[garde(custom(rules::chosen_password))]
     #[schema(value_type = String, format = Password, min_length = 10, max_length = 128)]
     new_password: SecretString,
+    /// Whether every API key of the account is revoked as well, and the schedules that they made are disabled: whoever
+    /// knew the old password may have made one.
+    #[garde(skip)]
+    #[serde(default = "yes")]
+    revoke_api_keys: bool,
 }
 
-/// Changes the password. Every other session ends, and this one gets a new token.
+const fn yes() -> bool {
+    true
+}
+
+/// Changes the password. Every other session ends, and this one gets a new token; API keys are revoked unless told
+/// otherwise.
 #[utoipa::path(
     post, path = "/me/password", tag = "account", operation_id = "changePassword",
     request_body = ChangePassword,
@@ -62,6 +72,7 @@ pub async fn change_password(
         &old,
         &new,
         session.id,
+        body.revoke_api_keys,
         signing_in.clock.now(),
     )
     .await?

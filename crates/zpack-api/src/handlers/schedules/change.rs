@@ -126,7 +126,8 @@ async fn edit_once(
     Ok(store::schedules::edit(&work.db, it, &plan, it.row_version, by, now).await?)
 }
 
-/// Removes a schedule with its history. A run that is under way is not stopped by it.
+/// Removes a schedule with its history. A run that is under way is not stopped by it. As with every change, an API key
+/// needs the scope of the action too.
 #[utoipa::path(
     delete, path = "/instances/{id}/schedules/{schedule}", tag = "schedules", operation_id = "deleteSchedule",
     params(("id" = Uuid, Path), ("schedule" = Uuid, Path)),
@@ -138,6 +139,7 @@ pub async fn delete(
     schedule: Owned<Schedule, Schedules>,
     Extension(request_id): Extension<RequestId>,
 ) -> Result<StatusCode, Problem> {
+    allow(&schedule.caller, schedule.it.plan.action)?;
     let by = By { actor: &schedule.caller.actor(), request_id: Some(&request_id.0) };
     let deleted = store::schedules::delete(&db, &schedule.it, by).await?;
     if deleted { Ok(StatusCode::NO_CONTENT) } else { Err(Problem::not_found()) }

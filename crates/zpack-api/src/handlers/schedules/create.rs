@@ -27,7 +27,7 @@ use utoipa::ToSchema;
 
 use super::{allow, refused};
 use crate::{
-    auth::{Owned, Schedules},
+    auth::{Credential, Owned, Schedules},
     config::SchedulesSection,
     extract::{Etag, ValidJson},
     problem::Problem,
@@ -93,7 +93,11 @@ pub async fn create(
     let plan = body.plan().and_then(|plan| plan.check(now, schedules.spacing()).map(|()| plan));
     let plan = plan.map_err(|why| refused(&why))?;
     let (id, actor) = (ScheduleId::generate(), caller.actor());
-    let new = NewSchedule { id, customer_id: caller.customer.id, instance_id: it.id, plan };
+    let api_key_id = match &caller.credential {
+        Credential::Key(key) => Some(key.id),
+        Credential::Session(_) => None,
+    };
+    let new = NewSchedule { id, customer_id: caller.customer.id, instance_id: it.id, plan, api_key_id };
     let by = By { actor: &actor, request_id: Some(&request_id.0) };
     let most = schedules.max_per_instance.into();
     let made = store::schedules::create(&db, &new, most, by, now).await?;
