@@ -4,6 +4,7 @@ mod client;
 mod error;
 mod fake;
 mod fingerprint;
+mod pace;
 mod read_only;
 mod session;
 mod stream;
@@ -26,6 +27,7 @@ pub use self::{
     error::{AgentError, AgentErrorKind},
     fake::FakeAgents,
     fingerprint::{Fingerprint, NotAFingerprint},
+    pace::Pace,
     read_only::ReadOnlyAgents,
     stream::{ByteStream, FileContent, Tunnel, TunnelIo},
 };

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use domain::agent::{AgentState, AgentStatus};
 use integrations::{
-    agent::{AgentError, AgentSession},
+    agent::{AgentError, AgentSession, Pace},
     objects::ObjectError,
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -16,6 +16,9 @@ const POLL: Duration = Duration::from_secs(5);
 
 /// Pause before an agent that did not answer is asked again, doubling up to the last.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+
+/// How often an agent that always has something new is asked, on average.
+pub(super) const EVERY: Duration = Duration::from_millis(100);
 
 /// What a status means to who waits.
 pub(super) enum Seen {
@@ -38,7 +41,9 @@ pub(super) async fn watch(
     let end = Instant::now() + deadline;
     let mut since = None;
     let mut told = None;
+    let mut pace = Pace::new(EVERY);
     loop {
+        let Ok(()) = timeout_at(end, pace.next()).await else { return Err(late()) };
         let Ok(status) = timeout_at(end, next_status(agent, since)).await else { return Err(late()) };
         let status = status?;
         since = Some(status.revision);

@@ -9,7 +9,7 @@ use domain::{
     agent::{AgentStatus, ConsoleMode, ConsolePage, ConsoleQuery},
     ids::InstanceId,
 };
-use integrations::agent::{AgentError, AgentSession};
+use integrations::agent::{AgentError, AgentSession, Pace};
 use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
@@ -35,6 +35,10 @@ const STATUS_WAIT: Duration = Duration::from_secs(20);
 const MARGIN: Duration = Duration::from_secs(6);
 /// How often it is looked what the service uses.
 const STATS_EVERY: Duration = Duration::from_secs(2);
+/// How often an agent that always has output is asked for it, on average: 25 MiB a second at most.
+const OUTPUT_EVERY: Duration = Duration::from_millis(10);
+/// How often an agent whose status changes all the time is asked for it, on average.
+const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// Pauses after failures: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 /// Sockets that read pages of their own at the same time.
@@ -149,8 +153,9 @@ impl Tap {
     }
 
     async fn follow_output(&self, agents: &Agents) {
-        let (mut kept, mut pause) = (None, PAUSES.0);
+        let (mut kept, mut pause, mut reads) = (None, PAUSES.0, Pace::new(OUTPUT_EVERY));
         loop {
+            reads.next().await;
             let query = match self.state() {
                 state if state.known.is_none() => ConsoleQuery { from: 0, wait_ms: 0, limit: Some(1) },
                 // An agent that was away is asked for an answer at once: a quiet game has nothing new to say for long.
@@ -226,8 +231,9 @@ impl Tap {
     }
 
     async fn follow_status(&self, agents: &Agents) {
-        let (mut kept, mut since) = (None, None);
+        let (mut kept, mut since, mut pace) = (None, None, Pace::new(STATUS_EVERY));
         loop {
+            pace.next().await;
             let look =
                 async { reached(agents, self.instance, &mut kept).await?.status(since, STATUS_WAIT).await };
             match in_time(STATUS_WAIT, look).await {

@@ -7,13 +7,19 @@ use domain::{
     backup::{Backup, CORRUPT_CODE},
     ids::OperationId,
 };
-use integrations::agent::AgentSession;
-use tokio::time::{Instant, sleep};
+use integrations::agent::{AgentSession, Pace};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
 
 use super::service::CALL_DEADLINE;
 use crate::{
     backups,
-    saga::{StepError, Work, wait::insist},
+    saga::{
+        StepError, Work,
+        wait::{EVERY, insist},
+    },
 };
 
 /// How long one long poll is held open.
@@ -31,12 +37,14 @@ pub(super) struct Task<'a> {
     pub(super) agent: Arc<dyn AgentSession>,
     pub(super) backup: &'a Backup,
     end: Instant,
+    pace: Mutex<Pace>,
 }
 
 impl<'a> Task<'a> {
     pub(super) async fn of(work: &'a Work, backup: &'a Backup) -> Result<Self, StepError> {
         let end = Instant::now() + work.services.backups.deadline;
-        Ok(Self { work, agent: work.agent().await?, backup, end })
+        let pace = Mutex::new(Pace::new(EVERY));
+        Ok(Self { work, agent: work.agent().await?, backup, end, pace })
     }
 
     /// What the agent works at, or did last, if it is of this task. No operation but this one is under way on the server:
@@ -100,6 +108,7 @@ impl<'a> Task<'a> {
 
     /// The status after this one.
     pub(super) async fn next(&self, seen: &BackupStatus) -> Result<BackupStatus, StepError> {
+        self.pace.lock().await.next().await;
         let mut silent_until = Instant::now() + SILENCE;
         loop {
             let now = Instant::now();
