@@ -121,7 +121,7 @@ impl App {
             consoles: Consoles::new(config.console.clone(), agents.clone()),
             transfers: Transfers::new(&config.files),
             passwords: Passwords::new(settings.password_concurrency, settings.password_queue),
-            rate_limits: Arc::new(RateLimits::new(&config.rate_limits, &clock)),
+            rate_limits: Arc::new(RateLimits::new(&config.rate_limits, &config.console, &clock)),
             catalogue,
             ide: Ide::new(&config.ide, auth.clone(), agents.clone(), trusted_proxies.clone())
                 .map_err(anyhow::Error::msg)?,

@@ -11,11 +11,12 @@ use std::{
     time::Duration,
 };
 
+use domain::ids::InstanceId;
 use governor::{Quota, RateLimiter, clock, middleware::NoOpMiddleware, state::keyed::HashMapStateStore};
 use runtime::clock::Clock;
 
 use crate::{
-    config::RateLimitsSection,
+    config::{ConsoleSection, RateLimitsSection},
     http::ClientAddress,
     problem::{Code, Problem},
 };
@@ -46,11 +47,19 @@ struct Pair {
 pub struct RateLimits {
     login: Pair,
     register: Pair,
+    commands: Commands,
+}
+
+/// The bound on lines typed into one server.
+struct Commands {
+    by_instance: Limiter,
+    hasher: RandomState,
+    clock: SinceEpoch,
 }
 
 impl RateLimits {
     /// Bounds as configured, with nobody counted yet.
-    pub fn new(section: &RateLimitsSection, clock: &Arc<dyn Clock>) -> Self {
+    pub fn new(section: &RateLimitsSection, console: &ConsoleSection, clock: &Arc<dyn Clock>) -> Self {
         let pair = |quota: fn(NonZeroU32) -> Quota, address, account| {
             let clock = SinceEpoch(clock.clone());
             Pair {
@@ -64,7 +73,20 @@ impl RateLimits {
         Self {
             login: pair(Quota::per_minute, s.login_per_minute_by_address, s.login_per_minute_by_account),
             register: pair(Quota::per_hour, s.register_per_hour_by_address, s.register_per_hour_by_account),
+            commands: Commands::new(console, SinceEpoch(clock.clone())),
         }
+    }
+
+    /// Counts a line typed into a server by a request: as many as one console may send.
+    #[expect(clippy::cast_possible_truncation, reason = "a bucket is 16 bits of the hash")]
+    pub fn command(&self, instance: InstanceId) -> Result<(), Problem> {
+        let Commands { by_instance, hasher, clock } = &self.commands;
+        by_instance.check_key(&(hasher.hash_one(instance) as u16)).map_err(|until| {
+            metrics::counter!("zlh_rate_limited_total", "by" => "instance").increment(1);
+            let wait = until.wait_time_from(clock::Clock::now(clock));
+            let detail = "Too many lines were sent to this server. This one was not; send it a little later.";
+            Problem::new(Code::RateLimited, detail).retry_after(wait.as_secs() + 1)
+        })
     }
 
     /// Counts a login; also any other place where a password can be tried.
@@ -75,6 +97,16 @@ impl RateLimits {
     /// Counts a registration.
     pub fn register(&self, client: ClientAddress, email: &str) -> Result<(), Problem> {
         self.register.count(client.limited_as(), email)
+    }
+}
+
+impl Commands {
+    fn new(section: &ConsoleSection, clock: SinceEpoch) -> Self {
+        let positive = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(positive(section.inputs_per_second));
+        let quota = quota.allow_burst(positive(section.inputs_burst));
+        let by_instance = RateLimiter::hashmap_with_clock(quota, clock.clone());
+        Self { by_instance, hasher: RandomState::new(), clock }
     }
 }
 

@@ -45,7 +45,11 @@ impl Section for ConsoleSection {
             ),
             Key::new("sockets_per_instance", Kind::Integer, "Consoles of one server open at the same time."),
             Key::new("sockets_per_customer", Kind::Integer, "Consoles that one account may have open."),
-            Key::new("inputs_per_second", Kind::Integer, "Inputs that one console may send each second."),
+            Key::new(
+                "inputs_per_second",
+                Kind::Integer,
+                "Inputs that one console may send each second, and lines that requests may send to one server.",
+            ),
             Key::new(
                 "inputs_burst",
                 Kind::Integer,

@@ -1,5 +1,7 @@
 //! `/api/instances/{id}/console`: the socket, and the same for scripts.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
@@ -22,6 +24,7 @@ use crate::{
     console::{self, Consoles, protocol},
     extract::{ValidJson, ValidQuery},
     problem::{Code, Problem},
+    rate_limit::RateLimits,
     view::{ConsoleEntryView, ConsoleHistoryView},
 };
 
@@ -111,9 +114,11 @@ pub struct Command {
 )]
 pub async fn command(
     State(agents): State<Agents>,
+    State(rate_limits): State<Arc<RateLimits>>,
     Owned { it, .. }: Owned<Instance, UseConsole>,
     ValidJson(body): ValidJson<Command>,
 ) -> Result<impl IntoResponse, Problem> {
+    rate_limits.command(it.id)?;
     console::type_line(&agents, &it, &body.command).await?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -78,7 +78,9 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "getInstanceStatus" => vec![codes![InstanceNotActive, AgentConflict, AgentUnreachable]],
         "createIdeTicket" => vec![REFUSED, codes![NotAWorkspace]],
         "openConsole" => vec![REFUSED, codes![UpgradeRequired, CsrfRejected]],
-        "sendConsoleCommand" => vec![REFUSED, codes![NotRunning, AgentConflict, AgentUnreachable]],
+        "sendConsoleCommand" => {
+            vec![REFUSED, codes![NotRunning, RateLimited, AgentConflict, AgentUnreachable]]
+        }
         "getConsoleHistory" => vec![REFUSED, codes![AgentUnreachable]],
         "streamEvents" => vec![codes![TooManyStreams]],
         "listFiles" | "getFile" | "getFilesUsage" | "getFileJob" | "cancelFileJob" => vec![FILES],

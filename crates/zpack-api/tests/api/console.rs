@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use domain::{
     agent::{AgentState, ConsoleMode, ConsoleSize, ServiceStats},
     ids::InstanceId,
@@ -159,6 +160,22 @@ async fn a_terminal_gets_keys_as_they_are_and_its_size() {
     let command = format!("/api/instances/{}/console/commands", scene.id);
     scene.ada.post(&command, json!({ "command": "ls" })).await.expect(202);
     assert_eq!(scene.world.agents.typed(scene.instance)[1], "ls\r");
+}
+
+#[tokio::test]
+async fn requests_type_no_faster_than_a_console_may() {
+    let scene = scene().await;
+    scene.world.agents.set_state(scene.instance, AgentState::Running);
+    let command = format!("/api/instances/{}/console/commands", scene.id);
+    let type_line = async || scene.ada.post(&command, json!({ "command": "list" })).await;
+    for _ in 0..40 {
+        type_line().await.expect(202);
+    }
+    let refused = type_line().await.expect_problem(429, "rate_limited");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(scene.world.agents.typed(scene.instance).len(), 40);
+    scene.world.clock.advance(TimeDelta::seconds(1));
+    type_line().await.expect(202);
 }
 
 #[tokio::test]
