@@ -52,9 +52,25 @@ pub async fn next_due(db: &Db) -> Result<Option<DateTime<Utc>>, StoreError> {
     Ok(next.fetch_one(db.pool()).await?)
 }
 
+/// Disables what was planned by API keys that have run out.
+async fn end_with_keys(db: &Db, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let ended = sqlx::query_scalar!(
+        "UPDATE schedules s SET enabled = false, next_run_at = NULL, row_version = row_version + 1, updated_at = $1
+         FROM api_keys k WHERE k.id = s.api_key_id AND k.expires_at <= $1 AND s.enabled RETURNING s.id",
+        now,
+    )
+    .fetch_all(db.pool())
+    .await?;
+    for id in ended {
+        tracing::info!(schedule = %id, "schedule {id} is disabled: the API key that made it has run out");
+    }
+    Ok(())
+}
+
 /// Claims the schedule that has been due for longest, unless another daemon holds it: begins its run, records a time
 /// that was missed, and sets its next one.
 pub async fn claim_due(db: &Db, now: DateTime<Utc>) -> Result<Claimed, StoreError> {
+    end_with_keys(db, now).await?;
     let mut tx = db.pool().begin().await?;
     let Some(row) = lock_due(&mut tx, now).await? else { return Ok(Claimed::Nothing) };
     let (id, planned) = (ScheduleId(row.schedule.id), row.schedule.next_run_at.unwrap_or(now));

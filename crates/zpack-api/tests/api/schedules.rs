@@ -367,6 +367,18 @@ async fn what_a_key_has_planned_ends_with_it() {
 }
 
 #[tokio::test]
+async fn what_a_key_has_planned_ends_when_it_runs_out() {
+    let s = Setting::new().await;
+    let key = s.client.make_key(&["schedules", "instances:power"], &s.world.in_days(1)).await;
+    let made = key.post(&s.path, nightly("stop")).await.expect(201);
+    let (path, asked) = (format!("{}/{}", s.path, text(&made.at("/id"))), s.asked());
+    s.world.clock.advance(TimeDelta::days(2));
+    schedules::pass(&s.world.app.schedule_runner).await.unwrap();
+    assert_eq!((s.asked(), s.history(&path).await), (asked, vec![]));
+    assert_eq!(s.client.get(&path).await.at("/enabled"), json!(false));
+}
+
+#[tokio::test]
 async fn a_disabled_account_and_a_deleted_server_have_no_runs() {
     let s = Setting::new().await;
     let schedule = s.make("stop").await;
