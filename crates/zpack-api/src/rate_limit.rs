@@ -4,7 +4,7 @@
 //! so that an attacker with many addresses cannot grow the table. Two clients share a bucket with odds of 1 to 65,536.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
+    hash::{BuildHasher as _, Hash, RandomState},
     net::IpAddr,
     num::NonZeroU32,
     sync::Arc,
@@ -35,58 +35,48 @@ impl clock::Clock for SinceEpoch {
 
 type Limiter = RateLimiter<u16, HashMapStateStore<u16>, SinceEpoch, NoOpMiddleware<Duration>>;
 
-/// One bound for addresses and one for accounts.
-struct Pair {
-    by_address: Limiter,
-    by_account: Limiter,
+/// So many of each key's.
+struct Bound {
+    limiter: Limiter,
     hasher: RandomState,
     clock: SinceEpoch,
+}
+
+/// One bound for addresses and one for accounts.
+struct Pair {
+    by_address: Bound,
+    by_account: Bound,
 }
 
 /// All bounds.
 pub struct RateLimits {
     login: Pair,
     register: Pair,
-    commands: Commands,
-}
-
-/// The bound on lines typed into one server.
-struct Commands {
-    by_instance: Limiter,
-    hasher: RandomState,
-    clock: SinceEpoch,
+    commands: Bound,
 }
 
 impl RateLimits {
     /// Bounds as configured, with nobody counted yet.
     pub fn new(section: &RateLimitsSection, console: &ConsoleSection, clock: &Arc<dyn Clock>) -> Self {
-        let pair = |quota: fn(NonZeroU32) -> Quota, address, account| {
-            let clock = SinceEpoch(clock.clone());
-            Pair {
-                by_address: RateLimiter::hashmap_with_clock(quota(address), clock.clone()),
-                by_account: RateLimiter::hashmap_with_clock(quota(account), clock.clone()),
-                hasher: RandomState::new(),
-                clock,
-            }
+        let bound = |quota| Bound::new(quota, SinceEpoch(clock.clone()));
+        let pair = |quota: fn(NonZeroU32) -> Quota, address, account| Pair {
+            by_address: bound(quota(address)),
+            by_account: bound(quota(account)),
         };
         let s = section;
+        let positive = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let typing = Quota::per_second(positive(console.inputs_per_second));
         Self {
             login: pair(Quota::per_minute, s.login_per_minute_by_address, s.login_per_minute_by_account),
             register: pair(Quota::per_hour, s.register_per_hour_by_address, s.register_per_hour_by_account),
-            commands: Commands::new(console, SinceEpoch(clock.clone())),
+            commands: bound(typing.allow_burst(positive(console.inputs_burst))),
         }
     }
 
     /// Counts a line typed into a server by a request: as many as one console may send.
-    #[expect(clippy::cast_possible_truncation, reason = "a bucket is 16 bits of the hash")]
     pub fn command(&self, instance: InstanceId) -> Result<(), Problem> {
-        let Commands { by_instance, hasher, clock } = &self.commands;
-        by_instance.check_key(&(hasher.hash_one(instance) as u16)).map_err(|until| {
-            metrics::counter!("zlh_rate_limited_total", "by" => "instance").increment(1);
-            let wait = until.wait_time_from(clock::Clock::now(clock));
-            let detail = "Too many lines were sent to this server. This one was not; send it a little later.";
-            Problem::new(Code::RateLimited, detail).retry_after(wait.as_secs() + 1)
-        })
+        let detail = "Too many lines were sent to this server. This one was not; send it a little later.";
+        self.commands.count(instance, "instance", detail)
     }
 
     /// Counts a login; also any other place where a password can be tried.
@@ -100,30 +90,26 @@ impl RateLimits {
     }
 }
 
-impl Commands {
-    fn new(section: &ConsoleSection, clock: SinceEpoch) -> Self {
-        let positive = |n| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(positive(section.inputs_per_second));
-        let quota = quota.allow_burst(positive(section.inputs_burst));
-        let by_instance = RateLimiter::hashmap_with_clock(quota, clock.clone());
-        Self { by_instance, hasher: RandomState::new(), clock }
+impl Pair {
+    fn count(&self, address: IpAddr, account: &str) -> Result<(), Problem> {
+        let detail = "There were too many attempts from your address or to this account. Nothing was done.";
+        self.by_address.count(address, "address", detail)?;
+        // Of this address: a stranger's guesses must not keep the owner out.
+        self.by_account.count((account, address), "account", detail)
     }
 }
 
-impl Pair {
-    fn count(&self, address: IpAddr, account: &str) -> Result<(), Problem> {
-        self.check(&self.by_address, self.hasher.hash_one(address), "address")?;
-        // Of this address: a stranger's guesses must not keep the owner out.
-        self.check(&self.by_account, self.hasher.hash_one((account, address)), "account")
+impl Bound {
+    fn new(quota: Quota, clock: SinceEpoch) -> Self {
+        let limiter = RateLimiter::hashmap_with_clock(quota, clock.clone());
+        Self { limiter, hasher: RandomState::new(), clock }
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "a bucket is 16 bits of the hash")]
-    fn check(&self, limiter: &Limiter, hash: u64, by: &'static str) -> Result<(), Problem> {
-        limiter.check_key(&(hash as u16)).map_err(|until| {
+    fn count(&self, key: impl Hash, by: &'static str, detail: &'static str) -> Result<(), Problem> {
+        self.limiter.check_key(&(self.hasher.hash_one(key) as u16)).map_err(|until| {
             metrics::counter!("zlh_rate_limited_total", "by" => by).increment(1);
             let wait = until.wait_time_from(clock::Clock::now(&self.clock));
-            let detail =
-                "There were too many attempts from your address or to this account. Nothing was done.";
             Problem::new(Code::RateLimited, detail).retry_after(wait.as_secs() + 1)
         })
     }
