@@ -10,7 +10,7 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
-    account::{ApiScope, Customer, MAX_API_KEY_LIFE},
+    account::{ApiScope, MAX_API_KEY_LIFE},
     clock::Clock,
     ids::ApiKeyId,
 };
@@ -19,15 +19,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use store::{
     Db,
-    accounts::{
-        api_keys::{self, NewApiKey},
-        customers,
-    },
+    accounts::api_keys::{self, NewApiKey},
 };
 use utoipa::ToSchema;
 
+use super::prove_again;
 use crate::{
-    accounts::prove,
     app::SigningIn,
     auth::{Secret, SignedIn},
     extract::ValidJson,
@@ -81,7 +78,9 @@ pub async fn create(
         return Err(Problem::new(Code::ValidationFailed, "Nothing was made.").field("expires_at", why));
     }
     if body.password.is_some() || now - signed_in.session.created_at > RECENT {
-        prove_again(&signing_in, &signed_in.customer, address, body.password).await?;
+        let password = body.password.ok_or_else(password_required)?;
+        let refused = ("password", "Nothing was made, and you are still signed in. Mind capital letters.");
+        prove_again(&signing_in, &signed_in.customer, address, password, refused).await?;
     }
     body.scopes.sort_unstable();
     body.scopes.dedup();
@@ -99,25 +98,9 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(NewApiKeyView { key: secret.expose().to_owned(), api_key })))
 }
 
-/// The person shows that they still know the password.
-async fn prove_again(
-    signing_in: &SigningIn,
-    customer: &Customer,
-    address: ClientAddress,
-    password: Option<SecretString>,
-) -> Result<(), Problem> {
-    let password = password.ok_or_else(|| {
-        let detail = "You signed in a while ago. Nothing was made; send your password along.";
-        Problem::new(Code::PasswordRequired, detail).field("password", "the account's password is needed")
-    })?;
-    signing_in.rate_limits.login(address, &customer.email)?;
-    let account = customers::by_id(&signing_in.db, customer.id).await?;
-    let proved =
-        prove(&signing_in.db, &signing_in.passwords, account, password, signing_in.clock.now()).await?;
-    proved.map(drop).ok_or_else(|| {
-        let detail = "Nothing was made, and you are still signed in. Mind capital letters.";
-        Problem::new(Code::WrongPassword, detail).field("password", "this is not the present password")
-    })
+fn password_required() -> Problem {
+    let detail = "You signed in a while ago. Nothing was made; send your password along.";
+    Problem::new(Code::PasswordRequired, detail).field("password", "the account's password is needed")
 }
 
 /// The account's keys that are not revoked, newest first.

@@ -7,9 +7,11 @@ use serde::Deserialize;
 use store::accounts::customers;
 use utoipa::ToSchema;
 
-use super::sessions::{self, Client};
+use super::{
+    prove_again,
+    sessions::{self, Client},
+};
 use crate::{
-    accounts::prove,
     app::SigningIn,
     auth::SignedIn,
     extract::ValidJson,
@@ -59,12 +61,10 @@ pub async fn change_password(
 ) -> Result<impl IntoResponse, Problem> {
     check_password(body.new_password.expose_secret(), &customer.email)
         .map_err(|why| Problem::password("new_password", why))?;
-    signing_in.rate_limits.login(address, &customer.email)?;
-    let account = customers::by_id(&signing_in.db, customer.id).await?;
-    let proved =
-        prove(&signing_in.db, &signing_in.passwords, account, body.current_password, signing_in.clock.now())
-            .await?;
-    let old = proved.ok_or_else(wrong_password)?.password_hash;
+    let refused =
+        ("current_password", "Nothing was changed, and you are still signed in. Mind capital letters.");
+    let proved = prove_again(&signing_in, &customer, address, body.current_password, refused).await?;
+    let old = proved.password_hash;
     let new = signing_in.passwords.hash(body.new_password).await?;
     if !customers::change_password(
         &signing_in.db,
@@ -84,10 +84,4 @@ pub async fn change_password(
     }
     let session = sessions::open(&signing_in.auth, customer.id, client).await?;
     Ok((StatusCode::NO_CONTENT, session))
-}
-
-/// Not a 401: the session goes on.
-fn wrong_password() -> Problem {
-    let detail = "Nothing was changed, and you are still signed in. Mind capital letters.";
-    Problem::new(Code::WrongPassword, detail).field("current_password", "this is not the present password")
 }
