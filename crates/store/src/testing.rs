@@ -4,12 +4,11 @@ pub mod noop;
 
 use std::time::Duration;
 
+use domain::ids::OperationId;
 pub use secrecy::ExposeSecret;
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 use uuid::Uuid;
-
-use domain::ids::OperationId;
 
 use crate::{Db, StoreError, nodes, operations, schema};
 

@@ -129,8 +129,8 @@ pub async fn by_id(db: &Db, id: CustomerId) -> Result<Option<Credentials>, Store
     row.map(Credentials::try_from).transpose()
 }
 
-/// Replaces the password and ends every session but `keep`; with `revoke_keys` every API key too. `false` when the password has changed in between:
-/// two changes that both proved the old one must not both succeed.
+/// Replaces the password and ends every session but `keep`; with `revoke_keys` every API key too. `false` when the
+/// password has changed in between: two changes that both proved the old one must not both succeed.
 pub async fn change_password(
     db: &Db,
     id: CustomerId,
