@@ -1,9 +1,12 @@
 //! Text from outside: what people may call things, and what strangers' programs say.
 
+use std::borrow::Cow;
+
 use icu_properties::{
     CodePointMapData, CodePointSetData,
     props::{DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic, GeneralCategory},
 };
+use serde::{Deserialize, Deserializer};
 
 /// Longest text of a stranger's program that is kept, in characters: some lines for a person to read.
 pub const MAX_FOREIGN_CHARS: usize = 2_000;
@@ -82,6 +85,26 @@ pub fn foreign(text: &str) -> String {
     cleaned
 }
 
+/// Most lines of a stranger's output that are kept at once.
+const MAX_FOREIGN_LINES: usize = 20;
+
+/// For serde: text as [`foreign`] leaves it, wherever it is read.
+pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(foreign(&Cow::<str>::deserialize(from)?))
+}
+
+/// As [`read`], of text that may be missing.
+pub(crate) fn read_option<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(|text| foreign(&text)))
+}
+
+/// As [`read`], of the last lines of an output.
+pub(crate) fn read_lines<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    let lines = Vec::<String>::deserialize(from)?;
+    let last = lines.len().saturating_sub(MAX_FOREIGN_LINES);
+    Ok(lines[last..].iter().map(|line| foreign(line)).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,5 +169,20 @@ mod tests {
         assert_eq!(foreign("ok ❤\u{FE0F}"), "ok ❤\u{FE0F}");
         let long = foreign(&"ä".repeat(5_000));
         assert!(long.chars().count() == MAX_FOREIGN_CHARS && long.ends_with('…'), "{}", long.len());
+    }
+
+    #[test]
+    fn what_an_agent_says_is_cleaned_and_bounded_where_it_is_read() {
+        let long = "x".repeat(1 << 20);
+        let said = serde_json::json!({
+            "code": "crashed_at_start",
+            "message": format!("bad\0\u{1b}[2J{long}"),
+            "last_output": vec![long; 50],
+        });
+        let fault: crate::agent::AgentFault = serde_json::from_value(said).unwrap();
+        assert!(fault.message.starts_with("bad\u{fffd}\u{fffd}[2Jx"));
+        let lengths = fault.last_output.iter().map(|line| line.chars().count());
+        assert_eq!(fault.message.chars().count(), MAX_FOREIGN_CHARS);
+        assert_eq!(lengths.collect::<Vec<_>>(), [MAX_FOREIGN_CHARS; MAX_FOREIGN_LINES]);
     }
 }

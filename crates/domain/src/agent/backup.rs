@@ -184,6 +184,7 @@ pub struct BackupStatus {
     /// Where that work stands.
     pub state: BackupTaskState,
     /// For people, for example `uploading (1.2 GiB)`.
+    #[serde(deserialize_with = "crate::text::read")]
     pub detail: String,
     /// 0–100, as far as it can be known.
     pub percent: u8,

@@ -14,7 +14,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 pub use self::{backup::*, console::*, files::*, path::*};
-use crate::{ids::InstanceId, instance::text_enum};
+use crate::{ids::InstanceId, instance::text_enum, text};
 
 /// The names under which agents know the daemons: a token's `iss`, and its key's in a trust bundle.
 pub const API_ISSUER: &str = "zpack-api";
@@ -342,6 +342,7 @@ pub struct AgentStatus {
     /// Why it is in `error` or `crashed`.
     pub error: Option<AgentFault>,
     /// The installation step under way, for people.
+    #[serde(default, deserialize_with = "text::read_option")]
     pub install_step: Option<String>,
     /// Progress of the installation, 0–100.
     pub progress: Option<u8>,
@@ -358,10 +359,11 @@ pub struct AgentStatus {
 pub struct AgentFault {
     /// Stable, for programs.
     pub code: FaultCode,
-    /// For the customer: what happened.
+    /// For the customer: what happened. Foreign text, as all of this is to who reads it.
+    #[serde(deserialize_with = "text::read")]
     pub message: String,
     /// The last lines of output, oldest first, at most 20.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "text::read_lines")]
     pub last_output: Vec<String>,
 }
 

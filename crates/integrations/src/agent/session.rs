@@ -12,6 +12,7 @@ use domain::{
     },
     clock::Clock,
     ids::InstanceId,
+    text::foreign,
     token::Signer,
 };
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -109,7 +110,9 @@ pub(super) async fn json<T: DeserializeOwned>(response: Response) -> Result<T, A
     if !response.status().is_success() {
         return Err(problem(response).await);
     }
-    serde_json::from_slice(&body(response).await?).map_err(|error| AgentError::Protocol(error.to_string()))
+    // The parser quotes what it cannot use.
+    let unusable = |error: serde_json::Error| AgentError::Protocol(foreign(&error.to_string()));
+    serde_json::from_slice(&body(response).await?).map_err(unusable)
 }
 
 /// Why an answer is none.
@@ -144,6 +147,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> AgentError {
     let explained = said.is_ok();
     let AgentProblem { code, detail } = said
         .unwrap_or_else(|_| AgentProblem { code: "no_code".into(), detail: format!("answered {status}") });
+    let (code, detail) = (foreign(&code), foreign(&detail));
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
             AgentError::Refused { status: status.as_u16(), code, detail }
