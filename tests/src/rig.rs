@@ -2,6 +2,10 @@
 
 use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
+use axum::{
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
+};
 use domain::{
     agent::PROVISION_ISSUER,
     clock::Clock,
@@ -21,7 +25,7 @@ use integrations::{
     objects::{FolderStore, folder::gateway},
 };
 use provision_worker::{
-    runner::Runner,
+    runner::{Runner, Shares},
     saga::{BackupLimits, Services},
 };
 use runtime::{clock::SystemClock, worker::work_once};
@@ -33,6 +37,7 @@ use store::{
     testing::TestDatabase,
 };
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Inventory, Plan, PortRange, game, inventory};
@@ -72,6 +77,8 @@ pub struct Rig {
     pub edge: Arc<FakeEdge>,
     /// Where backups lie; agents reach it.
     pub objects: Arc<FolderStore>,
+    /// Whether the storage lets agents wait, without an answer.
+    pub hold_storage: watch::Sender<bool>,
     signer: Arc<Signer>,
     storage: TempDir,
 }
@@ -115,11 +122,15 @@ pub(crate) fn clock() -> Arc<dyn Clock> {
 }
 
 /// A folder as object storage, served to agents as zpack-api does.
-async fn serve_objects(folder: &std::path::Path) -> FolderStore {
+async fn serve_objects(folder: &std::path::Path, hold: watch::Receiver<bool>) -> FolderStore {
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let base_url = format!("http://{}", listener.local_addr().expect("an address"));
     let store = FolderStore::open(folder, &base_url, &[7; 32], clock()).expect("the storage");
-    let router = gateway(store.clone());
+    let middleware = async |State(mut hold): State<watch::Receiver<bool>>, request: Request, next: Next| {
+        let _ = hold.wait_for(|hold| !hold).await;
+        next.run(request).await
+    };
+    let router = gateway(store.clone()).layer(from_fn_with_state(hold, middleware));
     tokio::spawn(async move { axum::serve(listener, router).await });
     store
 }
@@ -142,7 +153,8 @@ impl Rig {
         let signer = Signer::from_base64(PROVISION_ISSUER, &generate_key().expect("a key")).expect("a key");
         let (edge, signer) = (Arc::new(FakeEdge::default()), Arc::new(signer));
         let backups = tempfile::tempdir().expect("a folder");
-        let objects = Arc::new(serve_objects(backups.path()).await);
+        let hold_storage = watch::Sender::new(false);
+        let objects = Arc::new(serve_objects(backups.path(), hold_storage.subscribe()).await);
         Self {
             database,
             api,
@@ -153,6 +165,7 @@ impl Rig {
             nodes: vec![node],
             edge,
             objects,
+            hold_storage,
             signer,
             storage: backups,
         }
@@ -211,7 +224,7 @@ impl Rig {
 
     /// A worker with this plan's faults.
     pub fn runner(&self, plan: &Arc<Plan>) -> Runner {
-        Runner::new(self.worker.clone(), self.services(), plan.steps())
+        Runner::new(self.worker.clone(), self.services(), plan.steps(), Shares { short: 4, long: 2 })
     }
 
     /// A worker's connections.
@@ -224,6 +237,8 @@ impl Rig {
             backups: BackupLimits {
                 address_life: Duration::from_hours(1),
                 deadline: Duration::from_secs(30),
+                stall: Duration::from_secs(3),
+                slowest_mib_per_second: 1_000,
             },
             edge: self.edge.clone(),
             bind_address: Ipv4Addr::LOCALHOST.into(),

@@ -60,6 +60,25 @@ async fn expect_calm(rig: &Rig, instance: InstanceId, place: &str) {
 }
 
 #[tokio::test]
+async fn a_backup_that_gets_no_further_is_given_up_whatever_its_agent_says() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    rig.hold_storage.send_replace(true);
+    let (id, operation) = rig.ask_backup(instance, 1_000).await;
+    rig.work(operation, &Plan::calm()).await;
+    rig.hold_storage.send_replace(false);
+    let ended = rig.operation(operation).await;
+    assert_eq!(ended.state, OperationState::Failed);
+    assert_eq!(ended.failure.unwrap().code, "backup_stalled");
+    let backup = backups::get_for_work(&rig.worker, id).await.unwrap().unwrap();
+    assert_eq!(backup.state, BackupState::Failed);
+    let (_, operation) = rig.ask_backup(instance, 1_000).await;
+    rig.work(operation, &Plan::calm()).await;
+    assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
+    expect_calm(&rig, instance, "afterwards").await;
+}
+
+#[tokio::test]
 async fn a_backup_with_any_fault_at_any_step_is_complete_or_leaves_nothing() {
     let rig = Rig::new().await;
     let instance = rig.server().await;

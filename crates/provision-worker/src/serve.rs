@@ -20,7 +20,7 @@ use store::{Db, nodes::NodeSpec, queue::QueueName};
 use crate::{
     backups::Sweep,
     config::{EngineKind, EngineSection, WorkerConfig},
-    runner::{self, Runner},
+    runner::{self, Runner, Shares},
     saga::{Services, standard},
 };
 
@@ -41,7 +41,9 @@ pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()>
     let Some(engines) = open_engines(&context, &db, &config).await? else { return Ok(()) };
     let services = services(&config, engines, &clock)?;
     let slots = runner::slots(config.provisioning.concurrency, config.backups.concurrency);
-    let runner = Arc::new(Runner::new(db.clone(), services.clone(), standard()));
+    let shares =
+        Shares { short: config.provisioning.per_customer.into(), long: config.backups.per_customer.into() };
+    let runner = Arc::new(Runner::new(db.clone(), services.clone(), standard(), shares));
     worker::start(&context, db.clone(), queue, slots, runner);
     let notifier = context.notifier(&db, QueueName::Provisioning)?;
     let sweep = Sweep { db, notifier, services, clock, verify_every: config.backups.verify_every() };

@@ -9,7 +9,7 @@ use runtime::{
     config::{Common, Config, Section},
     daemon::{self, About, Context},
     periodic::Periodic,
-    worker::{self, Backlog, Ended, Handler, LeasedRows, SlotLimit, WorkerSlots},
+    worker::{self, Backlog, Ended, Handler, LeasedRows, Place, SlotLimit, WorkerSlots},
 };
 use store::{
     Db, StoreError,
@@ -44,6 +44,9 @@ impl LeasedRows for Rows {
     async fn slot(&self, id: Uuid) -> Result<Option<()>, StoreError> {
         Ok(noop::exists(&self.0, id).await?.then_some(()))
     }
+    async fn next(&self, _: ()) -> Result<Option<Uuid>, StoreError> {
+        noop::next(&self.0).await
+    }
     async fn claim(&self, id: Uuid, owner: &str) -> Result<Option<Claim>, StoreError> {
         noop::claim(&self.0, id, owner, LEASE_SECONDS.into()).await
     }
@@ -71,7 +74,7 @@ impl Handler for Noop {
     fn rows(&self) -> &Rows {
         &self.0
     }
-    async fn work(&self, claim: &Claim, _: &CancellationToken) -> Ended<Self::Outcome> {
+    async fn work(&self, claim: &Claim, _: &Place, _: &CancellationToken) -> Ended<Self::Outcome> {
         let ms = std::env::var("NOOP_WORK_MS").ok().and_then(|text| text.parse().ok());
         tokio::time::sleep(Duration::from_millis(ms.unwrap_or_default())).await;
         Ended::Finished(noop::end(&self.0.0, *claim, Some(&std::process::id().to_string())).await)
@@ -83,7 +86,7 @@ impl Handler for Noop {
 
 async fn serve(context: Context, _: NoopConfig) -> anyhow::Result<()> {
     let (db, queue) = (context.database()?, context.queue(QueueName::Repair)?);
-    let slots = WorkerSlots::new([((), SlotLimit { at_once: 1, waiting: 8 })]);
+    let slots = WorkerSlots::new([((), SlotLimit { at_once: 1, under_way: 1 })]);
     worker::start(&context, db.clone(), queue, slots, Arc::new(Noop(Rows(db))));
     context.spawn_periodic(Periodic::new("nothing", Duration::from_secs(1)), |_| async { Ok(()) });
     context.ready();

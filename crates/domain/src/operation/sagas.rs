@@ -70,6 +70,27 @@ text_enum! {
     }
 }
 
+impl StepName {
+    /// Whether applying it is nothing but waiting: for an agent, or for a game to stop. Who waits holds no place among
+    /// those at work (architecture invariant 6), so that one server that hangs is nobody else's delay.
+    pub const fn only_waits(self) -> bool {
+        matches!(
+            self,
+            Self::EnrolAgent
+                | Self::Install
+                | Self::StartService
+                | Self::AwaitReady
+                | Self::StopService
+                | Self::StopContainer
+        )
+    }
+
+    /// Whether undoing it is nothing but waiting: a container that was started is stopped, with all that runs in it.
+    pub const fn undo_only_waits(self) -> bool {
+        matches!(self, Self::StartContainer) || self.only_waits()
+    }
+}
+
 /// What a failed or too often interrupted operation does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recovery {
@@ -79,13 +100,21 @@ pub enum Recovery {
     Forward,
 }
 
-/// Which slots of a worker an operation takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
-    /// It takes minutes.
-    Short,
-    /// It moves a backup, and may take hours: it has slots of its own, so that a create does not wait for it.
-    Long,
+text_enum! {
+    /// Which slots of a worker an operation takes.
+    Slot {
+        /// It takes minutes, most of them spent waiting for an agent.
+        Short = "short",
+        /// It moves a backup, and may take hours: it has slots of its own, so that a create does not wait for it.
+        Long = "long",
+    }
+}
+
+impl Slot {
+    /// The names of the kinds that take it, for SQL.
+    pub fn kinds(self) -> Vec<String> {
+        OperationKind::ALL.iter().filter(|kind| kind.saga().slot == self).map(ToString::to_string).collect()
+    }
 }
 
 /// What the transaction that ends an undone operation does besides.

@@ -14,8 +14,14 @@ use crate::saga::BackupLimits;
 pub struct BackupsSection {
     /// Backups, restores and verifications at once in this process, besides other operations.
     pub concurrency: usize,
-    /// Hours that making, restoring or verifying one may take.
+    /// Of one customer.
+    pub per_customer: u32,
+    /// Hours that making, restoring or verifying one may take, however large it is.
     pub deadline_hours: u64,
+    /// Seconds that one may get no further, beside what a hundredth of it takes.
+    pub stall_seconds: u64,
+    /// MiB a second below which a backup is too slow to go on.
+    pub slowest_mib_per_second: u32,
     /// Minutes that a signed address of the storage is good.
     pub address_minutes: u64,
     /// Seconds between two looks at backups that are to be removed or found again.
@@ -27,8 +33,11 @@ pub struct BackupsSection {
 impl Default for BackupsSection {
     fn default() -> Self {
         Self {
-            concurrency: 4,
+            concurrency: 6,
+            per_customer: 2,
             deadline_hours: 12,
+            stall_seconds: 120,
+            slowest_mib_per_second: 1,
             address_minutes: 120,
             sweep_seconds: 60,
             verify_every_hours: 168,
@@ -42,6 +51,8 @@ impl BackupsSection {
         BackupLimits {
             address_life: Duration::from_mins(self.address_minutes),
             deadline: Duration::from_hours(self.deadline_hours),
+            stall: Duration::from_secs(self.stall_seconds),
+            slowest_mib_per_second: self.slowest_mib_per_second,
         }
     }
 
@@ -65,9 +76,26 @@ impl Section for BackupsSection {
                 "Backups, restores and verifications at once in this process, besides other operations.",
             ),
             Key::new(
+                "per_customer",
+                Kind::Integer,
+                "Backups, restores and verifications of one customer that may be under way at once.",
+            ),
+            Key::new(
                 "deadline_hours",
                 Kind::Integer,
-                "Hours that making, restoring or verifying a backup may take.",
+                "Hours that making, restoring or verifying a backup may take, however large the server is.",
+            ),
+            Key::new(
+                "stall_seconds",
+                Kind::Integer,
+                "Seconds that making, restoring or verifying a backup may get no further before it is given up, beside \
+                 what moving a hundredth of the server's disk takes.",
+            ),
+            Key::new(
+                "slowest_mib_per_second",
+                Kind::Integer,
+                "MiB a second that backups are moved with at least: with twice the server's disk it makes the time after \
+                 which one is given up.",
             ),
             Key::new(
                 "address_minutes",
@@ -90,6 +118,9 @@ impl Section for BackupsSection {
 
     fn validate(&self) -> Result<(), Invalid> {
         Invalid::unless_within("concurrency", self.concurrency, 1..=64)?;
+        Invalid::unless_within("per_customer", self.per_customer, 1..=64)?;
+        Invalid::unless_within("stall_seconds", self.stall_seconds, 10..=3_600)?;
+        Invalid::unless_within("slowest_mib_per_second", self.slowest_mib_per_second, 1..=10_000)?;
         Invalid::unless_within("deadline_hours", self.deadline_hours, 1..=168)?;
         // Amazon S3 signs for seven days at most.
         Invalid::unless_within("address_minutes", self.address_minutes, 5..=10_080)?;

@@ -6,7 +6,7 @@ use domain::operation::{
     Failure, MAX_FORWARD_ATTEMPTS, MAX_INTERRUPTIONS, OperationState, Recovery, Saga, StepName, StepState,
     forward_delay_seconds,
 };
-use runtime::worker::Ended;
+use runtime::worker::{Ended, Place};
 use store::{
     Db, StoreError,
     operations::{self, Claim, Lease, StepRow},
@@ -37,6 +37,7 @@ pub enum Outcome {
 pub(super) struct Drive<'a> {
     pub(super) work: &'a Work,
     pub(super) claim: &'a Claim,
+    pub(super) place: &'a Place,
     pub(super) steps: &'a Steps,
     pub(super) shutdown: &'a CancellationToken,
 }
@@ -126,6 +127,7 @@ impl Drive<'_> {
             if journal.iter().any(|row| row.name == name && row.state == StepState::Applied) {
                 continue;
             }
+            self.settle(name.only_waits()).await;
             if self.shutdown.is_cancelled() {
                 return Ended::Interrupted;
             }
@@ -143,6 +145,16 @@ impl Drive<'_> {
         // Every step was applied and yet the operation had not ended: the last step's transaction says so itself.
         tracing::error!("all steps are applied, but the operation has not ended; it is left as it is");
         Ended::LeaseLost
+    }
+
+    /// Leaves the place among those at work for what only waits, and comes back into it for the rest: what waits outside
+    /// does not count, however long it takes. At a shutdown nobody is waited for.
+    async fn settle(&self, only_waits: bool) {
+        if only_waits {
+            self.place.leave();
+        } else {
+            self.shutdown.run_until_cancelled(self.place.enter()).await;
+        }
     }
 
     /// Applies a step, through outages of the database.
@@ -192,6 +204,7 @@ impl Drive<'_> {
         let (work, kind) = (self.work, self.claim.operation.kind);
         let mut failed = Vec::new();
         for row in journal.iter().rev().filter(|row| row.state != StepState::Undone) {
+            self.settle(row.name.undo_only_waits()).await;
             let error = match self.undo(row.name).await {
                 Ok(()) => None,
                 Err(Attempt::LeaseLost) => return Ended::LeaseLost,

@@ -9,24 +9,24 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use domain::operation::Slot;
-use runtime::worker::{Ended, Handler, SlotLimit, WorkerSlots};
+use runtime::worker::{Ended, Handler, Place, SlotLimit, WorkerSlots};
 use store::{Db, operations::Claim};
 use tokio_util::sync::CancellationToken;
 
 use crate::saga::{Services, Steps, Work};
 use drive::Drive;
 pub use drive::Outcome;
-pub use rows::OperationRows;
+pub use rows::{OperationRows, Shares};
 
-/// Most creates and deletes that wait in one worker: as many as a sweep enqueues at once.
-const MOST_WAITING: usize = 256;
+/// Most creates and deletes that are claimed in one worker: each that waits is a long poll and a lease to renew.
+const MOST_UNDER_WAY: usize = 256;
 
 /// What a worker works on at once: so many creates and deletes, and so many operations on backups. What moves backups
 /// takes hours: it has slots of its own, so that a create does not wait for it.
-pub fn slots(short: usize, long: usize) -> WorkerSlots<domain::ids::OperationId, Slot> {
+pub fn slots(short: usize, long: usize) -> WorkerSlots<Slot> {
     WorkerSlots::new([
-        (Slot::Short, SlotLimit { at_once: short, waiting: MOST_WAITING }),
-        (Slot::Long, SlotLimit { at_once: long, waiting: 0 }),
+        (Slot::Short, SlotLimit { at_once: short, under_way: MOST_UNDER_WAY }),
+        (Slot::Long, SlotLimit { at_once: long, under_way: long }),
     ])
 }
 
@@ -40,12 +40,12 @@ pub struct Runner {
 
 impl Runner {
     /// With these steps.
-    pub fn new(db: Db, services: Services, steps: Steps) -> Self {
-        let rows = OperationRows::new(db, services.engines.nodes());
+    pub fn new(db: Db, services: Services, steps: Steps, shares: Shares) -> Self {
+        let rows = OperationRows::new(db, services.engines.nodes(), shares);
         Self { rows, services, steps }
     }
 
-    async fn drive(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended<Outcome> {
+    async fn drive(&self, claim: &Claim, place: &Place, shutdown: &CancellationToken) -> Ended<Outcome> {
         let db = &self.rows.db;
         let read = drive::read(|| store::instances::get_for_work(db, claim.operation.instance_id)).await;
         let instance = match read {
@@ -63,7 +63,7 @@ impl Runner {
             backup: claim.operation.backup_id,
             services: self.services.clone(),
         };
-        Drive { work: &work, claim, steps: &self.steps, shutdown }.run().await
+        Drive { work: &work, claim, place, steps: &self.steps, shutdown }.run().await
     }
 }
 
@@ -76,9 +76,9 @@ impl Handler for Runner {
         &self.rows
     }
 
-    async fn work(&self, claim: &Claim, shutdown: &CancellationToken) -> Ended<Outcome> {
+    async fn work(&self, claim: &Claim, place: &Place, shutdown: &CancellationToken) -> Ended<Outcome> {
         report::started(claim);
-        self.drive(claim, shutdown).await
+        self.drive(claim, place, shutdown).await
     }
 
     fn span(&self, claim: &Claim) -> tracing::Span {

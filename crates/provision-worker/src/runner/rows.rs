@@ -17,12 +17,22 @@ use store::{
 pub struct OperationRows {
     pub(super) db: Db,
     nodes: Vec<NodeId>,
+    shares: Shares,
+}
+
+/// Operations of one customer that may be under way at once, those that only wait included.
+#[derive(Clone, Copy, Debug)]
+pub struct Shares {
+    /// Creates and deletes.
+    pub short: i64,
+    /// Operations on backups.
+    pub long: i64,
 }
 
 impl OperationRows {
     /// Those of this database and these nodes.
-    pub fn new(db: Db, nodes: Vec<NodeId>) -> Self {
-        Self { db, nodes }
+    pub fn new(db: Db, nodes: Vec<NodeId>, shares: Shares) -> Self {
+        Self { db, nodes, shares }
     }
 }
 
@@ -37,6 +47,14 @@ impl LeasedRows for OperationRows {
     async fn slot(&self, id: OperationId) -> Result<Option<Slot>, StoreError> {
         let kind = operations::kind(&self.db, id).await?;
         Ok(kind.map(|kind| kind.saga().slot))
+    }
+
+    async fn next(&self, slot: Slot) -> Result<Option<OperationId>, StoreError> {
+        let share = match slot {
+            Slot::Short => self.shares.short,
+            Slot::Long => self.shares.long,
+        };
+        operations::next(&self.db, slot, &self.nodes, share).await
     }
 
     async fn claim(&self, id: OperationId, owner: &str) -> Result<Option<Claim>, StoreError> {

@@ -72,13 +72,38 @@ pub struct Services {
     pub trusted: Vec<TrustedKey>,
 }
 
-/// Bounds on work with backups.
+/// Bounds on work with backups. They are the control plane's own: whoever plays an agent's part decides neither how long
+/// it holds a place nor how much is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct BackupLimits {
     /// How long a signed address of the storage is good. An agent that needs longer is given new ones.
     pub address_life: Duration,
-    /// Longest time that making, staging or verifying one may take.
+    /// Longest time that making, staging or verifying one may take, whatever its size.
     pub deadline: Duration,
+    /// How long the work may get no further, beside what moving a hundredth of a server's disk takes.
+    pub stall: Duration,
+    /// MiB a second that are moved at least.
+    pub slowest_mib_per_second: u32,
+}
+
+/// What a backup's work may take beside moving its bytes.
+const BACKUP_OVERHEAD: Duration = Duration::from_mins(10);
+
+impl BackupLimits {
+    /// Longest time for a server with so much disk. Twice the plan, since what a game itself writes is not held to it
+    /// everywhere.
+    pub fn longest(&self, disk_mib: u32) -> Duration {
+        self.deadline.min(BACKUP_OVERHEAD + self.moving(u64::from(disk_mib) * 2))
+    }
+
+    /// How long it may get no further with so much disk: progress is told in hundredths.
+    pub fn longest_stall(&self, disk_mib: u32) -> Duration {
+        self.stall + self.moving(u64::from(disk_mib) / 50)
+    }
+
+    fn moving(&self, mib: u64) -> Duration {
+        Duration::from_secs(mib / u64::from(self.slowest_mib_per_second.max(1)))
+    }
 }
 
 /// How long the name of a node may take to be resolved.

@@ -1,8 +1,8 @@
 //! A worker: takes rows that a queue names, holds each by a lease while it works on it, and finds those that the queue
 //! has lost.
 //!
-//! What the rows are is a [`LeasedRows`], what is done with one a [`Handler`]. The rest is the same for every daemon:
-//! slots, listening, the sweep, keeping the lease, letting go at a shutdown.
+//! What the rows are, and which is next, is a [`LeasedRows`]; what is done with one a [`Handler`]. The rest is the same for
+//! every daemon: slots, listening, the sweep, keeping the lease, letting go at a shutdown.
 
 mod job;
 mod keep;
@@ -19,7 +19,7 @@ use store::{
 use tokio_util::sync::CancellationToken;
 
 pub use job::work_once;
-pub use slots::{SlotLimit, WorkerSlots};
+pub use slots::{Place, SlotLimit, WorkerSlots};
 pub use store::queue::Backlog;
 
 use crate::daemon::Context;
@@ -48,6 +48,10 @@ pub trait LeasedRows: Send + Sync + 'static {
 
     /// Which slot the row takes; `None` if there is no such row.
     async fn slot(&self, id: Self::Id) -> Result<Option<Self::Slot>, StoreError>;
+
+    /// Which row is to be worked on next in this slot: one that is due, that nobody holds and that this worker can do. `None`
+    /// if there is none.
+    async fn next(&self, slot: Self::Slot) -> Result<Option<Self::Id>, StoreError>;
 
     /// Claims a row that is due, that nobody holds and that this worker can do; `None` if it is not so. `owner` is unique per start of a process.
     async fn claim(&self, id: Self::Id, owner: &str) -> Result<Option<Self::Claim>, StoreError>;
@@ -91,10 +95,11 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Works until the row has ended, the lease is lost, or `shutdown` is cancelled and a good moment to stop has come.
     /// Dropped when the lease cannot be kept, or a grace after the shutdown: whoever claims the row next repeats what
-    /// was under way.
+    /// was under way. `place` is its place among those at work, which it leaves while it only waits.
     async fn work(
         &self,
         claim: &<Self::Rows as LeasedRows>::Claim,
+        place: &Place,
         shutdown: &CancellationToken,
     ) -> Ended<Self::Outcome>;
 
@@ -110,24 +115,26 @@ pub trait Handler: Send + Sync + 'static {
 type RowsOf<H> = <H as Handler>::Rows;
 type IdOf<H> = <RowsOf<H> as LeasedRows>::Id;
 type SlotOf<H> = <RowsOf<H> as LeasedRows>::Slot;
+type ClaimOf<H> = <RowsOf<H> as LeasedRows>::Claim;
 
 /// Starts a worker of `queue`: its consumer, its sweep, and its check of readiness.
 pub fn start<H: Handler>(
     context: &Context,
     db: Db,
     queue: Queue<IdOf<H>>,
-    slots: WorkerSlots<IdOf<H>, SlotOf<H>>,
+    slots: WorkerSlots<SlotOf<H>>,
     handler: Arc<H>,
 ) {
     // Names this process in leases and in the queue: unique per start, since a queue refuses a name that it has seen.
     let owner = format!("{}-{}", context.name(), uuid::Uuid::now_v7());
-    let worker = job::Worker {
+    let worker = Arc::new(job::Worker {
         handler: handler.clone(),
         slots,
         owner: owner.as_str().into(),
+        queue: queue.name().as_str(),
         tasks: context.tasks().clone(),
         shutdown: context.shutdown(),
-    };
+    });
     let consumer = Consumer::new(db, queue.clone(), &owner, worker.on_job());
     check_queue(context, &consumer);
     let shutdown = context.shutdown();
@@ -135,6 +142,13 @@ pub fn start<H: Handler>(
         shutdown.run_until_cancelled(consumer.run()).await;
         Ok(())
     });
+    for (slot, class) in worker.slots.all() {
+        let (shutdown, worker) = (context.shutdown(), Arc::clone(&worker));
+        context.spawn_service("worker", async move {
+            shutdown.run_until_cancelled(worker.serve(slot, class)).await;
+            Ok(())
+        });
+    }
     sweep::start(context, handler, queue);
 }
 

@@ -11,8 +11,9 @@ use store::{
 use super::{Handler, IdOf, LeasedRows};
 use crate::{daemon::Context, periodic::Periodic};
 
-/// Jobs that one sweep enqueues; more than about 8,000 due jobs at once break apalis-redis (Lua `unpack`).
-const SWEEP_LIMIT: i64 = 500;
+/// Jobs that one sweep enqueues. A few do: each lets a worker look for whichever row is next, and a worker that has a place
+/// goes on looking until there is none.
+const SWEEP_LIMIT: i64 = 64;
 
 /// Sweeps between two removals of finished jobs from Redis.
 const SWEEPS_PER_VACUUM: u32 = 300;
@@ -36,8 +37,7 @@ pub(super) fn start<H: Handler>(context: &Context, handler: Arc<H>, queue: Queue
     });
 }
 
-/// Enqueues only what the queue does not have already, so that a long queue does not grow by being swept; what waits for
-/// a slot in a worker is enqueued once more, and goes on waiting.
+/// Enqueues only what the queue does not have already, so that a long queue does not grow by being swept.
 async fn sweep<R: LeasedRows>(rows: &R, queue: &Queue<R::Id>) -> Result<(), StoreError> {
     let backlog = rows.backlog().await?;
     measure(&backlog, queue.name().as_str());

@@ -11,7 +11,7 @@ mod sweep;
 
 pub use journal::{begin_step, begin_undo, end_step, report, save_address, save_fingerprint, undo_step};
 pub(crate) use lease::held;
-pub use lease::{Claim, Lease, claim, leave, release, renew};
+pub use lease::{Claim, Lease, claim, leave, next, release, renew};
 pub(crate) use outcome::finish;
 pub use outcome::{
     create_failed, create_succeeded, delete_succeeded, park_stuck, resume_stuck, retry_later, undone,

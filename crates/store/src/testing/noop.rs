@@ -42,6 +42,13 @@ pub async fn exists(db: &Db, id: Uuid) -> Result<bool, StoreError> {
     Ok(there.bind(id).fetch_one(db.pool()).await?)
 }
 
+/// The one that is next: the oldest that is neither done nor held.
+pub async fn next(db: &Db) -> Result<Option<Uuid>, StoreError> {
+    let next = "SELECT id FROM noop_jobs WHERE done_by IS NULL
+               AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp()) ORDER BY id LIMIT 1";
+    Ok(sqlx::query_scalar(next).fetch_optional(db.pool()).await?)
+}
+
 /// Claims it for `seconds`, if it is neither done nor held.
 pub async fn claim(db: &Db, id: Uuid, owner: &str, seconds: f64) -> Result<Option<Claim>, StoreError> {
     let term = sqlx::query_scalar(

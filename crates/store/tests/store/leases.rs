@@ -1,8 +1,8 @@
 //! Leases: one holder, increasing terms, nothing written under an old one.
 
 use domain::{
-    ids::{NodeId, OperationId},
-    operation::{Failure, OperationKind, OperationState, StepName},
+    ids::{CustomerId, NodeId, OperationId},
+    operation::{Failure, OperationKind, OperationState, Slot, StepName},
 };
 use futures_util::future::join_all;
 use store::{StoreError, audit::By, operations, testing};
@@ -219,4 +219,58 @@ async fn a_strangers_words_are_cleaned_and_never_keep_a_failure_from_being_writt
         message.starts_with("by\u{FFFD}e \u{FFFD}[31mx") && message.chars().count() == 2_000,
         "{message}"
     );
+}
+
+#[tokio::test]
+async fn customers_take_turns_whoever_asked_for_more() {
+    let f = Fixture::new().await;
+    let nodes = nodes(&f).await;
+    let (many, few) = (f.customer, CustomerId::generate());
+    f.add_customer(few, 20).await;
+    for customer in [many, many, many, many, few, few] {
+        assert!(f.create(|new| new.customer_id = customer).await.2.is_ok());
+    }
+    let mut served = Vec::new();
+    // Each ends before the next is asked for: nobody has more under way than another.
+    while let Some(id) = operations::next(&f.worker, Slot::Short, &nodes, 4).await.unwrap() {
+        let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
+        served.push(claim.operation.customer_id);
+        operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y"), BY).await.unwrap();
+    }
+    assert_eq!(served, [many, few, many, few, many, many]);
+}
+
+#[tokio::test]
+async fn a_customer_has_one_operation_under_way_while_others_wait_and_never_more_than_its_share() {
+    let f = Fixture::new().await;
+    let nodes = nodes(&f).await;
+    let (many, few) = (f.customer, CustomerId::generate());
+    f.add_customer(few, 20).await;
+    for customer in [many, many, many, many, few, few] {
+        assert!(f.create(|new| new.customer_id = customer).await.2.is_ok());
+    }
+    let next = async |share| operations::next(&f.worker, Slot::Short, &nodes, share).await.unwrap();
+    let mut served = Vec::new();
+    while let Some(id) = next(2).await {
+        served.push(testing::claim(&f.worker, id, "w").await.unwrap().unwrap().operation.customer_id);
+    }
+    assert_eq!(served, [many, few, many, few], "one each, then another each, and no third");
+    assert!(next(3).await.is_some());
+    assert_eq!(
+        operations::next(&f.worker, Slot::Long, &nodes, 9).await.unwrap(),
+        None,
+        "none is of a backup"
+    );
+    // A worker that died holds nobody's share.
+    f.database
+        .execute("UPDATE operations SET lease_expires_at = now() - interval '1 s' WHERE lease_owner = 'w'")
+        .await;
+    assert!(next(1).await.is_some());
+    assert_eq!(operations::next(&f.worker, Slot::Short, &[NodeId::generate()], 9).await.unwrap(), None);
+}
+
+/// The nodes, as a worker that has engines for all of them.
+async fn nodes(f: &Fixture) -> Vec<NodeId> {
+    let ids = f.database.text("SELECT string_agg(id::text, ',') FROM nodes").await;
+    ids.split(',').map(|id| id.parse().unwrap()).collect()
 }

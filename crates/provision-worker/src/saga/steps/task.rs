@@ -38,13 +38,46 @@ pub(super) struct Task<'a> {
     pub(super) backup: &'a Backup,
     end: Instant,
     pace: Mutex<Pace>,
+    progress: Mutex<Progress>,
+}
+
+/// How far the work has come, as far as it can be counted. An agent that only says that it works is not believed for long;
+/// one that counts on without doing anything is ended by the deadline, which is ours.
+struct Progress {
+    percent: u8,
+    uploaded: usize,
+    signed: u32,
+    /// When it is given up unless it gets further.
+    until: Instant,
+    stall: Duration,
+}
+
+impl Progress {
+    fn new(stall: Duration) -> Self {
+        Self { percent: 0, uploaded: 0, signed: 0, until: Instant::now() + stall, stall }
+    }
+
+    fn note(&mut self, status: &BackupStatus) {
+        let percent = status.percent.min(100);
+        let further = percent > self.percent
+            || status.uploaded.len() > self.uploaded
+            || status.parts_known > self.signed;
+        if further {
+            self.percent = self.percent.max(percent);
+            self.uploaded = self.uploaded.max(status.uploaded.len());
+            self.signed = self.signed.max(status.parts_known);
+            self.until = Instant::now() + self.stall;
+        }
+    }
 }
 
 impl<'a> Task<'a> {
     pub(super) async fn of(work: &'a Work, backup: &'a Backup) -> Result<Self, StepError> {
-        let end = Instant::now() + work.services.backups.deadline;
+        let (limits, disk_mib) = (&work.services.backups, work.instance.resources.disk_mib);
+        let end = Instant::now() + limits.longest(disk_mib);
+        let progress = Mutex::new(Progress::new(limits.longest_stall(disk_mib)));
         let pace = Mutex::new(Pace::new(EVERY));
-        Ok(Self { work, agent: work.agent().await?, backup, end, pace })
+        Ok(Self { work, agent: work.agent().await?, backup, end, pace, progress })
     }
 
     /// What the agent works at, or did last, if it is of this task. No operation but this one is under way on the server:
@@ -108,6 +141,7 @@ impl<'a> Task<'a> {
 
     /// The status after this one.
     pub(super) async fn next(&self, seen: &BackupStatus) -> Result<BackupStatus, StepError> {
+        self.progress.lock().await.note(seen);
         self.pace.lock().await.next().await;
         let mut silent_until = Instant::now() + SILENCE;
         loop {
@@ -116,6 +150,13 @@ impl<'a> Task<'a> {
                 return Err(StepError::failed(
                     "backup_too_slow",
                     "It took too long. Your files were not changed.",
+                ));
+            }
+            if now >= self.progress.lock().await.until {
+                return Err(StepError::failed(
+                    "backup_stalled",
+                    "The server got no further with it for minutes, so it was given up. Your files were not changed; \
+                     please try again.",
                 ));
             }
             match self.agent.backup_status(Some(seen.revision), POLL).await {
