@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -99,8 +99,8 @@ impl Town {
 
     /// Lets Redis forget everything.
     pub fn flush_redis(&self) {
-        let (port, password) = (self.stack.redis.port, &self.stack.redis.password);
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("Redis");
+        let redis = &self.stack.redis;
+        let (password, mut stream) = (&redis.password, UnixStream::connect(&redis.socket).expect("Redis"));
         stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a deadline");
         stream.write_all(format!("AUTH {password}\r\nFLUSHALL\r\n").as_bytes()).expect("Redis");
         let mut answer = [0; 10];
@@ -121,8 +121,7 @@ impl Town {
     }
 
     fn sandbox(&self) -> Http {
-        let record = self.stack.records().into_iter().find(|record| record.name == Daemon::Sandbox.name());
-        Http::new(&format!("http://127.0.0.1:{}", record.expect("the sandbox").port))
+        Http::new(&self.stack.sandbox_url())
     }
 
     /// Command lines of the processes of game servers and agents.

@@ -19,6 +19,7 @@ pub mod process;
 pub mod redis;
 pub mod scratch;
 pub mod secrets;
+pub mod sockets;
 pub mod stack;
 pub mod testing;
 pub mod tidy;

@@ -26,13 +26,14 @@ pub struct Record {
     pub pid: i32,
     /// When it started, in the kernel's clock ticks since boot.
     pub started: u64,
-    /// Where it listens.
-    pub port: u16,
+    /// Its loopback port, of what has one.
+    #[serde(default)]
+    pub port: Option<u16>,
 }
 
 impl Record {
     /// Describes a process that runs now.
-    pub fn of(name: &str, pid: u32, port: u16) -> Result<Self> {
+    pub fn of(name: &str, pid: u32, port: Option<u16>) -> Result<Self> {
         let pid = i32::try_from(pid)?;
         let started = start_time(pid).with_context(|| format!("{name} ended at once"))?;
         Ok(Self { name: name.to_owned(), pid, started, port })
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn a_process_that_ended_is_not_alive_even_before_it_is_reaped() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let record = Record::of("sleep", child.id(), 0).unwrap();
+        let record = Record::of("sleep", child.id(), None).unwrap();
         assert!(record.is_alive());
         record.stop(Signal::TERM, Duration::from_secs(5)).unwrap();
         assert!(!record.is_alive());
@@ -166,7 +167,7 @@ mod tests {
     #[test]
     fn a_recycled_pid_is_not_signalled() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
-        let mut record = Record::of("sleep", child.id(), 0).unwrap();
+        let mut record = Record::of("sleep", child.id(), None).unwrap();
         record.started += 1;
         record.signal(Signal::KILL);
         assert!(!record.is_alive() && child.try_wait().unwrap().is_none());

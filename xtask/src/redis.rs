@@ -1,8 +1,8 @@
-//! A private Redis: loopback, a port of its own, a password, nothing kept on disk (it carries ids only).
+//! A private Redis: a Unix socket, a password, nothing kept on disk (it carries ids only).
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, TcpStream},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Child,
     time::Duration,
@@ -13,9 +13,8 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ports,
     process::{self, Record},
-    secrets, wait,
+    secrets, sockets, wait,
 };
 
 const STARTS_WITHIN: Duration = Duration::from_secs(20);
@@ -25,21 +24,23 @@ const STOPS_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Redis {
     folder: PathBuf,
-    /// Its loopback port.
-    pub port: u16,
     /// Its password.
     pub password: String,
+    /// Its socket.
+    #[serde(skip)]
+    pub socket: PathBuf,
 }
 
 impl Redis {
     /// The server that is kept in `folder`; a new one where there is none.
     pub fn open(folder: &Path) -> Result<Self> {
         let file = folder.join("redis.json");
+        let socket = sockets::folder(folder)?.join("redis.sock");
         if let Ok(bytes) = std::fs::read(&file) {
-            return serde_json::from_slice(&bytes).context("redis.json");
+            return Ok(Self { socket, ..serde_json::from_slice(&bytes).context("redis.json")? });
         }
         secrets::private_folder(folder)?;
-        let redis = Self { folder: folder.to_owned(), port: ports::any()?, password: secrets::password() };
+        let redis = Self { folder: folder.to_owned(), password: secrets::password(), socket };
         redis.save()?;
         Ok(redis)
     }
@@ -49,18 +50,20 @@ impl Redis {
     }
 
     /// Starts it, unless `record` is of a server that still runs.
-    pub fn start(&mut self, record: Option<Record>, log: &Path) -> Result<(Record, Option<Child>)> {
+    pub fn start(&self, record: Option<Record>, log: &Path) -> Result<(Record, Option<Child>)> {
         if let Some(record) = record.filter(Record::is_alive) {
-            return Ok((record, None));
+            if record.port.is_none() {
+                return Ok((record, None));
+            }
+            // One of an earlier version of this program, which listens on a port.
+            Self::stop(&record)?;
         }
-        self.port = ports::prefer(self.port)?;
-        self.save()?;
         let settings = self.folder.join("redis.conf");
         secrets::write_private(&settings, &self.settings())?;
         let mut command = process::detached("redis-server");
         command.arg(&settings).current_dir(&self.folder);
         let mut child = process::spawn(command, log)?;
-        let record = Record::of("redis", child.id(), self.port)?;
+        let record = Record::of("redis", child.id(), None)?;
         let ready = wait::until("Redis", STARTS_WITHIN, || {
             if !record.is_alive() {
                 bail!("Redis ended while starting:\n{}", process::tail(log, 10));
@@ -72,13 +75,16 @@ impl Redis {
     }
 
     fn settings(&self) -> String {
-        let (port, password) = (self.port, &self.password);
-        format!("bind 127.0.0.1\nport {port}\nrequirepass {password}\nsave \"\"\nappendonly no\n")
+        let (socket, password) = (self.socket.display(), &self.password);
+        // No port: games share the machine's loopback, and not this socket.
+        format!(
+            "port 0\nunixsocket \"{socket}\"\nunixsocketperm 700\nrequirepass {password}\nsave \"\"\nappendonly no\n"
+        )
     }
 
     fn answers(&self) -> bool {
         let ask = || -> std::io::Result<bool> {
-            let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
+            let mut stream = UnixStream::connect(&self.socket)?;
             stream.set_read_timeout(Some(Duration::from_secs(1)))?;
             stream.write_all(format!("AUTH {}\r\nPING\r\n", self.password).as_bytes())?;
             let mut answer = [0; 12];
@@ -95,7 +101,8 @@ impl Redis {
 
     /// With the password.
     pub fn url(&self) -> String {
-        format!("redis://:{}@127.0.0.1:{}/0", self.password, self.port)
+        let path = self.socket.to_string_lossy().replace(' ', "%20");
+        format!("redis+unix://{path}?db=0&pass={}", self.password)
     }
 }
 
@@ -106,11 +113,11 @@ mod tests {
     #[test]
     fn a_private_redis_asks_for_its_password() {
         let folder = tempfile::tempdir().unwrap();
-        let mut redis = Redis::open(folder.path()).unwrap();
+        let redis = Redis::open(folder.path()).unwrap();
         let (record, child) = redis.start(None, &folder.path().join("log")).unwrap();
         assert!(redis.answers());
         assert!(!Redis { password: "wrong".into(), ..redis.clone() }.answers());
-        assert_eq!(Redis::open(folder.path()).unwrap().port, redis.port);
+        assert_eq!(Redis::open(folder.path()).unwrap().url(), redis.url());
         Redis::stop(&record).unwrap();
         child.unwrap().wait().unwrap();
     }

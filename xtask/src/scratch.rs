@@ -36,14 +36,14 @@ impl Scratch {
         let folder = parent.join(std::process::id().to_string());
         secrets::private_folder(&folder)?;
         let cluster = Cluster::open(&folder.join("postgres"), Durability::None)?;
-        let mut scratch = Self { folder, cluster, running: Vec::new() };
+        let scratch = Self { folder, cluster, running: Vec::new() };
         let started = scratch.cluster.start(None, &scratch.folder.join("postgres.log"));
         scratch.keep(started)
     }
 
     /// Starts a Redis beside it.
     pub fn with_redis(self) -> Result<(Self, Redis)> {
-        let mut redis = Redis::open(&self.folder.join("redis"))?;
+        let redis = Redis::open(&self.folder.join("redis"))?;
         let started = redis.start(None, &self.folder.join("redis.log"));
         Ok((self.keep(started)?, redis))
     }

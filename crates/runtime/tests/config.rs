@@ -115,7 +115,7 @@ fn a_daemons_own_table_overrides_the_shared_section_for_it_alone() {
 
     let config: DaemonConfig<TestConfig> = load(&place.with_file(&text)).unwrap();
 
-    assert_eq!(config.common.health.listen.port(), 2);
+    assert_eq!(config.common.health.listen.to_string(), "127.0.0.1:2");
     assert_eq!(config.common.database.max_connections, 3);
 }
 

@@ -2,7 +2,7 @@
 
 pub mod noop;
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use domain::ids::OperationId;
 pub use secrecy::ExposeSecret;
@@ -84,6 +84,13 @@ impl TestDatabase {
     /// Connections as the owner of the schema.
     pub fn owner(&self) -> Db {
         self.role(self.options.get_username())
+    }
+
+    /// The server's Unix socket.
+    pub fn socket(&self) -> PathBuf {
+        let folder =
+            self.options.get_socket().expect("a server on a socket, as `cargo xtask test` starts it");
+        folder.join(format!(".s.PGSQL.{}", self.options.get_port()))
     }
 
     /// The URL for a role, for processes that a test starts.

@@ -81,6 +81,7 @@ fn word(word: &str) -> String {
         _ if is_id => word.replace(plain, "ID"),
         _ if is_address => word.replace(plain, "ADDRESS"),
         _ if is_number => word.replace(plain, "N"),
+        _ if word.starts_with("unix:/") => "SOCKET".to_owned(),
         _ if word.starts_with('/') => "PATH".to_owned(),
         Some((name, _)) => word.replace(plain, &format!("{name}-XXXXXX")),
         None => word.to_owned(),

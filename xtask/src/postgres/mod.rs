@@ -1,4 +1,4 @@
-//! A private PostgreSQL: a cluster that we made, in a folder of ours, on a loopback port of its own, with passwords.
+//! A private PostgreSQL: a cluster that we made, in a folder of ours, on a Unix socket, with passwords.
 
 mod binaries;
 mod run_as;
@@ -19,9 +19,8 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ports,
     process::{self, Record},
-    secrets, wait,
+    secrets, sockets, wait,
 };
 
 /// The superuser of a private cluster; owns the schema. Daemons have roles of their own.
@@ -50,13 +49,17 @@ pub struct Cluster {
     data: PathBuf,
     run_as: RunAs,
     durability: Durability,
-    /// Its loopback port.
-    pub port: u16,
     /// The owner's password.
     pub password: String,
+    /// Where its socket is.
+    #[serde(skip)]
+    pub sockets: PathBuf,
     #[serde(skip)]
     binaries: Binaries,
 }
+
+/// The number in the name of the socket, which is the default.
+const PORT: u16 = 5432;
 
 impl Cluster {
     /// The cluster that is kept in `folder`; a new one where there is none.
@@ -71,7 +74,7 @@ impl Cluster {
                     Ok(version) => Binaries::of(version.trim())?,
                     Err(_) => newest()?,
                 };
-                Ok(Self { binaries, ..cluster })
+                Ok(Self { binaries, sockets: cluster.run_as.sockets(folder, &cluster.data)?, ..cluster })
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Self::create(folder, durability, RunAs::choose()?, newest()?)
@@ -88,16 +91,17 @@ impl Cluster {
             // The remains of a creation that was cut off: nobody knows the password that it got.
             fs::remove_dir_all(&data)?;
         }
-        let cluster = Self {
+        let mut cluster = Self {
             folder: folder.to_owned(),
             data,
             run_as,
             durability,
-            port: ports::any()?,
             password: secrets::password(),
+            sockets: PathBuf::new(),
             binaries,
         };
         cluster.initdb()?;
+        cluster.sockets = run_as.sockets(folder, &cluster.data)?;
         cluster.save()?;
         Ok(cluster)
     }
@@ -124,20 +128,24 @@ impl Cluster {
     }
 
     /// Starts it, unless `record` is of a server that still runs.
-    pub fn start(&mut self, record: Option<Record>, log: &Path) -> Result<(Record, Option<Child>)> {
+    pub fn start(&self, record: Option<Record>, log: &Path) -> Result<(Record, Option<Child>)> {
         if let Some(record) = record.filter(Record::is_alive) {
-            return Ok((record, None));
+            if record.port.is_none() {
+                return Ok((record, None));
+            }
+            // One of an earlier version of this program, which listens on a port.
+            Self::stop(&record)?;
         }
         ensure!(self.is_there(), "{} is not a cluster of ours", self.data.display());
-        self.port = ports::prefer(self.port)?;
-        self.save()?;
         let mut command = self.run_as.command(&self.binaries.path("postgres"));
-        command.arg("-D").arg(&self.data).args(["-h", "127.0.0.1", "-p"]).arg(self.port.to_string());
+        // An empty list of addresses: no game shares this socket, as it does the machine's loopback.
+        command.arg("-D").arg(&self.data).args(["-h", "", "-p"]).arg(PORT.to_string());
+        command.arg("-k").arg(&self.sockets);
         for setting in self.settings() {
             command.arg("-c").arg(setting);
         }
         let mut child = process::spawn(command, log)?;
-        let record = Record::of("postgres", child.id(), self.port)?;
+        let record = Record::of("postgres", child.id(), None)?;
         let ready = wait::until("PostgreSQL", STARTS_WITHIN, || {
             if !record.is_alive() {
                 bail!("PostgreSQL ended while starting:\n{}", process::tail(log, 10));
@@ -149,8 +157,7 @@ impl Cluster {
     }
 
     fn settings(&self) -> Vec<&'static str> {
-        let mut settings =
-            vec!["unix_socket_directories=", "max_connections=300", "log_min_messages=warning"];
+        let mut settings = vec!["max_connections=300", "log_min_messages=warning"];
         if self.durability == Durability::None {
             settings.extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"]);
         }
@@ -179,6 +186,9 @@ impl Cluster {
         ensure!(self.is_there(), "{} is not a cluster of ours", self.data.display());
         // The folder that holds only it, where that is another one than ours.
         fs::remove_dir_all(self.data.parent().unwrap_or(&self.data))?;
+        if self.sockets.exists() {
+            fs::remove_dir_all(&self.sockets)?;
+        }
         if self.folder.exists() {
             fs::remove_dir_all(&self.folder)?;
         }
@@ -187,7 +197,7 @@ impl Cluster {
 
     /// A URL for a role of this cluster. The role's password needs no quoting.
     pub fn url(&self, role: &str, password: &str, database: &str) -> String {
-        format!("postgres://{role}:{password}@127.0.0.1:{}/{database}", self.port)
+        format!("postgres://{role}:{password}@{}:{PORT}/{database}", sockets::as_host(&self.sockets))
     }
 
     /// The owner's URL.
@@ -198,8 +208,9 @@ impl Cluster {
     /// Runs SQL as the owner and returns the rows, tab-separated. SQL and password are no arguments: those are public.
     pub fn sql(&self, database: &str, sql: &str) -> Result<String> {
         let mut psql = std::process::Command::new(self.binaries.path("psql"))
-            .args(["-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1"])
-            .args(["-p", &self.port.to_string(), "-U", OWNER, "-d", database])
+            .args(["-X", "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-h"])
+            .arg(&self.sockets)
+            .args(["-p", &PORT.to_string(), "-U", OWNER, "-d", database])
             .env("PGPASSWORD", &self.password)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::{process, secrets};
+use crate::{process, secrets, sockets};
 
 /// As whom the server runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,14 @@ impl RunAs {
             .with_context(|| format!("cannot make {}", place.display()))?;
         chown(&place, Some(uid), Some(gid))?;
         Ok(place.join("data"))
+    }
+
+    /// Where the socket of a cluster kept in `folder` goes: where its server may write, and games may not enter.
+    pub(super) fn sockets(self, folder: &Path, data: &Path) -> Result<PathBuf> {
+        match (self, data.parent()) {
+            (Self::User { .. }, Some(place)) => Ok(place.to_owned()),
+            _ => sockets::folder(folder),
+        }
     }
 
     /// A file beside the data folder that the server's user can read.

@@ -9,7 +9,7 @@ fn full_life(run_as: RunAs) {
     secrets::private_folder(&inner).unwrap();
     let home = inner.join("postgres");
     Cluster::create(&home, Durability::None, run_as, Binaries::find().unwrap()).unwrap();
-    let mut cluster = Cluster::open(&home, Durability::None).unwrap();
+    let cluster = Cluster::open(&home, Durability::None).unwrap();
     let (record, child) = cluster.start(None, &inner.join("postgres.log")).unwrap();
     assert_eq!(record.pid, i32::try_from(child.as_ref().unwrap().id()).unwrap());
     cluster.ensure_database("zlh").unwrap();
@@ -60,7 +60,7 @@ fn as_root_it_works_without_user_namespaces_too() {
 #[test]
 fn a_folder_that_we_did_not_mark_is_neither_started_nor_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let mut cluster =
+    let cluster =
         Cluster::create(folder.path(), Durability::None, RunAs::choose().unwrap(), Binaries::find().unwrap())
             .unwrap();
     fs::remove_file(cluster.data.join(MARKER)).unwrap();

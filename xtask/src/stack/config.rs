@@ -12,8 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::{Daemon, Places};
 use crate::{
     ports::{self, Reserved},
-    postgres::Cluster,
-    redis::Redis,
     secrets,
 };
 
@@ -22,9 +20,9 @@ const GAMES: (u16, u16) = (25_600, 100);
 
 /// Where the rows of tests' stacks are: below the ports of outgoing connections, and of other tests.
 const TESTS: (u16, u16) = (10_000, 12_000);
-/// Ports of a test's stack: PostgreSQL, Redis, five of daemons, and the rest for game servers.
+/// Ports of a test's stack: three of daemons, and the rest for game servers.
 const TEST_ROW: u16 = 50;
-const FIRST_TEST_GAME: u16 = 8;
+const FIRST_TEST_GAME: u16 = 4;
 
 /// Chosen once and kept, so that bookmarks and server lists stay right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,8 +33,6 @@ pub(super) struct Ports {
     _reserved: Option<Reserved>,
     sandbox: u16,
     api: u16,
-    api_health: u16,
-    worker_health: u16,
     #[serde(default)]
     objects: u16,
     first_game: u16,
@@ -56,8 +52,6 @@ impl Ports {
             _reserved: None,
             sandbox: 0,
             api: 8080,
-            api_health: 0,
-            worker_health: 0,
             objects: 0,
             first_game,
             last_game: first_game + GAMES.1 - 1,
@@ -65,16 +59,13 @@ impl Ports {
     }
 
     /// A row for a test, beside which others choose theirs at the same time.
-    pub(super) fn reserve(file: &Path, cluster: &mut Cluster, redis: &mut Redis) -> Result<Self> {
+    pub(super) fn reserve(file: &Path) -> Result<Self> {
         let row = Reserved::take(TESTS.0, TESTS.1, TEST_ROW)?;
-        (cluster.port, redis.port) = (row.port(1), row.port(2));
         Ok(Self {
             file: file.to_owned(),
-            sandbox: row.port(3),
-            api: row.port(4),
-            api_health: row.port(5),
-            worker_health: row.port(6),
-            objects: row.port(7),
+            sandbox: row.port(1),
+            api: row.port(2),
+            objects: row.port(3),
             first_game: row.port(FIRST_TEST_GAME),
             last_game: row.port(TEST_ROW - 1),
             _reserved: Some(row),
@@ -86,9 +77,7 @@ impl Ports {
         for (daemon, port) in [
             (Daemon::Sandbox, &mut self.sandbox),
             (Daemon::Api, &mut self.api),
-            (Daemon::Api, &mut self.api_health),
             (Daemon::Api, &mut self.objects),
-            (Daemon::Worker, &mut self.worker_health),
         ] {
             if !runs(daemon) {
                 *port = ports::prefer(*port)?;
@@ -97,20 +86,23 @@ impl Ports {
         secrets::write_private(&self.file, &serde_json::to_string(self)?)
     }
 
-    pub(super) fn of(&self, daemon: Daemon) -> u16 {
+    /// Where a daemon is served, if it has a port.
+    pub(super) fn of(&self, daemon: Daemon) -> Option<u16> {
         match daemon {
-            Daemon::Sandbox => self.sandbox,
-            Daemon::Api => self.api,
-            Daemon::Worker => self.worker_health,
+            Daemon::Sandbox => Some(self.sandbox),
+            Daemon::Api => Some(self.api),
+            Daemon::Worker => None,
         }
     }
 
-    pub(super) fn health(&self, daemon: Daemon) -> u16 {
-        match daemon {
-            Daemon::Sandbox => self.sandbox,
-            Daemon::Api => self.api_health,
-            Daemon::Worker => self.worker_health,
-        }
+    /// Where the sandbox is served.
+    pub(super) fn sandbox(&self) -> u16 {
+        self.sandbox
+    }
+
+    /// Where the API is served.
+    pub(super) fn api(&self) -> u16 {
+        self.api
     }
 }
 
@@ -119,9 +111,16 @@ pub(super) fn public_key(daemon: Daemon, private_key: &str) -> Result<String> {
     Ok(Signer::from_base64(daemon.name(), private_key)?.trusted_key(Vec::new()).public_key)
 }
 
+/// A daemon's socket of health and metrics.
+pub(super) fn health(sockets: &Path, daemon: Daemon) -> PathBuf {
+    sockets.join(format!("{}.sock", daemon.name().trim_start_matches("zpack-")))
+}
+
 /// `zlh.toml`. Secrets are not in it: each daemon has a credentials folder.
-pub(super) fn text(places: &Places, ports: &Ports, api_public_key: &str) -> String {
-    let Ports { sandbox, api, api_health, worker_health, objects, first_game, last_game, .. } = ports;
+pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_key: &str) -> String {
+    let Ports { sandbox, api, objects, first_game, last_game, .. } = ports;
+    let health =
+        |daemon| toml::Value::from(format!("unix:{}", health(sockets, daemon).display())).to_string();
     let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
     let visible: Vec<_> = node_elsewhere().iter().map(|folder| path(folder)).collect();
     format!(
@@ -136,8 +135,10 @@ pub(super) fn text(places: &Places, ports: &Ports, api_public_key: &str) -> Stri
          [backups]\nsweep_seconds = 2\n\n\
          [trust]\napi_public_key = \"{api_public_key}\"\n\n\
          [logging]\nformat = \"json\"\n\n\
-         [zpack-api.health]\nlisten = \"127.0.0.1:{api_health}\"\n\n\
-         [zpack-provision-worker.health]\nlisten = \"127.0.0.1:{worker_health}\"\n",
+         [zpack-api.health]\nlisten = {api_health}\n\n\
+         [zpack-provision-worker.health]\nlisten = {worker_health}\n",
+        api_health = health(Daemon::Api),
+        worker_health = health(Daemon::Worker),
         catalogue = path(&places.catalogue),
         containers = path(&places.home.join("containers")),
         backups = path(&places.home.join("backups")),
@@ -170,10 +171,11 @@ mod tests {
             catalogue: "/c".into(),
             artifacts: "/d".into(),
         };
-        let table: toml::Table = toml::from_str(&text(&places, &ports, "k")).unwrap();
+        let sockets = Path::new("/s");
+        let table: toml::Table = toml::from_str(&text(&places, sockets, &ports, "k")).unwrap();
         assert_eq!(table["engine"]["root"].as_str(), Some("/a \"b\"/containers"));
         let again = Ports::open(&file).unwrap();
-        assert_eq!(text(&places, &again, "k"), text(&places, &ports, "k"));
+        assert_eq!(text(&places, sockets, &again, "k"), text(&places, sockets, &ports, "k"));
         let health = [&table["zpack-api"], &table["zpack-provision-worker"]].map(|t| &t["health"]["listen"]);
         assert_ne!(health[0], health[1]);
     }

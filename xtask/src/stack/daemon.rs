@@ -33,18 +33,9 @@ impl Daemon {
                 "--artifacts".into(),
                 places.artifacts.to_string_lossy().into_owned(),
                 "--listen".into(),
-                format!("127.0.0.1:{}", ports.of(self)),
+                format!("127.0.0.1:{}", ports.sandbox()),
             ],
             Self::Api | Self::Worker => Vec::new(),
-        }
-    }
-
-    /// Address and path that answer 200 once it is ready.
-    pub(super) fn readiness(self, ports: &Ports) -> (String, &'static str) {
-        let local = |port: u16| format!("http://127.0.0.1:{port}");
-        match self {
-            Self::Sandbox => (local(ports.of(self)), "/_catalog.json"),
-            Self::Api | Self::Worker => (local(ports.health(self)), "/readyz"),
         }
     }
 }

@@ -47,7 +47,7 @@ fn find(containers: &Path) -> Vec<Found> {
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     pids.filter_map(|pid| {
         let is_agent = agent_arguments(&fs::read(format!("/proc/{pid}/cmdline")).ok()?, &root)?;
-        let record = Record { name: "agent".into(), pid, started: start_time(pid)?, port: 0 };
+        let record = Record { name: "agent".into(), pid, started: start_time(pid)?, port: None };
         Some(Found { record, is_agent })
     })
     .collect()

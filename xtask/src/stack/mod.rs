@@ -1,4 +1,4 @@
-//! A private stack: PostgreSQL, Redis and the daemons, in one folder, on loopback ports of its own.
+//! A private stack: PostgreSQL, Redis and the daemons, in one folder, on sockets and loopback ports of its own.
 //! `cargo xtask up` has one, and each fault test that needs to kill something has another.
 
 mod config;
@@ -25,7 +25,7 @@ use crate::{
     postgres::{Cluster, Durability},
     process::{self, Record},
     redis::Redis,
-    secrets, wait,
+    secrets, sockets, wait,
 };
 use config::Ports;
 
@@ -60,6 +60,7 @@ pub struct Stack {
     /// Its Redis.
     pub redis: Redis,
     ports: Ports,
+    sockets: PathBuf,
     children: Vec<Child>,
 }
 
@@ -70,14 +71,15 @@ impl Stack {
         for folder in ["run", "logs", "containers", "backups"] {
             secrets::private_folder(&places.home.join(folder))?;
         }
-        let mut cluster = Cluster::open(&places.home.join("postgres"), durability)?;
-        let mut redis = Redis::open(&places.home.join("redis"))?;
+        let cluster = Cluster::open(&places.home.join("postgres"), durability)?;
+        let redis = Redis::open(&places.home.join("redis"))?;
         let file = places.home.join("ports.json");
         let ports = match durability {
             Durability::Full => Ports::open(&file)?,
-            Durability::None => Ports::reserve(&file, &mut cluster, &mut redis)?,
+            Durability::None => Ports::reserve(&file)?,
         };
-        Ok(Self { places, cluster, redis, ports, children: Vec::new() })
+        let sockets = sockets::folder(&places.home)?;
+        Ok(Self { places, cluster, redis, ports, sockets, children: Vec::new() })
     }
 
     /// Starts PostgreSQL unless it runs.
@@ -99,7 +101,12 @@ impl Stack {
         self.ports.settle(|daemon| living.iter().any(|name| name == daemon.name()))?;
         self.write_credentials()?;
         let api_key = fs::read_to_string(self.credentials(Daemon::Api).join("agent.key"))?;
-        let text = config::text(&self.places, &self.ports, &config::public_key(Daemon::Api, &api_key)?);
+        let text = config::text(
+            &self.places,
+            &self.sockets,
+            &self.ports,
+            &config::public_key(Daemon::Api, &api_key)?,
+        );
         secrets::write_private(&self.config_file(), &text)?;
         let owner = self.places.home.join("postgres/owner.url");
         secrets::write_private(&owner, &self.cluster.owner_url(DATABASE))?;
@@ -181,16 +188,24 @@ impl Stack {
     }
 
     fn await_ready(&self, daemon: Daemon, record: &Record) -> Result<()> {
-        let (url, path) = daemon.readiness(&self.ports);
-        let http = Http::new(&url);
-        wait::until(&format!("{} ({url}{path})", daemon.name()), READY_WITHIN, || {
+        let http = Http::new(&self.sandbox_url());
+        wait::until(daemon.name(), READY_WITHIN, || {
             interrupt::check()?;
             if !record.is_alive() {
                 let log = self.log(daemon.name());
                 bail!("{} ended while starting:\n{}", daemon.name(), process::tail(&log, 10));
             }
-            Ok(http.is_ok(path).then_some(()))
+            let ready = match daemon {
+                Daemon::Sandbox => http.is_ok("/_catalog.json"),
+                Daemon::Api | Daemon::Worker => sockets::is_ok(&self.health(daemon), "/readyz"),
+            };
+            Ok(ready.then_some(()))
         })
+    }
+
+    /// A daemon's socket of health and metrics.
+    pub fn health(&self, daemon: Daemon) -> PathBuf {
+        config::health(&self.sockets, daemon)
     }
 
     /// Whether a daemon's process is there.
@@ -271,12 +286,12 @@ impl Stack {
 
     /// The API's address.
     pub fn api_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.of(Daemon::Api))
+        format!("http://127.0.0.1:{}", self.ports.api())
     }
 
     /// The sandbox's address: it serves the artifact tree.
     pub fn sandbox_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.of(Daemon::Sandbox))
+        format!("http://127.0.0.1:{}", self.ports.sandbox())
     }
 
     /// The daemons' configuration.

@@ -76,7 +76,7 @@ pub fn up(workspace: &Workspace, options: Options) -> Result<ExitCode> {
     }
     prepare(workspace, options)?;
     let mut stack = Stack::open(places(workspace, options.release), Durability::Full)?;
-    let own = Record::of(SUPERVISOR, std::process::id(), 0)?;
+    let own = Record::of(SUPERVISOR, std::process::id(), None)?;
     own.write(&stack.home().join("run"))?;
     if let Err(error) = start(&mut stack, options) {
         let stopped = stack.stop_all();
@@ -141,10 +141,10 @@ fn make_artifacts(workspace: &Workspace, options: Options) -> Result<Vec<String>
 fn start(stack: &mut Stack, options: Options) -> Result<()> {
     let step = ui::step("PostgreSQL");
     stack.start_postgres()?;
-    step.done(&format!("on port {}", stack.cluster.port));
+    step.done("on a socket");
     let step = ui::step("Redis");
     stack.start_redis()?;
-    step.done(&format!("on port {}", stack.redis.port));
+    step.done("on a socket");
     let step = ui::step("Schema and configuration");
     stack.configure()?;
     step.done("");
@@ -171,7 +171,7 @@ fn detach(stack: &Stack, options: Options) -> Result<ExitCode> {
         command.arg("--release");
     }
     let child = process::spawn(command, &stack.log(SUPERVISOR))?;
-    Record::of(SUPERVISOR, child.id(), 0)?.write(&stack.home().join("run"))?;
+    Record::of(SUPERVISOR, child.id(), None)?.write(&stack.home().join("run"))?;
     ui::say("\nIt goes on running; `cargo xtask down` stops it.");
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@
 mod collect;
 mod common;
 mod error;
+mod listen;
 mod load;
 mod reference;
 pub mod sections;
@@ -16,6 +17,7 @@ mod source;
 
 pub use common::{Common, DaemonConfig};
 pub use error::{ConfigError, Problem};
+pub use listen::Listen;
 pub use load::{Effective, Loaded, load, load_with_sources};
 pub use reference::{KeyReference, SectionReference, assert_described, markdown, reference};
 pub use sections::{
@@ -82,6 +84,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `host:port` with a literal address.
     Address,
+    /// An address, or the path of a Unix socket.
+    Listen,
     /// A path of a file or folder.
     Path,
     /// A whole number.
@@ -99,7 +103,10 @@ pub enum Kind {
 impl Kind {
     /// Whether a value from the environment is taken literally instead of being read as a TOML value.
     fn is_text(self) -> bool {
-        matches!(self, Self::Text | Self::Secret | Self::Choice(_) | Self::Address | Self::Path)
+        matches!(
+            self,
+            Self::Text | Self::Secret | Self::Choice(_) | Self::Address | Self::Listen | Self::Path
+        )
     }
 }
 
@@ -110,6 +117,7 @@ impl fmt::Display for Kind {
             Self::Secret => "secret",
             Self::Choice(words) => return f.write_str(&words.join(" | ")),
             Self::Address => "address:port",
+            Self::Listen => "address:port | unix:/path",
             Self::Path => "path",
             Self::Integer => "integer",
             Self::Number => "number",

@@ -1,7 +1,6 @@
 //! What a running daemon can ask of its surroundings.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::Resources;
 use crate::{
     clock::{Clock, SystemClock},
-    config::Common,
+    config::{Common, Listen},
     health::{Phase, Readiness},
     periodic,
     systemd::{self, Heartbeat, Heartbeats},
@@ -27,7 +26,7 @@ use crate::{
 pub struct Context {
     pub(super) resources: Resources,
     clock: Arc<dyn Clock>,
-    health_address: SocketAddr,
+    health_address: Listen,
     pub(super) shutdown: CancellationToken,
     pub(super) readiness: Readiness,
     pub(super) heartbeats: Heartbeats,
@@ -43,7 +42,7 @@ impl Context {
         readiness: Readiness,
         heartbeats: Heartbeats,
         periodic: periodic::Tasks,
-        health_address: SocketAddr,
+        health_address: Listen,
     ) -> Self {
         Self {
             resources,
@@ -74,8 +73,8 @@ impl Context {
     }
 
     /// Where health is served.
-    pub fn health_address(&self) -> SocketAddr {
-        self.health_address
+    pub fn health_address(&self) -> &Listen {
+        &self.health_address
     }
 
     /// Cancelled when the daemon is to stop: take no new work, finish what is in progress.

@@ -42,8 +42,8 @@ where
     let (readiness, heartbeats) = (Readiness::default(), Heartbeats::default());
     let periodic = periodic::Tasks::default();
     let routes = health::router(readiness.clone(), heartbeats.clone(), periodic.clone(), metrics.clone());
-    let listen = resources.common.health.listen;
-    let health = HealthServer::start(listen, routes)
+    let listen = resources.common.health.listen.clone();
+    let health = HealthServer::start(&listen, routes)
         .await
         .with_context(|| format!("cannot listen on {listen} (health.listen)"))?;
     let drain_deadline = resources.common.process.drain_deadline();
@@ -53,7 +53,7 @@ where
         readiness,
         heartbeats.clone(),
         periodic,
-        health.address(),
+        health.address().clone(),
     );
     let _watchdog = AbortOnDropHandle::new(tokio::spawn(systemd::feed_watchdog(heartbeats)));
     tracing::info!(version, "{} {version} starts", context.name());

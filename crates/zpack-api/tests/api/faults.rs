@@ -1,11 +1,11 @@
 //! The database and the queue go away and come back.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::ExposeSecret as _;
 use store::Db;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpStream, UnixStream},
     sync::watch,
 };
 
@@ -19,7 +19,7 @@ struct Cable {
 }
 
 impl Cable {
-    async fn to(target: String) -> Self {
+    async fn to(target: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, whole) = (listener.local_addr().unwrap(), watch::Sender::new(true));
         let connections = whole.clone();
@@ -42,11 +42,11 @@ impl Cable {
     }
 }
 
-async fn carry(mut near: TcpStream, target: String, mut whole: watch::Receiver<bool>) {
+async fn carry(mut near: TcpStream, target: PathBuf, mut whole: watch::Receiver<bool>) {
     if !*whole.borrow_and_update() {
         return;
     }
-    let mut far = TcpStream::connect(target).await.unwrap();
+    let mut far = UnixStream::connect(target).await.unwrap();
     tokio::select! {
         _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
         _ = whole.wait_for(|whole| !whole) => {}
@@ -58,8 +58,8 @@ async fn world_on_a_cable() -> (World, Cable) {
     let mut arrangement = Arrangement::usual().await;
     let url = arrangement.database.url("zlh_api").expose_secret().to_owned();
     let (before, rest) = url.split_once('@').expect("user@host");
-    let (host, after) = rest.split_once('/').expect("host/database");
-    let cable = Cable::to(host.to_owned()).await;
+    let (_, after) = rest.split_once('/').expect("host/database");
+    let cable = Cable::to(arrangement.database.socket()).await;
     let url = format!("{before}@{}/{after}", cable.address).into();
     arrangement.db = Some(Db::connect_lazy(&url, "test", 8, Duration::from_millis(500)).unwrap());
     (arrangement.start(), cable)

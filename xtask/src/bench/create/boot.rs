@@ -80,7 +80,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Ok(record) = Record::of("the game", self.0.id(), 0) {
+        if let Ok(record) = Record::of("the game", self.0.id(), None) {
             let _ = record.stop(Signal::KILL, ENDS_WITHIN);
         }
         let _ = self.0.wait();

@@ -52,16 +52,9 @@ fn command(stack: &Stack, clients: usize, time: Duration) -> Command {
     command
         .args(["--no-vacuum", "--protocol=prepared", "--log", "--log-prefix=log", "--file=script.sql"])
         .args([format!("--client={clients}"), format!("--time={}", time.as_secs())])
-        .args([
-            &format!("--jobs={}", clients.min(2)),
-            "-h",
-            "127.0.0.1",
-            "-U",
-            OWNER,
-            "-p",
-            &cluster.port.to_string(),
-            DATABASE,
-        ])
+        .args([&format!("--jobs={}", clients.min(2)), "-U", OWNER, "-h"])
+        .arg(&cluster.sockets)
+        .arg(DATABASE)
         .env("PGPASSWORD", &cluster.password)
         .current_dir(folder(stack))
         .stdin(Stdio::null());
