@@ -8,6 +8,7 @@
 pub mod api;
 pub mod backup;
 pub mod config;
+mod connections;
 pub mod files;
 pub mod install;
 mod log;

@@ -1,7 +1,5 @@
 //! Puts the parts together: checks trust, makes the certificate, resumes the service, serves until asked to end.
 
-mod limit;
-
 use std::{net::TcpListener, sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -15,11 +13,11 @@ use shim::clock;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use self::limit::LimitAcceptor;
 use crate::{
     api::{self, App},
     backup::{self, Backups, Places},
     config::RunArgs,
+    connections::LimitAcceptor,
     files::Files,
     log,
     root::Root,

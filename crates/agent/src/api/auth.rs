@@ -12,6 +12,7 @@ use domain::{
 };
 
 use super::{App, problem::Problem};
+use crate::connections::Peer;
 
 /// The middleware around every route of the table.
 pub(super) async fn require_scope(
@@ -20,7 +21,12 @@ pub(super) async fn require_scope(
     next: Next,
 ) -> Response {
     match check(&app, request.headers(), &[scope]) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            if let Some(peer) = request.extensions().get::<Peer>() {
+                peer.is_proven();
+            }
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }

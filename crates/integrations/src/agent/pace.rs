@@ -27,6 +27,11 @@ impl Pace {
         sleep_until(self.due(Instant::now())).await;
     }
 
+    /// What an answer has cost beside its question: it is made up for before the next is asked.
+    pub fn spend(&mut self, time: Duration) {
+        self.free_at += time;
+    }
+
     /// When the question that somebody wants to ask now may be asked.
     fn due(&mut self, now: Instant) -> Instant {
         self.free_at = self.free_at.max(now) + self.every;
@@ -49,5 +54,7 @@ mod tests {
         assert_eq!((pace.due(began), pace.due(began)), (began + every, began + every * 2));
         let later = began + every * (2 * BURST);
         assert_eq!((pace.due(later), pace.due(later)), (later, later));
+        pace.spend(every * BURST);
+        assert_eq!(pace.due(later), later + every * 3);
     }
 }

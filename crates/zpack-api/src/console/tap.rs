@@ -35,8 +35,13 @@ const STATUS_WAIT: Duration = Duration::from_secs(20);
 const MARGIN: Duration = Duration::from_secs(6);
 /// How often it is looked what the service uses.
 const STATS_EVERY: Duration = Duration::from_secs(2);
-/// How often an agent that always has output is asked for it, on average: 25 MiB a second at most.
+/// How often an agent that always has output is asked for it, on average.
 const OUTPUT_EVERY: Duration = Duration::from_millis(10);
+/// Bytes a second that are taken of a console in the long run: some ten thousand lines, more than anybody reads. What a
+/// game prints beyond that stays in its log, and is read from there.
+const OUTPUT_BYTES_PER_SECOND: u64 = 1 << 20;
+/// What an entry costs beside its text.
+const ENTRY_BYTES: usize = 64;
 /// How often an agent whose status changes all the time is asked for it, on average.
 const STATUS_EVERY: Duration = Duration::from_millis(250);
 /// Pauses after failures: the first, and the longest.
@@ -168,6 +173,7 @@ impl Tap {
             match in_time(READ_WAIT, read).await {
                 Ok(page) => {
                     pause = PAUSES.0;
+                    reads.spend(cost(&page));
                     self.take(page);
                 }
                 Err(error) => {
@@ -305,4 +311,26 @@ async fn reached<'a>(
         *kept = Some(agents.session_of(instance).await?);
     }
     kept.as_ref().ok_or_else(|| AgentError::Unreachable("no session".into()))
+}
+
+/// The time that a page's output may take.
+fn cost(page: &ConsolePage) -> Duration {
+    let bytes = page.entries.iter().map(|entry| entry.text.len() + ENTRY_BYTES).sum::<usize>();
+    let micros = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000_000) / OUTPUT_BYTES_PER_SECOND;
+    Duration::from_micros(micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::agent::ConsoleEntry;
+
+    use super::*;
+
+    #[test]
+    fn a_second_of_output_is_as_much_as_may_be_taken_in_one() {
+        let entry = |seq| ConsoleEntry { seq, at_ms: 0, text: "x".repeat(1024 - ENTRY_BYTES) };
+        let entries = (0..1024).map(entry).collect();
+        let page = ConsolePage { mode: ConsoleMode::Pipes, first: 0, next: 1024, entries };
+        assert_eq!(cost(&page), Duration::from_secs(1));
+    }
 }
