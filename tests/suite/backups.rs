@@ -13,6 +13,7 @@ use domain::{
 };
 use integrations::objects::ObjectStore as _;
 use store::{
+    audit::By,
     backups::{self, Use},
     operations, testing,
 };
@@ -206,7 +207,12 @@ async fn a_restore_whose_files_cannot_be_put_back_leaves_the_server_down_until_t
     assert_eq!(stuck.state, OperationState::Stuck);
     assert_eq!(stuck.failure.map(|failure| failure.code).as_deref(), Some("test_fault"), "the first reason");
     assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "nobody plays on files that go away");
-    assert!(operations::resume_stuck(&rig.worker, operation, "operator:test").await.unwrap().is_some());
+    assert!(
+        operations::resume_stuck(&rig.worker, operation, By::itself("operator:test"), "mended")
+            .await
+            .unwrap()
+            .is_some()
+    );
     rig.work(operation, &plan).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Failed);
     assert_eq!(differences(&damaged, &rig.tree(instance)), [""; 0]);
@@ -318,13 +324,7 @@ async fn a_server_that_was_stopped_stays_so_and_one_on_hold_is_not_started() {
     let operation = rig.ask_use(instance, backup, Use::Restore).await;
     let hold = domain::instance::HoldReason::Billing;
     let now = rig.backup(backup).await.created_at;
-    let hold = store::holds::NewHold {
-        instance,
-        reason: hold,
-        note: "n",
-        stop: false,
-        by: store::audit::By::itself("o"),
-    };
+    let hold = store::holds::NewHold { instance, reason: hold, note: "n", stop: false, by: By::itself("o") };
     store::holds::place(&rig.database.owner(), &hold, now).await.unwrap();
     rig.work(operation, &Plan::calm()).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);

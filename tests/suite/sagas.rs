@@ -3,7 +3,7 @@
 use domain::operation::{MAX_INTERRUPTIONS, OperationKind, OperationState, StepName, StepState};
 use integrations::engine::Engine as _;
 use runtime::worker::work_once;
-use store::operations;
+use store::{audit::By, operations};
 use tokio_util::sync::CancellationToken;
 use zlh_tests::{Fault, Plan, Rig, When};
 
@@ -140,7 +140,12 @@ async fn an_undo_that_fails_at_any_step_is_stuck_and_never_called_clean() {
         let instance = store::instances::get(&rig.api, rig.customer, instance).await.unwrap().unwrap();
         assert_eq!(instance.active_operation.map(|it| it.id), Some(create));
         // A person mends the cause and resumes it.
-        assert!(operations::resume_stuck(&rig.worker, create, "operator:test").await.unwrap().is_some());
+        assert!(
+            operations::resume_stuck(&rig.worker, create, By::itself("operator:test"), "mended")
+                .await
+                .unwrap()
+                .is_some()
+        );
         rig.work(create, &plan).await;
         assert_eq!(rig.operation(create).await.state, OperationState::Failed, "{step}");
         assert_eq!(rig.inventory(false).await, before, "{step}");
@@ -189,7 +194,12 @@ async fn a_delete_that_never_succeeds_is_stuck_loudly() {
     }
     assert_eq!(rig.operation(delete).await.state, OperationState::Stuck);
     assert_eq!(rig.inventory(true).await.containers, 1);
-    assert!(operations::resume_stuck(&rig.worker, delete, "operator:test").await.unwrap().is_some());
+    assert!(
+        operations::resume_stuck(&rig.worker, delete, By::itself("operator:test"), "mended")
+            .await
+            .unwrap()
+            .is_some()
+    );
     rig.work(delete, &Plan::calm()).await;
     assert_eq!(rig.operation(delete).await.state, OperationState::Succeeded);
     assert_eq!(rig.inventory(false).await.containers, 0);

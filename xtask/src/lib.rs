@@ -12,6 +12,7 @@ pub mod generate;
 pub mod http;
 pub mod interrupt;
 pub mod minecraft;
+pub mod portal;
 pub mod ports;
 pub mod postgres;
 pub mod prereq;

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::{
-    artifacts, build, interrupt, postgres::Cluster, prereq, redis::Redis, scratch::Scratch, ui,
+    artifacts, build, interrupt, portal, postgres::Cluster, prereq, redis::Redis, scratch::Scratch, ui,
     workspace::Workspace,
 };
 
@@ -36,6 +36,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     prereq::ensure_node()?;
     let browser = prereq::ensure_browser()?;
     let prepared = prepare_node(workspace);
+    if options.package.is_empty() && options.filter.is_none() {
+        portal::check(workspace)?;
+    } else {
+        portal::build(workspace)?;
+    }
     build::programs(workspace, false)?;
     let step = ui::step("Artifacts and clients");
     prepared.join().map_err(|_| anyhow!("preparing Node's side panicked"))??;

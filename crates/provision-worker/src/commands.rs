@@ -4,7 +4,10 @@ use anyhow::Context as _;
 use clap::Subcommand;
 use domain::ids::OperationId;
 use runtime::daemon::Resources;
-use store::queue::{QueueName, notify_now};
+use store::{
+    audit::By,
+    queue::{QueueName, notify_now},
+};
 
 use crate::config::WorkerConfig;
 
@@ -15,14 +18,18 @@ pub enum Command {
     Resume {
         /// The operation's id
         operation: OperationId,
+        /// What was mended, for the audit log
+        #[arg(long, default_value = "")]
+        reason: String,
     },
 }
 
 /// Runs a command.
 pub async fn run(command: Command, resources: Resources, _: WorkerConfig) -> anyhow::Result<()> {
-    let Command::Resume { operation } = command;
+    let Command::Resume { operation, reason } = command;
     let (db, queue) = (resources.database()?, resources.queue(QueueName::Provisioning)?);
-    let resumed = store::operations::resume_stuck(&db, operation, "operator:command-line").await?;
+    let by = By::itself("operator:command-line");
+    let resumed = store::operations::resume_stuck(&db, operation, by, &reason).await?;
     let dispatch = resumed.with_context(|| format!("operation {operation} is not stuck"))?;
     notify_now(&db, &queue, dispatch).await;
     println!("operation {operation} goes on");

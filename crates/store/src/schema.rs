@@ -48,6 +48,7 @@ const FUNCTIONS: &[Function] = functions![
     "claim_idempotency_key",
     "create_instance",
     "request_verification",
+    "resume_operation",
 ];
 
 /// Brings the schema to this version. Needs the owner's role; daemons do not have it.

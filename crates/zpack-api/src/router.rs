@@ -21,7 +21,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     app::App,
     handlers::{
-        account, backups, catalogue, console, events, files, home, instances, operations, operator, schedules,
+        account, backups, catalogue, console, events, files, instances, operations, operator, portal,
+        schedules,
     },
     http::{
         DOCS_POLICY, Load, PAGE_POLICY, bound_load, guard_against_csrf, observe, security_headers,
@@ -97,7 +98,9 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(schedules::read::runs))
         .routes(routes!(schedules::run::run))
         .routes(routes!(operator::nodes))
-        .routes(routes!(operator::stuck_operations))
+        .routes(routes!(operator::operations))
+        .routes(routes!(operator::operation))
+        .routes(routes!(operator::resume))
 }
 
 /// Routes with bodies of any length. They have a place of their own instead of the bounds on ordinary requests: a
@@ -130,7 +133,7 @@ pub fn router(app: App) -> Router {
         .layer(csrf.clone())
         .layer(from_fn_with_state(load, bound_load))
         .merge(streams.layer(csrf))
-        .fallback(async || Problem::not_found())
+        .fallback(portal::serve)
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "The Allow header says what can be done here.")
         })
@@ -145,9 +148,8 @@ pub fn router(app: App) -> Router {
 
 fn pages() -> Router<App> {
     Router::new()
-        .route("/", get(home::page))
         .route("/problems/{code}", get(problem::page))
-        .route("/style.css", get(home::style))
+        .route("/style.css", get(portal::style))
         .layer(from_fn_with_state(PAGE_POLICY, with_policy))
 }
 

@@ -9,4 +9,5 @@ mod files;
 mod log_story;
 mod loopback;
 mod outages;
+mod portal;
 mod takeover;

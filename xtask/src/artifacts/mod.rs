@@ -5,6 +5,7 @@ mod python;
 mod tree;
 
 use std::{
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -163,7 +164,13 @@ fn pack(name: &str, content: &[u8]) -> Result<Vec<u8>> {
 
 /// Installs exactly what the lock file says, and runs no package's own scripts.
 pub fn npm_ci(folder: &Path) -> Result<()> {
-    run(Command::new("npm").args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder))
+    run(&mut npm_ci_in(folder))
+}
+
+fn npm_ci_in(folder: &Path) -> Command {
+    let mut command = Command::new("npm");
+    command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(folder);
+    command
 }
 
 fn run(command: &mut Command) -> Result<()> {
@@ -176,12 +183,21 @@ fn run(command: &mut Command) -> Result<()> {
 
 /// `npm ci` in `folder`, unless it was done for this lock file.
 pub fn node_modules(folder: &Path) -> Result<bool> {
+    modules(folder, &mut npm_ci_in(folder))
+}
+
+/// The same with this search path, whose first Node is used.
+pub fn node_modules_with(folder: &Path, path: &OsStr) -> Result<bool> {
+    modules(folder, npm_ci_in(folder).env("PATH", path))
+}
+
+fn modules(folder: &Path, npm_ci: &mut Command) -> Result<bool> {
     let wanted = hex::encode(Sha256::digest(fs::read(folder.join("package-lock.json"))?));
     let stamp = folder.join("node_modules/.zlh-lock");
     if fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
         return Ok(false);
     }
-    npm_ci(folder)?;
+    run(npm_ci)?;
     fs::write(stamp, wanted)?;
     Ok(true)
 }

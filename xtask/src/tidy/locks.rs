@@ -46,7 +46,8 @@ fn npm(lock: &Value) -> Vec<String> {
 
 /// In the folders where Node programs are kept.
 fn npm_locks(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = vec![root.join("tests/js/package-lock.json")];
+    let mut found =
+        vec![root.join("tests/js/package-lock.json"), root.join("crates/portal/web/package-lock.json")];
     for entry in fs::read_dir(root.join("catalogue/artifacts"))? {
         found.push(entry?.path().join("package-lock.json"));
     }

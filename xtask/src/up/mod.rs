@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use crate::{
     artifacts, build,
     demo::{Accounts, Demo, Session},
-    interrupt,
+    interrupt, portal,
     postgres::Durability,
     prereq,
     process::{self, Record},
@@ -99,6 +99,7 @@ fn prepare(workspace: &Workspace, options: Options) -> Result<()> {
     // In a thread that outlives this: a build that fails waits for nothing.
     let theirs = workspace.clone();
     let artifacts = thread::spawn(move || make_artifacts(&theirs, options));
+    portal::build(workspace)?;
     build::programs(workspace, options.release)?;
     let step = ui::step("Artifacts");
     let made = artifacts.join().map_err(|_| anyhow!("making the artifacts panicked"))??;
@@ -119,9 +120,7 @@ fn alone(workspace: &Workspace) -> Result<File> {
 
 fn prerequisites(options: Options) -> Result<()> {
     prereq::ensure(prereq::STACK)?;
-    if !options.no_demo || options.workspaces {
-        prereq::ensure_node()?;
-    }
+    prereq::ensure_node()?;
     if options.workspaces {
         prereq::ensure(prereq::PYTHON)?;
     }

@@ -124,50 +124,58 @@ pub async fn retry_later(
     held(done.rows_affected())
 }
 
-/// For an operator who has mended what was in the way: the worker goes on where it gave up. `None` if it is not stuck.
+/// For an operator who has mended what was in the way: the worker goes on where it gave up. `reason` is for the audit log.
+/// `None` if it is not stuck.
 pub async fn resume_stuck(
     db: &Db,
     id: OperationId,
-    actor: &str,
+    by: By<'_>,
+    reason: &str,
 ) -> Result<Option<Dispatch<OperationId>>, StoreError> {
     let mut tx = db.pool().begin().await?;
-    let Some(state) = state_to_resume(&mut tx, id).await? else { return Ok(None) };
-    let resumed = sqlx::query!(
-        "UPDATE operations SET state = $2, interruptions = 0, failed_attempts = 0, enqueued_at = NULL,
-                run_after = clock_timestamp()
-         WHERE id = $1 RETURNING instance_id, customer_id",
+    let Some(stuck) = stuck(&mut tx, id).await? else { return Ok(None) };
+    let resumed = sqlx::query_scalar!(
+        r#"SELECT resume_operation($1, $2) AS "resumed!""#,
         id.0,
-        state.as_str(),
+        stuck.goes_on_as.as_str(),
     )
     .fetch_one(&mut *tx)
     .await?;
-    let (customer, instance) = (CustomerId(resumed.customer_id), InstanceId(resumed.instance_id));
-    let detail = json!({ "operation": id });
-    let entry = Entry::new(By::itself(actor), "operation.resume", customer, detail);
-    audit::record(&mut tx, entry.on(instance)).await?;
+    if !resumed {
+        return Ok(None);
+    }
+    let detail = json!({ "operation": id, "reason": reason });
+    let entry = Entry::new(by, "operation.resume", stuck.customer, detail);
+    audit::record(&mut tx, entry.on(stuck.instance)).await?;
     tx.commit().await?;
-    Ok(Some(Dispatch::new(id, Some(Event::of_operation(customer, instance, id)))))
+    Ok(Some(Dispatch::new(id, Some(Event::of_operation(stuck.customer, stuck.instance, id)))))
 }
 
-/// Locks a stuck operation: whether it goes on or back is its saga's.
-async fn state_to_resume(
-    tx: &mut PgConnection,
-    id: OperationId,
-) -> Result<Option<OperationState>, StoreError> {
-    let stuck = sqlx::query!(
-        "SELECT kind, step FROM operations WHERE id = $1 AND state = 'stuck' FOR NO KEY UPDATE",
+/// A stuck operation.
+struct Stuck {
+    customer: CustomerId,
+    instance: InstanceId,
+    /// On or back: its saga says.
+    goes_on_as: OperationState,
+}
+
+async fn stuck(tx: &mut PgConnection, id: OperationId) -> Result<Option<Stuck>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT customer_id, instance_id, kind, step FROM operations WHERE id = $1 AND state = 'stuck'",
         id.0,
     )
     .fetch_optional(tx)
     .await?;
-    let Some(stuck) = stuck else { return Ok(None) };
+    let Some(row) = row else { return Ok(None) };
     let corrupt = |e: domain::instance::UnknownValue| StoreError::corrupt("operations", e);
-    let kind: OperationKind = stuck.kind.parse().map_err(corrupt)?;
-    let begun = stuck.step.map(|step| step.parse()).transpose().map_err(corrupt)?;
-    Ok(Some(match kind.saga().recovery(begun) {
+    let kind: OperationKind = row.kind.parse().map_err(corrupt)?;
+    let begun = row.step.map(|step| step.parse()).transpose().map_err(corrupt)?;
+    let goes_on_as = match kind.saga().recovery(begun) {
         Recovery::Forward => OperationState::Running,
         Recovery::Backward => OperationState::Undoing,
-    }))
+    };
+    let (customer, instance) = (CustomerId(row.customer_id), InstanceId(row.instance_id));
+    Ok(Some(Stuck { customer, instance, goes_on_as }))
 }
 
 /// An operation that a worker has let go of for good, or until a person has looked.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     ids::{BackupId, CustomerId, InstanceId, OperationId},
-    operation::{Failure, Operation, OperationKind, StepName, StepState},
+    operation::{Failure, Operation, OperationKind, OperationState, StepName, StepState},
 };
 use serde::Serialize;
 use uuid::Uuid;
@@ -113,12 +113,26 @@ pub async fn list(
     cut(page, rows)
 }
 
-/// Everybody's stuck operations, newest first. For operators.
-pub async fn list_stuck(db: &Db, page: Page) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
-    let rows =
-        operations!("state = 'stuck' AND id < $1 ORDER BY id DESC LIMIT $2", page.before(), page.fetch())
+/// One of anybody's operations. For operators.
+pub async fn find(db: &Db, id: OperationId) -> Result<Option<Operation>, StoreError> {
+    let row = operations!("id = $1", id.0).fetch_optional(db.pool()).await?;
+    row.map(Operation::try_from).transpose()
+}
+
+/// Everybody's operations, of one state or of all, newest first. For operators.
+pub async fn list_all(
+    db: &Db,
+    state: Option<OperationState>,
+    page: Page,
+) -> Result<(Vec<Operation>, Option<Uuid>), StoreError> {
+    let (before, limit) = (page.before(), page.fetch());
+    let rows = if let Some(state) = state {
+        operations!("state = $1 AND id < $2 ORDER BY id DESC LIMIT $3", state.as_str(), before, limit)
             .fetch_all(db.pool())
-            .await?;
+            .await?
+    } else {
+        operations!("id < $1 ORDER BY id DESC LIMIT $2", before, limit).fetch_all(db.pool()).await?
+    };
     cut(page, rows)
 }
 

@@ -10,6 +10,7 @@ use domain::{
 };
 use store::{
     Page, StoreError,
+    audit::By,
     backups::{self, BackupRequest, Edit, NewBackup, RemoveOutcome, RequestError, Requested, Use},
     holds::NewHold,
     instances::{self, DeleteOutcome, DeleteRequest},
@@ -307,7 +308,9 @@ async fn a_damaged_backup_stays_damaged_when_its_restore_was_stuck_in_between() 
         (stuck.failure.as_ref(), stuck.step_detail.as_deref()),
         (Some(&damaged), Some("cleaning up failed"))
     );
-    let resumed = operations::resume_stuck(&f.worker, asked.operation, "operator:test").await.unwrap();
+    let resumed = operations::resume_stuck(&f.worker, asked.operation, By::itself("operator:test"), "mended")
+        .await
+        .unwrap();
     assert!(resumed.is_some());
     let claim = testing::claim(&f.worker, asked.operation, "w").await.unwrap().unwrap();
     let reason = claim.operation.failure.clone().unwrap();

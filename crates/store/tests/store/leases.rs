@@ -73,7 +73,7 @@ async fn the_audit_log_names_whoever_ended_an_operation() {
     operations::park_stuck(&f.worker, &claim.lease, &Failure::new("first", "x"), By::itself("some-daemon"))
         .await
         .unwrap();
-    operations::resume_stuck(&f.worker, id, "operator:somebody").await.unwrap();
+    operations::resume_stuck(&f.worker, id, By::itself("operator:somebody"), "mended").await.unwrap();
     let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     operations::create_failed(&f.worker, &claim.lease, &Failure::new("first", "x"), BY).await.unwrap();
     let rows = f
@@ -132,12 +132,21 @@ async fn a_stuck_operation_blocks_until_a_person_resumes_it() {
     let claim = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     operations::park_stuck(&f.worker, &claim.lease, &Failure::new("undo_failed", "x"), BY).await.unwrap();
     assert!(testing::claim(&f.worker, id, "w").await.unwrap().is_none());
-    let stuck = operations::list_stuck(&f.api, store::Page::new(None, 10)).await.unwrap().0;
+    let stuck = operations::list_all(&f.api, Some(OperationState::Stuck), store::Page::new(None, 10))
+        .await
+        .unwrap()
+        .0;
     assert_eq!(stuck.iter().map(|o| o.id).collect::<Vec<_>>(), [id]);
     assert_eq!(operations::backlog(&f.worker).await.unwrap().stuck, 1);
-    let resumed = operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap();
+    let resumed =
+        operations::resume_stuck(&f.worker, id, By::itself("operator:test"), "mended").await.unwrap();
     assert_eq!(resumed.map(|dispatch| dispatch.row()), Some(id));
-    assert!(operations::resume_stuck(&f.worker, id, "operator:test").await.unwrap().is_none());
+    assert!(
+        operations::resume_stuck(&f.worker, id, By::itself("operator:test"), "mended")
+            .await
+            .unwrap()
+            .is_none()
+    );
     let again = testing::claim(&f.worker, id, "w").await.unwrap().unwrap();
     assert_eq!(again.operation.state, OperationState::Undoing);
 }

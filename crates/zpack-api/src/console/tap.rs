@@ -37,9 +37,9 @@ const MARGIN: Duration = Duration::from_secs(6);
 const STATS_EVERY: Duration = Duration::from_secs(2);
 /// How often an agent that always has output is asked for it, on average.
 const OUTPUT_EVERY: Duration = Duration::from_millis(10);
-/// Bytes a second that are taken of a console in the long run: some ten thousand lines, more than anybody reads. What a
+/// Bytes a second that are taken of a console in the long run: some twenty thousand lines, more than anybody reads. What a
 /// game prints beyond that stays in its log, and is read from there.
-const OUTPUT_BYTES_PER_SECOND: u64 = 1 << 20;
+const OUTPUT_BYTES_PER_SECOND: u64 = 2 << 20;
 /// What an entry costs beside its text.
 const ENTRY_BYTES: usize = 64;
 /// How often an agent whose status changes all the time is asked for it, on average.
@@ -329,8 +329,8 @@ mod tests {
     #[test]
     fn a_second_of_output_is_as_much_as_may_be_taken_in_one() {
         let entry = |seq| ConsoleEntry { seq, at_ms: 0, text: "x".repeat(1024 - ENTRY_BYTES) };
-        let entries = (0..1024).map(entry).collect();
-        let page = ConsolePage { mode: ConsoleMode::Pipes, first: 0, next: 1024, entries };
+        let entries = (0..2048).map(entry).collect();
+        let page = ConsolePage { mode: ConsoleMode::Pipes, first: 0, next: 2048, entries };
         assert_eq!(cost(&page), Duration::from_secs(1));
     }
 }

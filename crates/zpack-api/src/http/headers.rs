@@ -19,6 +19,12 @@ pub const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'self'; img-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 );
 
+/// For the Portal: everything is of its own origin, in files; nothing is inline.
+pub const PORTAL_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'self'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
+
 /// For the API's browsable description: its scripts come from here, its icons are `data:` images, and it sets styles
 /// on elements.
 pub const DOCS_POLICY: HeaderValue = HeaderValue::from_static(

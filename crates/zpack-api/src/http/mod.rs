@@ -12,7 +12,7 @@ mod transfer;
 pub use address::{ClientAddress, TrustedProxies};
 pub use connections::ConnectionLimits;
 pub use csrf::guard as guard_against_csrf;
-pub use headers::{DOCS_POLICY, PAGE_POLICY, security_headers, with_policy};
+pub use headers::{DOCS_POLICY, PAGE_POLICY, PORTAL_POLICY, security_headers, with_policy};
 pub use load::{Load, bound_load};
 pub use request::observe;
 pub use server::Server;

@@ -59,7 +59,8 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "changePassword" => vec![codes![WrongPassword, WeakPassword, PasswordChanged, RateLimited]],
         "createApiKey" => vec![codes![TooManyApiKeys, PasswordRequired, WrongPassword, RateLimited]],
         "listInstances" | "getInstance" | "listOperations" | "getOperation" => vec![],
-        "listNodes" | "listStuckOperations" => vec![codes![OperatorOnly]],
+        "listNodes" | "listAllOperations" | "getAnyOperation" => vec![codes![OperatorOnly]],
+        "resumeOperation" => vec![codes![OperatorOnly, OperationNotStuck]],
         "createInstance" => vec![
             codes![InstanceLimitReached, NameTaken, HostnameTaken, NoCapacity, CatalogueUnavailable],
             codes![

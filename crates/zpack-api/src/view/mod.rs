@@ -12,7 +12,7 @@ mod operation;
 mod operator;
 mod reason;
 mod schedule;
-mod schema;
+pub mod schema;
 mod status;
 
 use serde::Serialize;
@@ -25,7 +25,7 @@ pub use catalogue::{BlueprintView, PlanView, VariantView};
 pub use console::{ConsoleEntryView, ConsoleHistoryView, GapView};
 pub use file::{FileJobView, FileView, FilesUsageView, FolderView};
 pub use instance::{InstanceView, ResourcesView};
-pub use operation::{OperationDetailView, OperationView};
+pub use operation::{OperationDetailView, OperationView, OperatorOperationDetailView, OperatorOperationView};
 pub use operator::NodeView;
 pub use reason::ReasonView;
 pub use schedule::{ScheduleRunView, ScheduleView};

@@ -108,3 +108,60 @@ impl From<StepRow> for StepView {
         }
     }
 }
+
+/// An operation as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatorOperation)]
+pub struct OperatorOperationView {
+    /// What its customer sees.
+    #[serde(flatten)]
+    pub operation: OperationView,
+    /// Whose it is.
+    pub customer_id: Uuid,
+    /// How often a worker was lost with it since it last went on.
+    pub interruption_count: i32,
+}
+
+impl From<Operation> for OperatorOperationView {
+    fn from(it: Operation) -> Self {
+        let (customer_id, interruption_count) = (it.customer_id.0, it.interruptions);
+        Self { operation: it.into(), customer_id, interruption_count }
+    }
+}
+
+/// An operation with its journal, as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatorOperationDetail)]
+pub struct OperatorOperationDetailView {
+    /// The operation.
+    #[serde(flatten)]
+    pub operation: OperatorOperationView,
+    /// Its steps, in order, as far as they were begun.
+    pub steps: Vec<OperatorStepView>,
+}
+
+impl OperatorOperationDetailView {
+    /// With these steps.
+    pub fn new(operation: Operation, steps: Vec<StepRow>) -> Self {
+        Self { operation: operation.into(), steps: steps.into_iter().map(Into::into).collect() }
+    }
+}
+
+/// A step with what went wrong in it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatorStep)]
+pub struct OperatorStepView {
+    /// What its customer sees.
+    #[serde(flatten)]
+    pub step: StepView,
+    /// Why undoing it failed.
+    #[schema(required)]
+    pub error: Option<String>,
+}
+
+impl From<StepRow> for OperatorStepView {
+    fn from(mut it: StepRow) -> Self {
+        let error = it.error.take();
+        Self { step: it.into(), error }
+    }
+}

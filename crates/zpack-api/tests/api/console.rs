@@ -202,7 +202,7 @@ async fn a_client_that_does_not_read_slows_nobody_and_misses_nothing() {
     let mut keen = Socket::resume(&scene.ada, &scene.id, Some(1)).await;
     // Far more than the sockets' buffers and what the tap keeps.
     let filler = "x".repeat(1_000);
-    let lines = 20_000;
+    let lines = 10_000;
     for block in 0..20 {
         let texts = (0..lines / 20).map(|n| format!("{block} {n} {filler}"));
         scene.world.agents.print(scene.instance, texts);

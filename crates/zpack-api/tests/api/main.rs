@@ -19,6 +19,8 @@ mod files;
 mod ide;
 mod idempotency;
 mod instances;
+mod operator;
+mod portal;
 mod power;
 mod problems;
 mod rate_limits;

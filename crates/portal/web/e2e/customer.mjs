@@ -1,0 +1,112 @@
+// A customer's day: signs in, makes a server with a double click, reads and types in its console while the API restarts and the
+// agent dies, edits a file against somebody else's change, backs up and restores, and is signed out in the middle of a form.
+import { expect, run, signIn, tell, until } from './browser.mjs'
+
+await run(async ({ email, password }, { context }) => {
+  const mine = await context()
+  const page = await mine.newPage()
+  await signIn(page, email, password)
+
+  // A server. Two clicks make one.
+  await page.getByRole('link', { name: 'New server' }).first().click()
+  await page.getByText('Minecraft (flying-squid)').click()
+  await page.getByLabel('Name').fill('Überleben 🏰')
+  await page.reload()
+  expect((await page.getByLabel('Name').inputValue()) === 'Überleben 🏰', 'what was typed survives a reload')
+  await page.getByRole('button', { name: 'Create server' }).dblclick()
+  await page.waitForURL(/\/servers\//)
+  const server = page.url()
+  const id = server.split('/').at(-1)
+  await page.locator('[data-state=queued], [data-state=creating], [data-state=running]').first().waitFor()
+  await page.locator('[data-state=running]').first().waitFor()
+  const instances = await page.evaluate(async () => (await (await fetch('/api/instances')).json()).items)
+  expect(instances.length === 1, `one server, not ${instances.length}`)
+  await tell('joinable', { address: instances[0].address })
+
+  // The console: every line once, whatever happens to the API and the agent.
+  const console = page.getByRole('region', { name: 'Console' })
+  await console.locator('[data-phase=live]').waitFor()
+  const type = async text => {
+    await console.getByLabel('Command').fill(text)
+    await console.getByLabel('Command').press('Enter')
+  }
+  await type('say before')
+  await tell('restart_api')
+  await console.locator('[data-phase=live]').waitFor()
+  await type('say after the api')
+  await tell('kill_agent')
+  await until('the console is live after the agent', async () => {
+    await type('say after the agent')
+    await page.waitForTimeout(500)
+    return (await console.locator('[data-phase=live]').count()) === 1 && (await console.getByRole('alert').count()) === 0
+  })
+  const shown = await console.locator('[data-seq]').evaluateAll(all => all.map(line => Number(line.dataset.seq)))
+  const sorted = [...shown].sort((a, b) => a - b)
+  expect(JSON.stringify(shown) === JSON.stringify(sorted), 'lines are in order')
+  expect(new Set(shown).size === shown.length, 'no line is doubled')
+  expect(sorted.every((seq, at) => at === 0 || seq === sorted[at - 1] + 1), `no line is missing: ${shown}`)
+
+  // A file: made, edited, changed by somebody else meanwhile.
+  await page.getByRole('link', { name: 'Files' }).click()
+  await page.getByRole('button', { name: 'New file' }).click()
+  await page.getByLabel('Name of the file').fill('motd.txt')
+  await page.getByRole('button', { name: 'Make' }).click()
+  const editor = page.getByRole('textbox', { name: 'motd.txt' })
+  await editor.click()
+  await page.keyboard.type('Hello')
+  await page.keyboard.press('Control+s')
+  await page.getByText('Saved', { exact: true }).first().waitFor()
+  const content = `/api/instances/${id}/files/content?path=motd.txt`
+  const put = (body, headers) => page.evaluate(async ([url, body, headers]) => (await fetch(url, { method: 'PUT', body, headers })).status, [content, body, headers])
+  const get = () => page.evaluate(async url => (await fetch(url)).text(), content)
+  expect((await get()) === 'Hello', 'what was typed is in the file')
+  expect((await put('Theirs', {})) === 200, 'somebody else saves')
+  await editor.click()
+  await page.keyboard.type(', world')
+  await page.keyboard.press('Control+s')
+  await page.getByText('Somebody else has changed this file').waitFor()
+  expect((await get()) === 'Theirs', 'nothing was overwritten')
+  await page.getByRole('button', { name: 'Save mine anyway' }).click()
+  await until('mine is saved', async () => (await get()).includes('world'))
+  await page.getByRole('button', { name: 'Close the file' }).click()
+
+  // An upload by the button, with its progress in the tray.
+  await page.getByTestId('upload').setInputFiles({ name: 'plugin.jar', mimeType: 'application/java-archive', buffer: Buffer.alloc(3_000_000, 7) })
+  await page.getByRole('region', { name: 'Uploads' }).getByText('Uploaded').waitFor()
+  await page.getByRole('link', { name: 'plugin.jar' }).waitFor()
+
+  // A backup, damage, and the restore.
+  await page.getByRole('link', { name: 'Backups' }).click()
+  await page.getByRole('button', { name: 'Back up now' }).click()
+  await page.getByRole('button', { name: 'Restore' }).waitFor()
+  expect((await put('broken', {})) === 200, 'damage')
+  await until('nothing else is under way', async () => page.getByRole('button', { name: 'Restore' }).isEnabled())
+  await page.getByRole('button', { name: 'Restore' }).click()
+  const dialog = page.getByRole('dialog')
+  expect(await dialog.getByRole('button', { name: 'Restore' }).isDisabled(), 'the name has to be typed first')
+  await dialog.getByLabel(/Type/).fill('Überleben 🏰')
+  await dialog.getByRole('button', { name: 'Restore' }).click()
+  await until('the file is as it was', async () => (await get()).includes('world'))
+
+  // The session ends in the middle of a form: what was typed stays, and is sent once the password was given.
+  await page.getByRole('link', { name: 'Settings' }).click()
+  await page.getByLabel('Name').fill('Renamed')
+  await mine.clearCookies()
+  await page.getByRole('button', { name: 'Save' }).click()
+  const again = page.getByRole('dialog', { name: 'Sign in again' })
+  await again.getByLabel('Password').fill(password)
+  await again.getByRole('button', { name: 'Sign in' }).click()
+  await page.getByRole('heading', { name: 'Renamed', level: 1 }).waitFor()
+
+  // Two tabs: what one does the other shows; and a server that is gone says so.
+  const second = await mine.newPage()
+  await second.goto('/')
+  await second.getByRole('link', { name: 'Renamed' }).waitFor()
+  await page.getByRole('button', { name: 'Delete this server' }).click()
+  await page.getByRole('dialog').getByLabel(/Type/).fill('Renamed')
+  await page.getByRole('dialog').getByRole('button', { name: 'Delete this server' }).click()
+  await second.getByText('No servers yet').waitFor()
+  await second.goto(server)
+  await second.getByText('This is not here, or not yours').waitFor()
+  return {}
+})

@@ -1,0 +1,53 @@
+// Every page in light and dark, on a desktop and a phone: axe finds nothing, nothing scrolls sideways, and the browser has
+// nothing to complain of. With "pictures", each is kept there.
+import { expect, run, signIn, until, violations } from './browser.mjs'
+
+const LOOKS = [
+  { size: 'desktop', viewport: { width: 1440, height: 900 } },
+  { size: 'phone', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+]
+
+await run(async ({ email, operator, password, instance, pictures }, { context }) => {
+  const found = []
+  const pages = [
+    ['login', '/login'],
+    ['register', '/register'],
+    ['servers', '/'],
+    ['create', '/new'],
+    ['server', `/servers/${instance}`],
+    ['console', `/servers/${instance}/console`],
+    ['files', `/servers/${instance}/files`],
+    ['backups', `/servers/${instance}/backups`],
+    ['schedules', `/servers/${instance}/schedules`],
+    ['settings', `/servers/${instance}/settings`],
+    ['account', '/account'],
+    ['not-here', '/servers/00000000-0000-7000-8000-000000000000'],
+    ['operations', '/op', operator],
+    ['nodes', '/op/nodes', operator],
+  ]
+  for (const look of LOOKS) {
+    for (const colorScheme of ['light', 'dark']) {
+      const people = new Map()
+      for (const who of [email, operator]) {
+        const { size: _, ...options } = look
+        const made = await context({ ...options, colorScheme, reducedMotion: 'reduce' })
+        const page = await made.newPage()
+        await signIn(page, who, password)
+        people.set(who, page)
+      }
+      for (const [name, path, who = email] of pages) {
+        const page = people.get(who)
+        const place = `${name}-${look.size}-${colorScheme}`
+        await page.goto(path)
+        await page.locator('h1, h2').first().waitFor()
+        await until(`${place} has loaded`, async () => (await page.locator('[aria-busy=true]:not(button), [data-phase=connecting]').count()) === 0)
+        found.push(...(await violations(page, place)))
+        const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+        if (wider > 0) found.push(`${place}: scrolls sideways by ${wider} px`)
+        if (pictures) await page.screenshot({ path: `${pictures}/${place}.png` })
+      }
+    }
+  }
+  expect(found.length === 0, `nothing to mend, but:\n${found.join('\n')}`)
+  return { pages: pages.length }
+})

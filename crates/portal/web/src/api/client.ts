@@ -1,0 +1,62 @@
+/** The API: typed by its description, with failures as one kind of error. */
+import createClient, { type Middleware } from 'openapi-fetch'
+import type { components, paths } from './schema'
+import { Problem, readProblem } from './problem'
+import { session } from './session'
+
+type Schemas = components['schemas']
+export type Instance = Schemas['Instance']
+export type InstanceStatus = Schemas['InstanceStatus']
+export type Operation = Schemas['Operation']
+export type OperationDetail = Schemas['OperationDetail']
+export type Backup = Schemas['Backup']
+export type Blueprint = Schemas['Blueprint']
+export type Plan = Schemas['Plan']
+export type Schedule = Schemas['Schedule']
+export type ScheduleRun = Schemas['ScheduleRun']
+export type ApiKey = Schemas['ApiKey']
+export type Me = Schemas['Me']
+export type FileEntry = Schemas['File']
+export type Hold = Schemas['Hold']
+export type OperatorOperation = Schemas['OperatorOperation']
+export type OperatorOperationDetail = Schemas['OperatorOperationDetail']
+export type Node = Schemas['Node']
+export type PowerAction = Schemas['PowerChange']['action']
+
+/** No answer of ours takes longer; the API itself gives up before. */
+const DEADLINE_MS = 30_000
+
+/** Requests that say themselves whether somebody is signed in. */
+const PUBLIC = ['/api/auth/login', '/api/auth/register', '/api/auth/logout']
+
+const guard: Middleware = {
+  async onRequest({ request }) {
+    const deadline = AbortSignal.timeout(DEADLINE_MS)
+    return new Request(request, { signal: AbortSignal.any([request.signal, deadline]) })
+  },
+  async onResponse({ request, response }) {
+    if (response.status !== 401 || !session.isKnown || PUBLIC.includes(new URL(request.url).pathname)) return response
+    // The request waits until somebody has signed in over the page, and is then made again: nothing typed is lost.
+    const again = request.clone()
+    await session.ended()
+    return fetch(again)
+  },
+  onError({ error }) {
+    return error instanceof DOMException && error.name === 'AbortError' ? error : Problem.unreachable()
+  },
+}
+
+const client = createClient<paths>({ baseUrl: location.origin, fetch: request => fetch(keepBody(request)) })
+client.use(guard)
+
+/** A clone for a repetition is made of a request whose body was not read: so what is sent is a clone itself. */
+const keepBody = (request: Request) => request.clone()
+
+/** The data of an answer, or its problem as an exception. */
+export async function unwrap<T>(answer: Promise<{ data?: T; error?: unknown; response: Response }>): Promise<T> {
+  const { data, error, response } = await answer
+  if (response.ok) return data as T
+  throw readProblem(error, response)
+}
+
+export { client as api }

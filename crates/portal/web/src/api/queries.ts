@@ -1,0 +1,157 @@
+/** What is asked of the API, with the keys under which it is remembered. */
+import { QueryClient, queryOptions } from '@tanstack/react-query'
+import { api, unwrap, type Backup, type Instance, type Operation, type OperatorOperation } from './client'
+import { Problem } from './problem'
+import { session } from './session'
+
+export const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // Kept up by events; asked again when the window comes back, in case they were missed.
+      staleTime: 30_000,
+      retry: (count, error) => count < 2 && [0, 429, 503].includes(Problem.of(error).status),
+      retryDelay: (count, error) => (Problem.of(error).retryAfter ?? 2 ** count) * 1000,
+    },
+    mutations: { retry: false },
+  },
+})
+
+type Page<T> = { items: T[]; next_cursor: string | null }
+
+/** All of a list, page by page. */
+async function all<T>(page: (cursor: string | undefined) => Promise<Page<unknown>>): Promise<T[]> {
+  const items: T[] = []
+  let cursor: string | undefined
+  do {
+    const got = await page(cursor)
+    items.push(...(got.items as T[]))
+    cursor = got.next_cursor ?? undefined
+  } while (cursor)
+  return items
+}
+
+const query = (cursor: string | undefined) => ({ limit: 100, ...(cursor && { cursor }) })
+
+export const me = queryOptions({
+  queryKey: ['me'],
+  queryFn: async () => {
+    const viewer = await unwrap(api.GET('/api/me'))
+    session.began()
+    return viewer
+  },
+  staleTime: Infinity,
+  retry: false,
+})
+
+export const instances = queryOptions({
+  queryKey: ['instances'],
+  queryFn: () =>
+    all<Instance>(cursor => unwrap(api.GET('/api/instances', { params: { query: query(cursor) } })) as Promise<Page<unknown>>),
+})
+
+export const instance = (id: string) =>
+  queryOptions({
+    queryKey: ['instance', id],
+    queryFn: () => unwrap(api.GET('/api/instances/{id}', { params: { path: { id } } })),
+    initialData: () => queries.getQueryData(instances.queryKey)?.find(it => it.id === id),
+    initialDataUpdatedAt: () => queries.getQueryState(instances.queryKey)?.dataUpdatedAt,
+  })
+
+export const status = (id: string) =>
+  queryOptions({
+    queryKey: ['status', id],
+    queryFn: () => unwrap(api.GET('/api/instances/{id}/status', { params: { path: { id } } })),
+    retry: false,
+    refetchInterval: 15_000,
+  })
+
+export const operation = (id: string) =>
+  queryOptions({
+    queryKey: ['operation', id],
+    queryFn: () => unwrap(api.GET('/api/operations/{id}', { params: { path: { id } } })),
+  })
+
+/** The latest operations of all servers, newest first: what a server does now, and why it did not work. */
+export const operations = queryOptions({
+  queryKey: ['operations'],
+  queryFn: async () => (await unwrap(api.GET('/api/operations', { params: { query: { limit: 100 } } }))).items as Operation[],
+})
+
+export const operationsOf = (instance_id: string) =>
+  queryOptions({
+    queryKey: ['operations', instance_id],
+    queryFn: async () =>
+      (await unwrap(api.GET('/api/operations', { params: { query: { limit: 20, instance_id } } }))).items as Operation[],
+  })
+
+export const blueprints = queryOptions({
+  queryKey: ['blueprints'],
+  queryFn: () => unwrap(api.GET('/api/catalogue/blueprints')),
+  staleTime: 300_000,
+})
+
+export const plans = queryOptions({
+  queryKey: ['plans'],
+  queryFn: () => unwrap(api.GET('/api/catalogue/plans')),
+  staleTime: 300_000,
+})
+
+export const backups = (id: string) =>
+  queryOptions({
+    queryKey: ['backups', id],
+    queryFn: () =>
+      all<Backup>(
+        cursor =>
+          unwrap(api.GET('/api/instances/{id}/backups', { params: { path: { id }, query: query(cursor) } })) as Promise<Page<unknown>>,
+      ),
+  })
+
+export const usage = (id: string) =>
+  queryOptions({
+    queryKey: ['usage', id],
+    queryFn: () => unwrap(api.GET('/api/instances/{id}/files/usage', { params: { path: { id } } })),
+    retry: false,
+  })
+
+export const folder = (id: string, path: string) =>
+  queryOptions({
+    queryKey: ['folder', id, path],
+    queryFn: async () => {
+      const found = []
+      let cursor: string | undefined
+      do {
+        const page = await unwrap(
+          api.GET('/api/instances/{id}/files', { params: { path: { id }, query: { path, limit: 1000, ...(cursor && { cursor }) } } }),
+        )
+        found.push(...page.items)
+        cursor = page.next_cursor ?? undefined
+      } while (cursor && found.length < 10_000)
+      return { items: found, more: cursor !== undefined }
+    },
+  })
+
+export const apiKeys = queryOptions({
+  queryKey: ['api-keys'],
+  queryFn: () => unwrap(api.GET('/api/api-keys')),
+})
+
+export const nodes = queryOptions({
+  queryKey: ['nodes'],
+  queryFn: () => unwrap(api.GET('/api/operator/nodes')),
+  refetchInterval: 15_000,
+})
+
+const everybodys = async (state: Operation['state'] | undefined) =>
+  (await unwrap(api.GET('/api/operator/operations', { params: { query: { limit: 100, ...(state && { state }) } } }))).items as OperatorOperation[]
+
+export const stuck = queryOptions({ queryKey: ['operator', 'operations', 'stuck'], queryFn: () => everybodys('stuck'), refetchInterval: 15_000 })
+
+export const allOperations = (state: Operation['state'] | undefined) =>
+  queryOptions({ queryKey: ['operator', 'operations', state ?? 'all'], queryFn: () => everybodys(state), refetchInterval: 15_000 })
+
+export const anyOperation = (id: string) =>
+  queryOptions({
+    queryKey: ['operator', 'operation', id],
+    queryFn: () => unwrap(api.GET('/api/operator/operations/{id}', { params: { path: { id } } })),
+    refetchInterval: 5_000,
+  })

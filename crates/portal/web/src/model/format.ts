@@ -1,0 +1,60 @@
+/** Numbers, sizes and times as the viewer reads them. */
+
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
+const whole = new Intl.NumberFormat('en')
+const tenth = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
+const time = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' })
+const shortTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
+const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' })
+const dateOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })
+const exactly = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long' })
+
+export const viewerZone = zone
+export const count = (n: number) => whole.format(n)
+export const percent = (n: number) => `${whole.format(Math.round(n))} %`
+
+/** A size in powers of 1024 with the names that people use for them. */
+export function bytes(n: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let unit = 0
+  while (n >= 1024 && unit < units.length - 1) {
+    n /= 1024
+    unit += 1
+  }
+  return `${n < 10 && unit > 0 ? tenth.format(n) : whole.format(Math.round(n))} ${units[unit]}`
+}
+
+export const money = (minor: number, currency: string) =>
+  new Intl.NumberFormat('en', { style: 'currency', currency, minimumFractionDigits: minor % 100 === 0 ? 0 : 2 }).format(minor / 100)
+
+export const clock = (at: string | number) => time.format(new Date(at))
+export const minute = (at: string | number) => shortTime.format(new Date(at))
+export const exact = (at: string) => exactly.format(new Date(at))
+
+/** A moment of the last days, or a date. */
+export function day(at: string, now = Date.now()): string {
+  const then = new Date(at)
+  const days = Math.round((startOfDay(now) - startOfDay(then.getTime())) / 86_400_000)
+  if (days === 0) return `Today, ${shortTime.format(then)}`
+  if (days === 1) return `Yesterday, ${shortTime.format(then)}`
+  if (days === -1) return `Tomorrow, ${shortTime.format(then)}`
+  const sameYear = then.getFullYear() === new Date(now).getFullYear()
+  return `${(sameYear ? date : dateOfYear).format(then)}, ${shortTime.format(then)}`
+}
+
+const startOfDay = (at: number) => new Date(at).setHours(0, 0, 0, 0)
+
+/** How long ago, as one says it. */
+export function ago(at: string, now = Date.now()): string {
+  const seconds = Math.max(0, Math.round((now - new Date(at).getTime()) / 1000))
+  if (seconds < 5) return 'just now'
+  if (seconds < 60) return `${seconds} s ago`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 60) return `${minutes} min ago`
+  const hours = Math.round(minutes / 60)
+  return hours < 24 ? `${hours} h ago` : day(at, now)
+}
+
+/** Which time it is elsewhere, with its day. */
+export const inZone = (at: string, timeZone: string) =>
+  new Intl.DateTimeFormat('en-GB', { timeZone, weekday: 'short', hour: '2-digit', minute: '2-digit' }).format(new Date(at))

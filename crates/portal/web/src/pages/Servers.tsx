@@ -1,0 +1,267 @@
+/** All servers, each in its place from the moment it is asked for. */
+import { useQuery } from '@tanstack/react-query'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { Folder, Plus, Server as ServerIcon, SquareTerminal } from 'lucide-react'
+import { useEffect, useState, useSyncExternalStore } from 'react'
+import { live } from '../api/live'
+import { blueprints, instances, me, operations } from '../api/queries'
+import type { Blueprint, Instance, Operation } from '../api/client'
+import { Problem } from '../api/problem'
+import { useDelete, workspaceUrl } from '../model/actions'
+import { newestOf, softwareOf, useStale } from '../model/known'
+import { busyWith, needsAttention, stateOf, type State } from '../model/state'
+import { useTitle } from '../shell/title'
+import { en } from '../text/en'
+import { Confirm } from '../ui/Dialog'
+import { GameTile } from '../ui/GameTile'
+import { OperationProgress } from '../ui/Progress'
+import { Ago, Button, CopyButton, Empty, Icon, ProblemNote, Skeleton, StatePill } from '../ui/parts'
+import { toast } from '../ui/toast'
+import { retryHref } from './retry'
+
+const filters = {
+  all: () => true,
+  running: (state: State) => state.key === 'running' || state.key === 'starting',
+  attention: needsAttention,
+}
+type Filter = keyof typeof filters
+
+export function Servers() {
+  useTitle(en.servers.title)
+  const list = useQuery(instances)
+  const work = useQuery(operations)
+  const games = useQuery(blueprints)
+  const viewer = useQuery(me)
+  const stale = useStale()
+  const liveness = useSyncExternalStore(live.subscribe, live.get)
+  const [filter, setFilter] = useState<Filter>('all')
+  useEntry(list.data)
+  if (!list.data) return <main className="main">{list.isError ? <ProblemNote error={list.error} onRetry={() => void list.refetch()} /> : <Placeholders />}</main>
+
+  const servers = list.data.map(instance => {
+    const operation = newestOf(work.data, instance.id)
+    return { instance, operation, state: stateOf({ instance, operation, stale }) }
+  })
+  const counted = (by: Filter) => servers.filter(({ state }) => filters[by](state)).length
+  const shown = servers.filter(({ state }) => filters[filter](state))
+  const limit = viewer.data?.instance_limit ?? 0
+  const left = Math.max(0, limit - servers.filter(({ instance }) => instance.lifecycle !== 'failed').length)
+  return (
+    <main className="main">
+      <div className="head">
+        <div className="grow">
+          <h1>{en.servers.title}</h1>
+          <p className="sub">{servers.length === 0 ? en.servers.left(left, limit) : en.servers.summary(counted('running'), servers.length)}</p>
+        </div>
+        {servers.length > 0 && (
+          <Link to="/new" className="button primary">
+            <Icon of={Plus} />
+            {en.servers.newServer}
+          </Link>
+        )}
+      </div>
+      {servers.length === 0 ? (
+        <Empty icon={ServerIcon} title={en.servers.none} text={en.servers.noneText}>
+          <Link to="/new" className="button primary l">
+            <Icon of={Plus} />
+            {en.servers.newServer}
+          </Link>
+        </Empty>
+      ) : (
+        <>
+          <div className="row wrap">
+            <div className="segments" role="group" aria-label={en.servers.filter.label}>
+              {(Object.keys(filters) as Filter[]).map(by => (
+                <button key={by} type="button" aria-pressed={filter === by} onClick={() => setFilter(by)}>
+                  {en.servers.filter[by]} <i className="faint num">{counted(by)}</i>
+                </button>
+              ))}
+            </div>
+            {liveness !== 'polling' && (
+              <span className="end row t-13 faint wide-only">
+                <span className={liveness === 'live' ? 'dot ok' : 'dot'} />
+                {en.live[liveness]}
+              </span>
+            )}
+          </div>
+          <div className="cards">
+            {shown.map(server => (
+              <ServerCard key={server.instance.id} {...server} known={games.data} />
+            ))}
+            {shown.length === 0 && <p className="muted">{en.servers.noneMatch}</p>}
+            {filter === 'all' && left > 0 && (
+              <Link to="/new" className="card server-card dashed">
+                <span className="stack pad5">
+                  <Icon of={Plus} size="l" />
+                  <span className="strong">{en.servers.newServer}</span>
+                  <span className="t-13 muted">{en.servers.left(left, limit)}</span>
+                </span>
+              </Link>
+            )}
+          </div>
+        </>
+      )}
+    </main>
+  )
+}
+
+/** Goes on into a workspace whose address somebody opened before signing in. */
+function useEntry(servers: Instance[] | undefined): void {
+  const { ide } = useSearch({ strict: false }) as { ide?: string }
+  const navigate = useNavigate()
+  const id = servers?.find(it => it.hostname === ide)?.id
+  const known = servers !== undefined
+  useEffect(() => {
+    if (ide === undefined || !known) return
+    const stay = (error?: unknown) => {
+      if (error) toast({ text: Problem.of(error).message })
+      void navigate({ to: '/', search: {}, replace: true })
+    }
+    if (id) workspaceUrl(id).then(url => location.replace(url), stay)
+    else stay()
+  }, [id, ide, known, navigate])
+}
+
+type CardProps = { instance: Instance; operation: Operation | undefined; state: State; known: Blueprint[] | undefined }
+
+function ServerCard({ instance, operation, state, known }: CardProps) {
+  const busy = busyWith(operation)
+  return (
+    <article className="card server-card" aria-label={instance.name}>
+      <div className="top">
+        <GameTile blueprint={instance.blueprint} kind={instance.kind} />
+        <div className="grow stack t">
+          <h3 className="truncate">
+            <Link to="/servers/$id" params={{ id: instance.id }}>
+              <bdi>{instance.name}</bdi>
+            </Link>
+          </h3>
+          <span className="meta truncate">{softwareOf(instance, known)}</span>
+        </div>
+        <StatePill state={state} />
+      </div>
+      <div className="mid">
+        <Middle instance={instance} operation={operation} state={state} />
+        {busy && operation && state.key !== 'creating' && <OperationProgress operation={operation} />}
+      </div>
+      <Foot instance={instance} operation={operation} state={state} />
+    </article>
+  )
+}
+
+function Middle({ instance, operation, state }: Omit<CardProps, 'known'>) {
+  switch (state.key) {
+    case 'queued':
+    case 'creating':
+    case 'deleting':
+      return (
+        <>
+          {operation && <OperationProgress operation={operation} />}
+          {state.key === 'queued' && <span className="t-13 muted">{en.servers.canClose}</span>}
+        </>
+      )
+    case 'failed':
+      return (
+        <>
+          {operation && <OperationProgress operation={{ ...operation, step_detail: null }} />}
+          <p className="t-13">
+            <span className="strong">{operation?.failure?.message}</span> <span className="muted">{en.servers.nothingCounts}</span>
+          </p>
+        </>
+      )
+    case 'stuck':
+      return <p className="t-13 muted">{en.state.stuckText}</p>
+    case 'held':
+      return (
+        <>
+          {instance.holds.map(hold => (
+            <p key={hold.placed_at} className="t-13">
+              <span className="strong">{hold.reason.message}</span> <span className="muted">{en.state.heldSince(hold.placed_at)}</span>
+            </p>
+          ))}
+        </>
+      )
+    case 'crashed':
+      return <p className="t-13 muted">{en.state.crashedText(1)}</p>
+    case 'stopped':
+      return <p className="t-13 muted">{en.state.stoppedText}</p>
+    case 'starting':
+      return <p className="t-13 muted">{en.state.startingText}</p>
+    case 'silent':
+      return <p className="t-13 muted">{en.state.silentText}</p>
+    default:
+      return null
+  }
+}
+
+function Foot({ instance, operation, state }: Omit<CardProps, 'known'>) {
+  const remove = useDelete()
+  const [asking, ask] = useState(false)
+  const to = { params: { id: instance.id } }
+  if (state.key === 'failed') {
+    return (
+      <div className="bot">
+        <Link to="/servers/$id" {...to} className="button ghost s">
+          {en.server.why}
+        </Link>
+        <span className="grow" />
+        <Button size="s" onClick={() => ask(true)}>
+          {en.server.remove}
+        </Button>
+        <Link to="/new" search={retryHref(instance)} className="button primary s">
+          {en.server.tryAgain}
+        </Link>
+        {asking && (
+          <Confirm title={en.settings.deleteAsk(instance.name)} text={en.servers.nothingCounts} verb={en.server.remove} onConfirm={() => remove(instance)} onClose={() => ask(false)} />
+        )}
+      </div>
+    )
+  }
+  if (state.key === 'queued' || state.key === 'creating' || state.key === 'deleting') {
+    return (
+      <div className="bot">
+        <span className="grow t-13 faint num">{operation && <Ago at={operation.created_at} say={en.servers.askedFor} />}</span>
+      </div>
+    )
+  }
+  return (
+    <div className="bot">
+      <div className="grow row">{instance.address && instance.kind === 'game' && <CopyButton text={instance.address} />}</div>
+      {state.key === 'held' || state.key === 'stopped' ? (
+        <Link to="/servers/$id/files" {...to} className="button s">
+          <Icon of={Folder} />
+          {en.servers.files}
+        </Link>
+      ) : (
+        <Link to="/servers/$id/console" {...to} className="button s">
+          <Icon of={SquareTerminal} />
+          {en.servers.console}
+        </Link>
+      )}
+    </div>
+  )
+}
+
+function Placeholders() {
+  return (
+    <Skeleton>
+      <div className="cards">
+        {[1, 2, 3].map(n => (
+          <div key={n} className="card server-card">
+            <div className="top">
+              <i className="sq" />
+              <div className="grow stack">
+                <i className="w6" />
+                <i className="w4" />
+              </div>
+            </div>
+            <div className="mid">
+              <i className="w10" />
+              <i className="w8" />
+            </div>
+          </div>
+        ))}
+      </div>
+    </Skeleton>
+  )
+}

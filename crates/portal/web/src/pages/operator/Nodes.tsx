@@ -1,0 +1,72 @@
+/** The machines, and how full they are. */
+import { useQuery } from '@tanstack/react-query'
+import { HardDrive } from 'lucide-react'
+import { nodes } from '../../api/queries'
+import { bytes, count, percent } from '../../model/format'
+import { useTitle } from '../../shell/title'
+import { en } from '../../text/en'
+import { Empty, ProblemNote } from '../../ui/parts'
+
+const MIB = 1024 * 1024
+
+export function Nodes() {
+  useTitle(en.operator.nodes)
+  const list = useQuery(nodes)
+  return (
+    <>
+      <h1>{en.operator.nodes}</h1>
+      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
+      {list.data?.length === 0 && <Empty icon={HardDrive} title={en.operator.noNodes} />}
+      {list.data && list.data.length > 0 && (
+        <div className="card">
+          <table className="table fold">
+            <thead>
+              <tr>
+                <th>{en.operator.node}</th>
+                <th>{en.operator.cpu}</th>
+                <th>{en.operator.memory}</th>
+                <th>{en.operator.disk}</th>
+                <th>{en.operator.ports}</th>
+              </tr>
+            </thead>
+            <tbody>
+              {list.data.map(it => (
+                <tr key={it.id}>
+                  <td>
+                    <div className="stack t">
+                      <span className="strong">{it.name}</span>
+                      <span className="t-13 muted">{it.public_host}</span>
+                      <span className={it.cordoned ? 'pill warn' : 'pill ok'}>{it.cordoned ? en.operator.cordoned : en.operator.open}</span>
+                    </div>
+                  </td>
+                  <Share used={it.used_cpu_percent} of={it.cpu_percent} say={n => percent(n)} name={en.operator.cpu} />
+                  <Share used={it.used_memory_mib} of={it.memory_mib} say={n => bytes(n * MIB)} name={en.operator.memory} />
+                  <Share used={it.used_disk_mib} of={it.disk_mib} say={n => bytes(n * MIB)} name={en.operator.disk} />
+                  <td className="num">
+                    <span className="narrow-only muted t-13">{`${en.operator.ports} `}</span>
+                    {count(it.free_port_count)}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </>
+  )
+}
+
+function Share({ used, of, say, name }: { used: number; of: number; say: (n: number) => string; name: string }) {
+  const text = en.common.of(say(used), say(of))
+  return (
+    <td>
+      <div className="stack t">
+        <span className="t-13 num">
+          <span className="narrow-only muted">{`${name} `}</span>
+          {text}
+        </span>
+        <progress className={used / of > 0.9 ? 'thin warn' : 'thin a'} max={of} value={used} aria-label={`${name}: ${text}`} />
+      </div>
+    </td>
+  )
+}

@@ -1,0 +1,19 @@
+/** The console at full height. */
+import { TerminalSquare } from 'lucide-react'
+import { Console } from '../../console/Console'
+import { useConsole } from '../../console/useConsole'
+import { en } from '../../text/en'
+import { Empty } from '../../ui/parts'
+import { useInstance } from './context'
+
+export function ConsoleTab() {
+  const instance = useInstance()
+  const there = instance.lifecycle === 'active' && instance.holds.length === 0
+  const driver = useConsole(instance.id, there)
+  if (instance.lifecycle !== 'active') return <Empty icon={TerminalSquare} title={en.console.empty} text={en.servers.canClose} />
+  return (
+    <div className="full-console">
+      <Console driver={driver} name={instance.hostname} />
+    </div>
+  )
+}
