@@ -3,7 +3,7 @@
 //! token of ours gives way, and one that reads no more gives its place back.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     future::{self, Future as _, Ready},
     io,
     pin::Pin,
@@ -35,7 +35,7 @@ pub struct LimitAcceptor {
 #[derive(Debug, Default)]
 struct Table {
     newest: u64,
-    open: usize,
+    open: HashSet<u64>,
     /// Those without a token so far, oldest first, and how they are told to end.
     unproven: BTreeMap<u64, oneshot::Sender<()>>,
 }
@@ -53,38 +53,30 @@ impl LimitAcceptor {
     /// A place, of whoever has been here longest without a token if there is no other.
     fn admit(&self) -> io::Result<(Place, oneshot::Receiver<()>)> {
         let mut table = lock(&self.table);
-        if table.open >= self.most {
-            let (_, oldest) =
+        if table.open.len() >= self.most {
+            let (oldest, tell) =
                 table.unproven.pop_first().ok_or_else(|| io::Error::other("too many connections"))?;
-            table.open -= 1;
+            table.open.remove(&oldest);
             // One that ends by itself in this moment does not listen.
-            let _ = oldest.send(());
+            let _ = tell.send(());
         }
         table.newest += 1;
-        table.open += 1;
         let (id, (tell, evicted)) = (table.newest, oneshot::channel());
+        table.open.insert(id);
         table.unproven.insert(id, tell);
-        let place = Place { id, proven: Arc::default(), table: Arc::clone(&self.table) };
-        Ok((place, evicted))
+        Ok((Place(Peer { id, table: Arc::clone(&self.table) }), evicted))
     }
 }
 
-/// The place of one connection; dropping it frees it.
+/// The place of one connection; dropping it frees it. One that has been evicted is in the table no more.
 #[derive(Debug)]
-struct Place {
-    id: u64,
-    proven: Arc<Mutex<bool>>,
-    table: Arc<Mutex<Table>>,
-}
+struct Place(Peer);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let proven = *self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut table = lock(&self.table);
-        // An evicted one is in the table no more, and its place is another's.
-        if table.unproven.remove(&self.id).is_some() || proven {
-            table.open -= 1;
-        }
+        let mut table = lock(&self.0.table);
+        table.open.remove(&self.0.id);
+        table.unproven.remove(&self.0.id);
     }
 }
 
@@ -92,16 +84,13 @@ impl Drop for Place {
 #[derive(Clone, Debug)]
 pub struct Peer {
     id: u64,
-    proven: Arc<Mutex<bool>>,
     table: Arc<Mutex<Table>>,
 }
 
 impl Peer {
     /// A token of ours was shown: from now on the connection does not give way.
     pub fn is_proven(&self) {
-        let mut proven = self.proven.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that has been evicted meanwhile has no place that it could keep.
-        *proven |= lock(&self.table).unproven.remove(&self.id).is_some();
+        lock(&self.table).unproven.remove(&self.id);
     }
 }
 
@@ -114,8 +103,7 @@ impl<S> Accept<TcpStream, S> for LimitAcceptor {
         future::ready(self.admit().and_then(|(place, evicted)| {
             // An answer is to leave at once: with Nagle's algorithm each handshake waits for a delayed acknowledgement.
             stream.set_nodelay(true)?;
-            let (proven, table) = (Arc::clone(&place.proven), Arc::clone(&place.table));
-            let peer = Peer { id: place.id, proven, table };
+            let peer = place.0.clone();
             Ok((
                 Permitted { stream, stalled: None, evicted: Some(evicted), _place: place },
                 Extension(peer).layer(service),
@@ -177,25 +165,21 @@ impl AsyncWrite for Permitted {
 mod tests {
     use super::*;
 
-    fn peer(place: &Place) -> Peer {
-        Peer { id: place.id, proven: Arc::clone(&place.proven), table: Arc::clone(&place.table) }
-    }
-
     #[test]
     fn whoever_has_shown_no_token_gives_way_and_nobody_else() {
         let limit = LimitAcceptor::new(2);
         let (ours, _kept) = limit.admit().unwrap();
-        peer(&ours).is_proven();
+        ours.0.is_proven();
         let (stranger, mut told) = limit.admit().unwrap();
         let (next, _) = limit.admit().unwrap();
         assert!(told.try_recv().is_ok(), "the stranger gives way");
         // Its token comes too late, and its end frees no place a second time.
-        peer(&stranger).is_proven();
+        stranger.0.is_proven();
         drop(stranger);
-        peer(&next).is_proven();
+        next.0.is_proven();
         assert!(limit.admit().is_err(), "both places are proven");
         drop(ours);
         assert!(limit.admit().is_ok());
-        assert_eq!(lock(&limit.table).open, 1);
+        assert_eq!(lock(&limit.table).open.len(), 1);
     }
 }
