@@ -12,11 +12,12 @@ import { useBlocker, useNavigate } from '@tanstack/react-router'
 import { Download, Save, X } from 'lucide-react'
 import { useEffect, useRef, useState } from 'react'
 import type { Instance } from '../api/client'
-import { Problem, readProblem } from '../api/problem'
+import { Problem } from '../api/problem'
 import { draft } from '../model/draft'
 import { en } from '../text/en'
 import { Dialog } from '../ui/Dialog'
 import { Button, Done, Icon, ProblemNote } from '../ui/parts'
+import { contentUrl, putContent, succeeded } from './content'
 
 /** Beyond this an editor in a browser is no help. */
 const MOST_BYTES = 2 * 1024 * 1024
@@ -24,11 +25,8 @@ const MOST_BYTES = 2 * 1024 * 1024
 type Loaded = { text: string; etag: string | null; crlf: boolean }
 type Props = { instance: Instance; path: string; folder: string; readOnly: boolean }
 
-const address = (id: string, path: string) => `/api/instances/${id}/files/content?path=${encodeURIComponent(path)}`
-
 async function load(id: string, path: string, signal?: AbortSignal): Promise<Loaded> {
-  const response = await fetch(address(id, path), { ...(signal && { signal }) })
-  if (!response.ok) throw readProblem(await response.json().catch(() => null), response)
+  const response = await succeeded(await fetch(contentUrl(id, path), { ...(signal && { signal }) }))
   if (Number(response.headers.get('content-length')) > MOST_BYTES) {
     await response.body?.cancel()
     throw new Problem({ status: 0, code: 'too_big', detail: en.files.tooBig })
@@ -147,13 +145,13 @@ export function Editor({ instance, path, folder, readOnly }: Props) {
     setState('saving')
     setProblem(null)
     try {
-      const response = await fetch(address(instance.id, path), { method: 'PUT', body: text, headers: etag ? { 'if-match': etag } : {} })
+      const response = await putContent(instance.id, path, text, etag ? { 'if-match': etag } : {})
       if (response.status === 412) {
         setConflict(await load(instance.id, path))
         setState('idle')
         return
       }
-      if (!response.ok) throw readProblem(await response.json().catch(() => null), response)
+      await succeeded(response)
       kept.current.clear()
       // The editor stays as it is; only what it is compared with is new.
       base.current = { ...before, text, etag: response.headers.get('etag') }
@@ -189,7 +187,7 @@ export function Editor({ instance, path, folder, readOnly }: Props) {
             {en.common.save}
           </Button>
         )}
-        <a className="button ghost s square" href={address(instance.id, path)} download aria-label={en.files.download}>
+        <a className="button ghost s square" href={contentUrl(instance.id, path)} download aria-label={en.files.download}>
           <Icon of={Download} />
         </a>
         <Button kind="ghost" size="s" icon={X} aria-label={en.files.closeEditor} onClick={close} />

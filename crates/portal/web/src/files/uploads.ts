@@ -4,6 +4,7 @@ import { useSyncExternalStore } from 'react'
 import { readProblem } from '../api/problem'
 import { queries } from '../api/queries'
 import { en } from '../text/en'
+import { contentUrl } from './content'
 
 const AT_ONCE = 2
 
@@ -95,7 +96,7 @@ export class Uploads {
     this.#requests.set(id, request)
     this.#change(id, { state: 'sending', sent: 0, reason: null })
     request.responseType = 'json'
-    request.open('PUT', `/api/instances/${this.#instance}/files/content?path=${encodeURIComponent(path)}&parents=true`)
+    request.open('PUT', `${contentUrl(this.#instance, path)}&parents=true`)
     request.send(file)
   }
 }

@@ -6,6 +6,7 @@ import { lazy, Suspense, useRef, useState, type DragEvent, type SubmitEvent } fr
 import { api, unwrap, type FileEntry, type Instance } from '../../api/client'
 import { Problem } from '../../api/problem'
 import { folder as folderQuery, usage } from '../../api/queries'
+import { contentUrl, putContent, succeeded } from '../../files/content'
 import { dropped, uploadsOf, useUploads, type Uploads } from '../../files/uploads'
 import { ago, bytes, percent } from '../../model/format'
 import { en } from '../../text/en'
@@ -17,7 +18,6 @@ import { useInstance } from './context'
 const Editor = lazy(async () => ({ default: (await import('../../files/Editor')).Editor }))
 
 const join = (folder: string, name: string) => (folder ? `${folder}/${name}` : name)
-const content = (id: string, path: string) => `/api/instances/${id}/files/content?path=${encodeURIComponent(path)}`
 
 export function Files() {
   const instance = useInstance()
@@ -149,7 +149,7 @@ function Listing({ instance, path, open, uploads, readOnly }: ListingProps) {
                         icon={MoreHorizontal}
                         button={{ kind: 'ghost', size: 's' }}
                         items={[
-                          ...(isFolder ? [] : [{ label: en.files.download, icon: Download, run: () => location.assign(content(instance.id, entry.path)) }]),
+                          ...(isFolder ? [] : [{ label: en.files.download, icon: Download, run: () => location.assign(contentUrl(instance.id, entry.path)) }]),
                           ...(readOnly
                             ? []
                             : [
@@ -179,7 +179,8 @@ function Listing({ instance, path, open, uploads, readOnly }: ListingProps) {
           onDone={async typed => {
             const target = join(path, typed)
             if (naming.what === 'file') {
-              await upload(instance.id, target, '')
+              // Not in the place of one that is there.
+              await succeeded(await putContent(instance.id, target, '', { 'if-none-match': '*' }))
             } else {
               const body = naming.of ? { action: 'rename' as const, from: naming.of.path, to: target } : { action: 'make_folder' as const, path: target }
               await unwrap(api.POST('/api/instances/{id}/files/changes', { params, body }))
@@ -208,15 +209,6 @@ function Listing({ instance, path, open, uploads, readOnly }: ListingProps) {
       )}
     </div>
   )
-}
-
-/** A new file, which is not put in the place of one that is there. */
-async function upload(id: string, path: string, text: string): Promise<void> {
-  const response = await fetch(content(id, path), { method: 'PUT', body: text, headers: { 'if-none-match': '*' } })
-  if (!response.ok) {
-    const { readProblem } = await import('../../api/problem')
-    throw readProblem(await response.json().catch(() => null), response)
-  }
 }
 
 type NameProps = { title: string; label: string; value: string; onDone: (typed: string) => Promise<void>; onClose: () => void }
