@@ -91,6 +91,7 @@ async fn serve(args: &RunArgs, root: Root, bundle: TrustBundle, identity: Identi
         fingerprint: identity.fingerprint.as_str().into(),
         tunnels: Tunnels::to(IDE_SOCKET.into()),
         service: service.clone(),
+        players: Arc::default(),
         disk_usage: files.used_bytes(),
         backups,
         files,

@@ -197,8 +197,63 @@ pub struct Hold {
     pub placed_at: DateTime<Utc>,
 }
 
-/// An instance as the control plane knows it.
+/// What an instance used when it was looked at last.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Load {
+    /// When that was.
+    pub measured_at: DateTime<Utc>,
+    /// Of one core, in per cent; none at the first look.
+    pub cpu_percent: Option<f32>,
+    /// Resident memory, in bytes.
+    pub memory_bytes: u64,
+    /// Size of the data folder, in bytes.
+    pub disk_bytes: u64,
+    /// Who plays; none while it is down, and of a game that does not tell.
+    pub players: Option<PlayerCount>,
+}
+
+/// How many play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlayerCount {
+    /// How many there are.
+    pub online: u32,
+    /// How many there may be.
+    pub max: u32,
+}
+
+text_enum! {
+    /// Why an instance does not run.
+    StopReason {
+        /// Somebody asked for it.
+        Requested = "requested",
+        /// A workspace that nobody used.
+        Idle = "idle",
+        /// A hold.
+        Hold = "hold",
+        /// It ended by itself, and its agent has no fault to tell of.
+        Exited = "exited",
+        /// It died, or could not be started.
+        Crashed = "crashed",
+    }
+}
+
+/// Since when an instance does not run, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stop {
+    /// When it was first seen not to run.
+    pub at: DateTime<Utc>,
+    /// Why.
+    pub reason: StopReason,
+    /// Who asked for it, as the audit log names them.
+    pub by: Option<String>,
+    /// What that key or schedule is called.
+    pub by_name: Option<String>,
+    /// What its agent said of it, for the customer.
+    pub message: Option<String>,
+}
+
+/// An instance as the control plane knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// Chosen before anything outside was made; the mark on all of it.
     pub id: InstanceId,
@@ -240,6 +295,12 @@ pub struct Instance {
     pub holds: Vec<Hold>,
     /// Axis: the operation under way.
     pub active_operation: Option<ActiveOperation>,
+    /// When its agent answered last.
+    pub heard_at: Option<DateTime<Utc>>,
+    /// What it used then.
+    pub load: Option<Load>,
+    /// Why it does not run; none while it does, or was not looked at yet.
+    pub stop: Option<Stop>,
     /// When the EULA was accepted, where the blueprint asks for it.
     pub eula_accepted_at: Option<DateTime<Utc>>,
     /// Increases with every change a person makes; the `ETag`.

@@ -1,9 +1,11 @@
 //! The audit log: who did what. A row is written in the transaction of what it tells of.
 
+use chrono::{DateTime, Utc};
 use domain::ids::{CustomerId, InstanceId, ScheduleId};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{Db, Page, StoreError};
 
 /// Who does something.
 #[derive(Clone, Copy, Debug)]
@@ -84,4 +86,67 @@ pub(crate) async fn record_all(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// What was done to an instance, for its owner: nothing of what operators write for themselves.
+#[derive(Clone, Debug)]
+pub struct Activity {
+    /// Its number; later ones are higher.
+    pub id: i64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Who, as in [`By`].
+    pub actor: String,
+    /// What that key or schedule is called.
+    pub actor_name: Option<String>,
+    /// What, such as `instance.power`.
+    pub action: String,
+    /// The backup or schedule that it was done to.
+    pub object: Option<String>,
+    /// Which operation it began or ended.
+    pub operation: Option<Uuid>,
+    /// What was asked of the server's power, or of a schedule.
+    pub power: Option<String>,
+    /// Why it failed, or which hold it was.
+    pub reason: Option<String>,
+}
+
+/// What was done to a customer's instance, newest first, and where the next page begins.
+pub async fn of_instance(
+    db: &Db,
+    customer: CustomerId,
+    instance: InstanceId,
+    page: Page,
+) -> Result<(Vec<Activity>, Option<Uuid>), StoreError> {
+    let rows = sqlx::query_as!(
+        Activity,
+        r#"SELECT a.id, a.at, a.actor, actor_name(a.actor) AS actor_name, a.action,
+                  COALESCE((SELECT b.name FROM backups b WHERE b.id = (a.detail->>'backup')::uuid),
+                           (SELECT b.name FROM operations o JOIN backups b ON b.id = o.backup_id
+                            WHERE o.id = (a.detail->>'operation')::uuid),
+                           (SELECT s.name FROM schedules s WHERE s.id = (a.detail->>'schedule')::uuid),
+                           a.detail->>'name') AS object,
+                  (a.detail->>'operation')::uuid AS operation, a.detail->>'action' AS power,
+                  COALESCE(a.detail->>'failure',
+                           CASE WHEN a.action LIKE 'instance.hold%' THEN a.detail->>'reason' END) AS reason
+           FROM audit_log a WHERE a.customer_id = $1 AND a.instance_id = $2 AND a.id < $3
+           ORDER BY a.id DESC LIMIT $4"#,
+        customer.0,
+        instance.0,
+        number(page.before()),
+        page.fetch(),
+    )
+    .fetch_all(db.pool())
+    .await?;
+    Ok(page.cut(rows, |row: &Activity| cursor(row.id)))
+}
+
+/// A row's number as a cursor, which is a UUID everywhere.
+fn cursor(id: i64) -> Uuid {
+    Uuid::from_u128(u128::from(id.unsigned_abs()))
+}
+
+/// The number in a cursor; of one that is none, above all.
+fn number(cursor: Uuid) -> i64 {
+    i64::try_from(cursor.as_u128()).unwrap_or(i64::MAX)
 }

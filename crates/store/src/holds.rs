@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     agent::PowerAction,
     ids::{CustomerId, InstanceId},
-    instance::HoldReason,
+    instance::{HoldReason, StopReason},
 };
 use serde_json::json;
 use sqlx::PgConnection;
@@ -51,7 +51,8 @@ pub async fn place(db: &Db, hold: &NewHold<'_>, now: DateTime<Utc>) -> Result<bo
         return Ok(false);
     }
     if hold.stop {
-        power::put(&mut tx, hold.instance, PowerAction::Stop, hold.by.actor, None).await?;
+        let asked = power::Asked { action: PowerAction::Stop, by: hold.by.actor, reason: StopReason::Hold };
+        power::put(&mut tx, hold.instance, asked, None).await?;
     }
     let detail = json!({ "reason": hold.reason.as_str(), "note": hold.note, "stop": hold.stop });
     record(&mut tx, hold.instance, "instance.hold_placed", hold.by, detail).await?;

@@ -7,6 +7,7 @@ use domain::{
     account::Session,
     agent::PowerAction,
     ids::{CustomerId, InstanceId, SessionId},
+    instance::StopReason,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -201,7 +202,8 @@ pub async fn request_idle_stop(
     .fetch_optional(&mut *tx)
     .await?;
     let Some(stopped) = stopped else { return Ok(None) };
-    let delivery = power::put(&mut tx, id, PowerAction::Stop, by.actor, Some(owner)).await?;
+    let asked = power::Asked { action: PowerAction::Stop, by: by.actor, reason: StopReason::Idle };
+    let delivery = power::put(&mut tx, id, asked, Some(owner)).await?;
     let detail = json!({ "last_used_at": stopped.last_used_at });
     let entry = Entry::new(by, "instance.idle_stopped", stopped.customer_id.into(), detail);
     audit::record(&mut tx, entry.on(id)).await?;

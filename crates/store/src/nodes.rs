@@ -1,7 +1,7 @@
 //! Nodes: where instances run, what they can hold, and which ports they may hand out.
 
 use chrono::{DateTime, Utc};
-use domain::ids::NodeId;
+use domain::{ids::NodeId, instance::Resources};
 use serde::Serialize;
 
 use crate::{Db, StoreError};
@@ -131,4 +131,23 @@ pub struct NodeHosts {
     pub public_host: String,
     /// By the control plane.
     pub agent_host: String,
+}
+
+/// Of each of these amounts, whether a node has room for it at this moment.
+pub async fn have_room(db: &Db, wanted: &[Resources]) -> Result<Vec<bool>, StoreError> {
+    let amounts = |of: fn(&Resources) -> u32| wanted.iter().map(|it| i64::from(of(it))).collect::<Vec<_>>();
+    let rooms = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM nodes n WHERE NOT n.cordoned
+                          AND n.memory_mib - n.used_memory_mib >= w.memory
+                          AND n.cpu_percent - n.used_cpu_percent >= w.cpu
+                          AND n.disk_mib - n.used_disk_mib >= w.disk) AS "room!"
+           FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS w (memory, cpu, disk, ordinal)
+           ORDER BY w.ordinal"#,
+        &amounts(|it| it.memory_mib),
+        &amounts(|it| it.cpu_percent),
+        &amounts(|it| it.disk_mib),
+    )
+    .fetch_all(db.pool())
+    .await?;
+    Ok(rooms)
 }

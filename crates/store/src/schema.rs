@@ -41,6 +41,7 @@ macro_rules! functions {
 
 /// All of them.
 const FUNCTIONS: &[Function] = functions![
+    "actor_name",
     "announce_hold",
     "announce_instance",
     "announce_operation",

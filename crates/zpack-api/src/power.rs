@@ -2,16 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use domain::{
-    agent::{AgentStatus, PowerAction},
+    agent::{AgentStatus, PowerAction, ServiceStats},
     clock::Clock,
+    ids::InstanceId,
     instance::{Instance, Lifecycle, PowerRefusal},
 };
 use integrations::agent::AgentError;
 use store::{
     Db, StoreError,
     audit::By,
-    power::{self, Delivery, PowerRequest},
+    power::{self, Delivery, PowerRequest, Sighting},
 };
 
 use crate::agent::{Agents, call};
@@ -88,18 +90,40 @@ impl Power {
             Err(error) => return Err(error.into()),
         }
         let status = answer.map_err(PowerError::Stored)?;
-        power::record_observed(&self.db, instance.id, status.state.into(), self.clock.now()).await?;
+        let now = self.clock.now();
+        power::record_seen(&self.db, &[sighting(instance.id, &status, now)], now).await?;
         Ok(status)
     }
 
     /// Asks the agent of an active instance.
     pub async fn status(&self, instance: &Instance) -> Result<AgentStatus, PowerError> {
+        Ok(self.look(instance, false).await?.0)
+    }
+
+    /// Asks the agent of an active instance; with `load` also what its service uses, without which there is an answer all
+    /// the same.
+    pub async fn look(
+        &self,
+        instance: &Instance,
+        load: bool,
+    ) -> Result<(AgentStatus, Option<ServiceStats>), PowerError> {
         if instance.lifecycle != Lifecycle::Active {
             return Err(PowerRefusal::NotActive(instance.lifecycle).into());
         }
-        let status = async { self.agents.session(instance).await?.status(None, Duration::ZERO).await };
-        call(status).await.map_err(PowerError::Unseen)
+        let look = async {
+            let session = self.agents.session(instance).await?;
+            let status = session.status(None, Duration::ZERO).await?;
+            let stats = if load { session.stats().await.ok() } else { None };
+            Ok((status, stats))
+        };
+        call(look).await.map_err(PowerError::Unseen)
     }
+}
+
+/// What is stored of an agent's answer.
+pub fn sighting(instance: InstanceId, status: &AgentStatus, now: DateTime<Utc>) -> Sighting {
+    let fault = status.error.as_ref().map(|fault| fault.message.clone());
+    Sighting { instance, power: status.state.into(), heard_at: Some(now), load: None, fault }
 }
 
 /// Doubling.

@@ -1,20 +1,29 @@
 //! The watch over running servers: delivers power requests whose agent was away, and keeps what is shown of a server's
-//! power true. It asks for nothing that was not requested.
+//! power and load true. It asks for nothing that was not requested.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
+use chrono::{DateTime, Utc};
 use domain::{
+    agent::ServiceStats,
     clock::Clock,
     ids::InstanceId,
-    instance::{Instance, ObservedPower, PowerRefusal},
+    instance::{Load, ObservedPower, PlayerCount, PowerRefusal},
 };
 use futures_util::StreamExt as _;
 use store::{
     Db, StoreError, instances,
-    power::{self, Delivery},
+    power::{self, Delivery, Sighting},
 };
 
-use crate::power::{Power, PowerError};
+use crate::{
+    console::Stats,
+    power::{Power, PowerError, sighting},
+};
 
 /// Servers asked together.
 const AT_ONCE: usize = 8;
@@ -28,12 +37,14 @@ pub struct Watch {
     db: Db,
     clock: Arc<dyn Clock>,
     power: Power,
+    /// What each used at the look before.
+    used: Arc<Mutex<HashMap<InstanceId, (ServiceStats, Instant)>>>,
 }
 
 impl Watch {
     /// Over the instances of this database.
     pub fn new(db: Db, clock: Arc<dyn Clock>, power: Power) -> Self {
-        Self { db, clock, power }
+        Self { db, clock, power, used: Arc::default() }
     }
 
     /// Delivers what is due. Each request is claimed before: however many processes look, one delivers it.
@@ -70,34 +81,66 @@ impl Watch {
         }
     }
 
-    /// Looks once at servers in a state that passes, or at all.
+    /// Looks once at servers in a state that passes, or at all, and then also at what they use.
     pub async fn look(&self, all: bool, beat: impl Fn()) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let mut after = None;
         loop {
             beat();
             let page = power::in_transition(&self.db, after, PAGE, all).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { break };
             after = Some(*last);
-            futures_util::stream::iter(page)
-                .for_each_concurrent(AT_ONCE, |id| async move {
-                    if let Err(error) = self.look_at(id).await {
+            let seen = futures_util::stream::iter(page)
+                .map(|id| async move {
+                    let seen = self.look_at(id, all).await;
+                    seen.unwrap_or_else(|error| {
                         tracing::debug!(instance = %id, ?error, "the power of {id} could not be looked at");
-                    }
+                        None
+                    })
                 })
+                .buffer_unordered(AT_ONCE)
+                .filter_map(std::future::ready)
+                .collect::<Vec<_>>()
                 .await;
+            power::record_seen(&self.db, &seen, self.clock.now()).await?;
+        }
+        if all {
+            // Of those that were not there any more.
+            self.used().retain(|_, (_, at)| *at >= begun);
+            power::forget_old_samples(&self.db, self.clock.now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, id: InstanceId, load: bool) -> Result<Option<Sighting>, StoreError> {
+        let Some(instance) = instances::get_for_work(&self.db, id).await? else { return Ok(None) };
+        let looked = self.power.look(&instance, load).await;
+        let now = self.clock.now();
+        let Ok((status, stats)) = looked else {
+            let power = ObservedPower::Unknown;
+            return Ok(Some(Sighting { instance: id, power, heard_at: None, load: None, fault: None }));
+        };
+        let load = stats.map(|stats| self.load(id, stats, now));
+        Ok(Some(Sighting { load, ..sighting(id, &status, now) }))
+    }
+
+    /// Processor use is a difference to the look before.
+    #[expect(clippy::cast_possible_truncation, reason = "per cent of one core need no more than 24 bits")]
+    fn load(&self, id: InstanceId, stats: ServiceStats, now: DateTime<Utc>) -> Load {
+        let at = Instant::now();
+        let before = self.used().insert(id, (stats.clone(), at));
+        let passed = before.as_ref().map(|(stats, then)| (stats, at.duration_since(*then)));
+        let players = stats.players.as_ref().filter(|_| stats.uptime_ms > 0);
+        Load {
+            measured_at: now,
+            cpu_percent: Stats::between(passed, &stats).cpu_percent.map(|percent| percent as f32),
+            memory_bytes: stats.memory_bytes,
+            disk_bytes: stats.disk_bytes,
+            players: players.map(|it| PlayerCount { online: it.online, max: it.max }),
         }
     }
 
-    async fn look_at(&self, id: InstanceId) -> Result<(), StoreError> {
-        let Some(instance) = instances::get_for_work(&self.db, id).await? else { return Ok(()) };
-        let seen = self.observe(&instance).await;
-        power::record_observed(&self.db, id, seen, self.clock.now()).await
-    }
-
-    async fn observe(&self, instance: &Instance) -> ObservedPower {
-        match self.power.status(instance).await {
-            Ok(status) => status.state.into(),
-            Err(_) => ObservedPower::Unknown,
-        }
+    fn used(&self) -> MutexGuard<'_, HashMap<InstanceId, (ServiceStats, Instant)>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,8 +11,8 @@ use axum::{
     http::StatusCode,
 };
 use domain::agent::{
-    ConsoleEntry, ConsoleInput, ConsoleMode, ConsolePage, ConsoleQuery, ConsoleSize, MAX_CONSOLE_INPUT_BYTES,
-    MAX_CONSOLE_PAGE_BYTES, MAX_CONSOLE_WAIT_MS, ServiceStats,
+    AgentState, ConsoleEntry, ConsoleInput, ConsoleMode, ConsolePage, ConsoleQuery, ConsoleSize,
+    MAX_CONSOLE_INPUT_BYTES, MAX_CONSOLE_PAGE_BYTES, MAX_CONSOLE_WAIT_MS, ServiceStats,
 };
 use shim::output_log::Entry;
 use tokio::task::spawn_blocking;
@@ -86,7 +86,13 @@ pub(super) async fn stats(State(app): State<App>) -> Result<Json<ServiceStats>, 
     let used = used.await.map_err(|error| unreadable(&std::io::Error::other(error)))?;
     let uptime = (app.clock)().timestamp_millis() - run.started_ms;
     let uptime_ms = u64::try_from(uptime).unwrap_or_default();
-    Ok(Json(ServiceStats { cpu_ms: used.cpu_ms, memory_bytes: used.memory_bytes, uptime_ms, ..down }))
+    let running = app.service.spec().filter(|_| app.service.state() == AgentState::Running);
+    let players = match running {
+        Some(spec) => app.players.of(&spec.ready.probe, run.pid).await,
+        None => None,
+    };
+    let (cpu_ms, memory_bytes) = (used.cpu_ms, used.memory_bytes);
+    Ok(Json(ServiceStats { cpu_ms, memory_bytes, uptime_ms, players, ..down }))
 }
 
 /// Of what runs, or else of what is to run.

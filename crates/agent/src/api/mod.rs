@@ -17,7 +17,7 @@ use domain::agent::{Scope, TrustBundle};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::table::RouteTable;
-use crate::{backup::Backups, files::Files, service::Service, tunnel::Tunnels};
+use crate::{backup::Backups, files::Files, probe::players::PlayerCount, service::Service, tunnel::Tunnels};
 
 /// What handlers share.
 #[derive(Clone)]
@@ -36,6 +36,8 @@ pub struct App {
     pub backups: Backups,
     /// The server under supervision.
     pub service: Service,
+    /// Who plays.
+    pub players: Arc<PlayerCount>,
     /// Bytes of the data folder, as of the last count.
     pub disk_usage: Arc<AtomicU64>,
     /// Tells the time.

@@ -16,14 +16,14 @@ const ANY_VERSION: i32 = -1;
 /// A varint has at most this many bytes.
 const VARINT_BYTES: usize = 5;
 
-/// Handshake for status, request, and a JSON answer that names a version.
-pub(super) async fn ping(port: u16) -> Result<(), NotReady> {
+/// Handshake for status, request, and the JSON of the answer, which names a version.
+pub(super) async fn ping(port: u16) -> Result<serde_json::Value, NotReady> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     stream.write_all(&request(port)).await?;
     let length = read_length(&mut stream).await?;
     let mut packet = vec![0; length];
     stream.read_exact(&mut packet).await?;
-    status_answer(&packet).ok_or(NotReady::Foreign("no status")).map(drop)
+    status_answer(&packet).ok_or(NotReady::Foreign("no status"))
 }
 
 /// Handshake (next state 1) and status request.

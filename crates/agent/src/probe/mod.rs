@@ -2,6 +2,7 @@
 
 pub mod luanti;
 pub mod minecraft;
+pub mod players;
 pub mod teeworlds;
 mod udp;
 
@@ -80,7 +81,7 @@ impl Watch {
 /// One try of a probe that asks over the network.
 pub async fn once(probe: &Probe) -> Result<(), NotReady> {
     match probe {
-        Probe::MinecraftPing { port } => minecraft::ping(*port).await,
+        Probe::MinecraftPing { port } => minecraft::ping(*port).await.map(drop),
         Probe::Luanti { port } => luanti::ask(*port).await,
         Probe::Teeworlds { port } => teeworlds::ask(*port).await,
         Probe::Tcp { port } => Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, *port)).await.map(drop)?),

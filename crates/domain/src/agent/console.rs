@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// Longest that `GET /v1/console/read` may be held open, in milliseconds.
 pub const MAX_CONSOLE_WAIT_MS: u64 = 20_000;
 
@@ -78,8 +80,23 @@ pub struct ConsoleSize {
     pub rows: u16,
 }
 
+/// Most names in [`Players`].
+pub const MAX_PLAYER_NAMES: usize = 100;
+
+/// Who plays, as the game tells whoever asks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Players {
+    /// How many there are.
+    pub online: u32,
+    /// How many there may be.
+    pub max: u32,
+    /// The names of some of them, at most [`MAX_PLAYER_NAMES`]; a game need not tell any.
+    #[serde(default, deserialize_with = "text::read_lines")]
+    pub names: Vec<String>,
+}
+
 /// Answer of `GET /v1/stats`: what the service's processes use at this moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStats {
     /// Processor time since its start, in milliseconds, over all cores; 0 while it is down.
     pub cpu_ms: u64,
@@ -91,4 +108,7 @@ pub struct ServiceStats {
     pub disk_limit_bytes: Option<u64>,
     /// Since the process started, in milliseconds; 0 while it is down.
     pub uptime_ms: u64,
+    /// Who plays, as of some seconds ago; none while it is down, and of a game that does not tell.
+    #[serde(default)]
+    pub players: Option<Players>,
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     ids::{CustomerId, InstanceId, NodeId, OperationId},
-    instance::{ActiveOperation, AllocatedPort, Hold, Instance, Resources},
+    instance::{ActiveOperation, AllocatedPort, Hold, Instance, Load, PlayerCount, Resources, Stop},
 };
 use sqlx::types::Json;
 use uuid::Uuid;
@@ -38,14 +38,55 @@ struct InstanceRow {
     holds: Json<Vec<Hold>>,
     active_operation: Option<Uuid>,
     active_kind: Option<String>,
+    heard_at: Option<DateTime<Utc>>,
+    measured_at: Option<DateTime<Utc>>,
+    load_cpu_percent: Option<f32>,
+    load_memory_bytes: Option<i64>,
+    load_disk_bytes: Option<i64>,
+    players_online: Option<i32>,
+    players_max: Option<i32>,
+    stopped_at: Option<DateTime<Utc>>,
+    stop_reason: Option<String>,
+    stopped_by: Option<String>,
+    stopped_by_name: Option<String>,
+    stop_message: Option<String>,
+}
+
+impl InstanceRow {
+    fn load(&self) -> Option<Load> {
+        let bytes = |stored: Option<i64>| u64::try_from(stored.unwrap_or_default()).unwrap_or_default();
+        let count = |stored: i32| u32::try_from(stored).unwrap_or_default();
+        Some(Load {
+            measured_at: self.measured_at?,
+            cpu_percent: self.load_cpu_percent,
+            memory_bytes: bytes(self.load_memory_bytes),
+            disk_bytes: bytes(self.load_disk_bytes),
+            players: self
+                .players_online
+                .zip(self.players_max)
+                .map(|(online, max)| PlayerCount { online: count(online), max: count(max) }),
+        })
+    }
+
+    fn stop(&mut self) -> Result<Option<Stop>, StoreError> {
+        let Some((at, reason)) = self.stopped_at.zip(self.stop_reason.take()) else { return Ok(None) };
+        Ok(Some(Stop {
+            at,
+            reason: reason.parse().map_err(|e| StoreError::corrupt("instance_status", e))?,
+            by: self.stopped_by.take(),
+            by_name: self.stopped_by_name.take(),
+            message: self.stop_message.take(),
+        }))
+    }
 }
 
 impl TryFrom<InstanceRow> for Instance {
     type Error = StoreError;
 
-    fn try_from(row: InstanceRow) -> Result<Self, StoreError> {
+    fn try_from(mut row: InstanceRow) -> Result<Self, StoreError> {
         let corrupt = |e: domain::instance::UnknownValue| StoreError::corrupt("instances", e);
         let size = |n: i32| u32::try_from(n).map_err(|e| StoreError::corrupt("instances", e));
+        let (load, stop) = (row.load(), row.stop()?);
         Ok(Self {
             id: InstanceId(row.id),
             customer_id: CustomerId(row.customer_id),
@@ -76,6 +117,9 @@ impl TryFrom<InstanceRow> for Instance {
                 }
                 _ => None,
             },
+            heard_at: row.heard_at,
+            load,
+            stop,
             eula_accepted_at: row.eula_accepted_at,
             row_version: row.row_version,
             created_at: row.created_at,
@@ -101,9 +145,15 @@ macro_rules! instances {
                                                                   'placed_at', h.placed_at) ORDER BY h.placed_at, h.id)
                                 FROM holds h WHERE h.instance_id = i.id AND h.lifted_at IS NULL), '[]')
                           AS "holds!: Json<Vec<Hold>>",
-                      o.id AS "active_operation?", o.kind AS "active_kind?"
+                      o.id AS "active_operation?", o.kind AS "active_kind?",
+                      s.heard_at AS "heard_at?", s.measured_at AS "measured_at?", s.cpu_percent AS "load_cpu_percent?",
+                      s.memory_bytes AS "load_memory_bytes?", s.disk_bytes AS "load_disk_bytes?",
+                      s.players_online AS "players_online?", s.players_max AS "players_max?",
+                      s.stopped_at AS "stopped_at?", s.stop_reason AS "stop_reason?", s.stopped_by AS "stopped_by?",
+                      actor_name(s.stopped_by) AS "stopped_by_name?", s.stop_message AS "stop_message?"
                FROM instances i LEFT JOIN operations o
                    ON o.instance_id = i.id AND o.state IN ('queued', 'running', 'undoing', 'stuck')
+               LEFT JOIN instance_status s ON s.instance_id = i.id
                WHERE i.lifecycle <> 'deleted' AND "# + $condition,
             $($argument),+
         )
@@ -139,4 +189,16 @@ pub async fn list(
 pub async fn get_for_work(db: &Db, id: InstanceId) -> Result<Option<Instance>, StoreError> {
     let row = instances!("i.id = $1", id.0).fetch_optional(db.pool()).await?;
     row.map(Instance::try_from).transpose()
+}
+
+/// Whether a live instance has this hostname, whoever owns it.
+pub async fn hostname_is_taken(db: &Db, hostname: &str) -> Result<bool, StoreError> {
+    let taken = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM instances WHERE hostname = $1
+                          AND lifecycle IN ('provisioning', 'active', 'deleting')) AS "taken!""#,
+        hostname,
+    )
+    .fetch_one(db.pool())
+    .await?;
+    Ok(taken)
 }

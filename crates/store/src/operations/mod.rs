@@ -16,5 +16,5 @@ pub(crate) use outcome::finish;
 pub use outcome::{
     create_failed, create_succeeded, delete_succeeded, park_stuck, resume_stuck, retry_later, undone,
 };
-pub use read::{StepRow, find, get, kind, list, list_all, steps};
+pub use read::{StepRow, find, get, kind, list, list_all, place, steps};
 pub use sweep::{backlog, take_unclaimed};

@@ -113,6 +113,33 @@ pub async fn list(
     cut(page, rows)
 }
 
+/// Which place an operation has among those that wait: 1 is next. Counted the way [`next`](super::next) serves: in turn
+/// among customers, whoever asked for more. `None` once it does not wait any more.
+pub async fn place(db: &Db, operation: &Operation) -> Result<Option<i64>, StoreError> {
+    if operation.state != OperationState::Queued {
+        return Ok(None);
+    }
+    let slot = operation.kind.saga().slot;
+    let place = sqlx::query_scalar!(
+        r#"WITH waiting AS (
+             SELECT o.id, row_number() OVER (PARTITION BY o.customer_id ORDER BY o.run_after, o.id) AS turn, t.served_at
+             FROM operations o
+             LEFT JOIN operation_turns t ON t.customer_id = o.customer_id AND t.slot = $2
+             WHERE o.state = 'queued' AND o.kind = ANY($3)
+         )
+         SELECT (SELECT count(*) FROM waiting w
+                 WHERE (w.turn, COALESCE(w.served_at, '-infinity'), w.id)
+                     < (me.turn, COALESCE(me.served_at, '-infinity'), me.id)) + 1 AS "place!"
+         FROM waiting me WHERE me.id = $1"#,
+        operation.id.0,
+        slot.as_str(),
+        &slot.kinds(),
+    )
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(place)
+}
+
 /// One of anybody's operations. For operators.
 pub async fn find(db: &Db, id: OperationId) -> Result<Option<Operation>, StoreError> {
     let row = operations!("id = $1", id.0).fetch_optional(db.pool()).await?;

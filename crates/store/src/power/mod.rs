@@ -8,8 +8,8 @@ mod observe;
 mod request;
 
 pub use deliver::{Delivery, claim_due, delivered, retry_later};
-pub use observe::{in_transition, record_observed};
-pub(crate) use request::put;
+pub use observe::{LoadSample, Sighting, forget_old_samples, in_transition, record_seen, samples};
+pub(crate) use request::{Asked, put};
 pub use request::{PowerRequest, request};
 
 use domain::agent::PowerAction;

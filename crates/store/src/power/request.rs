@@ -4,14 +4,14 @@ use chrono::{DateTime, Utc};
 use domain::{
     agent::PowerAction,
     ids::{CustomerId, InstanceId},
-    instance::DesiredPower,
+    instance::{DesiredPower, StopReason},
     operation::OperationKind,
 };
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Delivery, deliver::LEASE_SECONDS, text};
+use super::{Delivery, deliver::LEASE_SECONDS, observe, text};
 use crate::{
     Db, StoreError,
     audit::{self, By, Entry},
@@ -63,7 +63,8 @@ pub async fn request(
     if done.rows_affected() == 0 {
         return Ok(None);
     }
-    let delivery = put(&mut tx, request.instance, request.action, request.by.actor, Some(owner)).await?;
+    let asked = Asked { action: request.action, by: request.by.actor, reason: StopReason::Requested };
+    let delivery = put(&mut tx, request.instance, asked, Some(owner)).await?;
     let detail = json!({ "action": text(request.action) });
     let entry = Entry::new(request.by, "instance.power", request.customer, detail);
     audit::record(&mut tx, entry.on(request.instance)).await?;
@@ -71,16 +72,27 @@ pub async fn request(
     Ok(Some(delivery))
 }
 
+/// What is asked of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    /// What.
+    pub(crate) action: PowerAction,
+    /// By whom.
+    pub(crate) by: &'a str,
+    /// Why it will not run, if it is to stop.
+    pub(crate) reason: StopReason,
+}
+
 /// Puts a request in the place of whatever was asked for before; with an owner it is that one's to deliver. The caller
 /// writes the audit row.
 pub(crate) async fn put(
     tx: &mut PgConnection,
     instance: InstanceId,
-    action: PowerAction,
-    requested_by: &str,
+    asked: Asked<'_>,
     owner: Option<&str>,
 ) -> Result<Delivery, StoreError> {
-    let request = Uuid::now_v7();
+    observe::expect(&mut *tx, instance, asked).await?;
+    let (request, action) = (Uuid::now_v7(), asked.action);
     let term = sqlx::query_scalar!(
         "INSERT INTO power_requests AS p (instance_id, id, action, requested_by, lease_owner, lease_term, lease_expires_at)
          VALUES ($1, $2, $3, $4, $5, 1, CASE WHEN $5::text IS NULL THEN NULL
@@ -94,7 +106,7 @@ pub(crate) async fn put(
         instance.0,
         request,
         text(action),
-        requested_by,
+        asked.by,
         owner,
         LEASE_SECONDS,
     )

@@ -289,7 +289,14 @@ async fn the_axes_of_state_do_not_touch_one_another() {
     };
     assert_eq!(ask(PowerAction::Start).await, None, "a hold refuses the request in the statement itself");
     assert!(ask(PowerAction::Stop).await.is_some());
-    power::record_observed(&f.api, id, ObservedPower::Crashed, now()).await.unwrap();
+    let crashed = power::Sighting {
+        instance: id,
+        power: ObservedPower::Crashed,
+        heard_at: Some(now()),
+        load: None,
+        fault: None,
+    };
+    power::record_seen(&f.api, &[crashed], now()).await.unwrap();
     let last = read().await;
     assert_eq!(last.holds.len(), 1);
     assert_eq!((last.lifecycle, last.desired_power), (Lifecycle::Active, DesiredPower::Stopped));

@@ -236,8 +236,15 @@ async fn customers_take_turns_whoever_asked_for_more() {
     let nodes = nodes(&f).await;
     let (many, few) = (f.customer, CustomerId::generate());
     f.add_customer(few, 20).await;
+    let mut places = Vec::new();
     for customer in [many, many, many, many, few, few] {
-        assert!(f.create(|new| new.customer_id = customer).await.2.is_ok());
+        let (_, operation, made) = f.create(|new| new.customer_id = customer).await;
+        assert!(made.is_ok());
+        places.push(operation);
+    }
+    for (operation, place) in places.iter().zip([1, 3, 5, 6, 2, 4]) {
+        let read = operations::find(&f.api, *operation).await.unwrap().unwrap();
+        assert_eq!(operations::place(&f.api, &read).await.unwrap(), Some(place));
     }
     let mut served = Vec::new();
     // Each ends before the next is asked for: nobody has more under way than another.
@@ -247,6 +254,8 @@ async fn customers_take_turns_whoever_asked_for_more() {
         operations::create_failed(&f.worker, &claim.lease, &Failure::new("x", "y"), BY).await.unwrap();
     }
     assert_eq!(served, [many, few, many, few, many, many]);
+    let last = operations::find(&f.api, places[3]).await.unwrap().unwrap();
+    assert_eq!(operations::place(&f.api, &last).await.unwrap(), None, "it does not wait any more");
 }
 
 #[tokio::test]

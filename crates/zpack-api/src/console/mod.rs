@@ -17,5 +17,6 @@ mod tap;
 pub use command::{CommandError, type_line};
 pub use hub::Consoles;
 pub use input::{checked_line, send};
+pub use protocol::Stats;
 pub use rights::end_forbidden;
 pub use socket::{refuse, serve};

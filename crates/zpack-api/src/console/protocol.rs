@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use domain::agent::{ConsoleEntry, ConsoleMode, ServiceStats};
 use serde::{Deserialize, Serialize};
 
-use crate::view::StatusView;
+use crate::view::{PlayersView, StatusView};
 
 /// Why a socket is closed. Below 4400 (but 1009) a client connects again and goes on where it was; from 4400 on it
 /// does not, for the same would happen again.
@@ -206,6 +206,8 @@ pub struct Stats {
     pub disk_limit_bytes: Option<u64>,
     /// Since the process started.
     pub uptime_ms: u64,
+    /// Who plays; `null` while it is down, and of a game that does not tell.
+    pub players: Option<PlayersView>,
 }
 
 impl Stats {
@@ -223,6 +225,7 @@ impl Stats {
             disk_bytes: now.disk_bytes,
             disk_limit_bytes: now.disk_limit_bytes,
             uptime_ms: now.uptime_ms,
+            players: now.players.clone().map(Into::into),
         }
     }
 }

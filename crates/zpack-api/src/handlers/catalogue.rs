@@ -3,12 +3,17 @@
 use std::sync::Arc;
 
 use axum::{Json, extract::State};
-use domain::blueprint::Blueprint;
+use domain::{blueprint::Blueprint, name::check_hostname};
+use serde::Deserialize;
+use store::Db;
+use utoipa::IntoParams;
 
 use crate::{
     auth::{May, ReadInstances},
     catalogue::Catalogue,
-    view::{BlueprintView, PlanView, VariantView},
+    extract::ValidQuery,
+    problem::{Code, Problem},
+    view::{BlueprintView, HostnameView, PlanView, VariantView},
 };
 
 /// Games and workspaces, with the versions that can be had at this moment.
@@ -47,6 +52,45 @@ async fn variants(catalogue: &Catalogue, blueprint: &Blueprint) -> Vec<VariantVi
     responses((status = 200, body = Vec<PlanView>)),
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
-pub async fn plans(State(catalogue): State<Arc<Catalogue>>, _: May<ReadInstances>) -> Json<Vec<PlanView>> {
-    Json(catalogue.plans().iter().map(Into::into).collect())
+pub async fn plans(
+    State(catalogue): State<Arc<Catalogue>>,
+    State(db): State<Db>,
+    _: May<ReadInstances>,
+) -> Result<Json<Vec<PlanView>>, Problem> {
+    let plans = catalogue.plans();
+    let amounts = plans.iter().map(|plan| plan.resources).collect::<Vec<_>>();
+    let rooms = store::nodes::have_room(&db, &amounts).await?;
+    Ok(Json(plans.iter().zip(rooms).map(|(plan, room)| PlanView::new(plan, room)).collect()))
+}
+
+/// Which hostname is asked about.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct Wanted {
+    /// A DNS label, as in a create request.
+    #[param(max_length = 200)]
+    hostname: String,
+}
+
+/// Whether a hostname can be had at this moment. A create request may still find that somebody was faster.
+#[utoipa::path(
+    get, path = "/catalogue/hostnames", tag = "catalogue", operation_id = "checkHostname",
+    params(Wanted),
+    responses((status = 200, body = HostnameView)),
+    security(("session" = []), ("api_key" = ["instances:read"]))
+)]
+pub async fn hostname(
+    State(db): State<Db>,
+    _: May<ReadInstances>,
+    ValidQuery(Wanted { hostname }): ValidQuery<Wanted>,
+) -> Result<Json<HostnameView>, Problem> {
+    if let Err(wrong) = check_hostname(&hostname) {
+        return Ok(Json(HostnameView::refused(hostname, Code::InvalidHostname.as_str(), wrong.to_string())));
+    }
+    Ok(Json(if store::instances::hostname_is_taken(&db, &hostname).await? {
+        let message = "Another server has this address. Choose another one.";
+        HostnameView::refused(hostname, Code::HostnameTaken.as_str(), message.to_owned())
+    } else {
+        HostnameView { hostname, available: true, reason: None }
+    }))
 }

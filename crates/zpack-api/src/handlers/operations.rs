@@ -52,6 +52,7 @@ pub async fn get(
     operation: Owned<Operation, ReadInstances>,
 ) -> Result<Json<OperationDetailView>, Problem> {
     let steps = store::operations::steps(&db, &operation.it).await?;
+    let queue_position = store::operations::place(&db, &operation.it).await?;
     let steps = steps.into_iter().map(Into::into).collect();
-    Ok(Json(OperationDetailView { operation: operation.it.into(), steps }))
+    Ok(Json(OperationDetailView { operation: operation.it.into(), queue_position, steps }))
 }

@@ -53,12 +53,20 @@ const SCHEDULE: &[Code] = codes![InvalidSchedule];
 #[expect(clippy::match_same_arms, reason = "the operations stand by subject")]
 fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
     Some(match operation_id {
-        "getAccount" | "logout" | "listApiKeys" | "revokeApiKey" | "listBlueprints" | "listPlans" => vec![],
+        "getAccount" | "logout" | "listApiKeys" | "revokeApiKey" | "listBlueprints" | "listPlans"
+        | "checkHostname" => {
+            vec![]
+        }
         "register" => vec![codes![RegistrationClosed, RateLimited, EmailTaken, WeakPassword]],
         "login" => vec![codes![WrongCredentials, AccountDisabled, RateLimited]],
         "changePassword" => vec![codes![WrongPassword, WeakPassword, PasswordChanged, RateLimited]],
         "createApiKey" => vec![codes![TooManyApiKeys, PasswordRequired, WrongPassword, RateLimited]],
-        "listInstances" | "getInstance" | "listOperations" | "getOperation" => vec![],
+        "listInstances"
+        | "getInstance"
+        | "getInstanceLoad"
+        | "listInstanceActivity"
+        | "listOperations"
+        | "getOperation" => vec![],
         "listNodes" | "listAllOperations" | "getAnyOperation" => vec![codes![OperatorOnly]],
         "resumeOperation" => vec![codes![OperatorOnly, OperationNotStuck]],
         "createInstance" => vec![

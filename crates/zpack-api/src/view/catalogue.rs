@@ -8,7 +8,7 @@ use domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{ResourcesView, schema};
+use super::{ReasonView, ResourcesView, schema};
 
 /// A game or a workspace on offer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -101,10 +101,13 @@ pub struct PlanView {
     pub backup_limit: u32,
     /// ISO 4217 code.
     pub currency: String,
+    /// Whether there is room for one more at this moment, with all that the plan allows.
+    pub available: bool,
 }
 
-impl From<&Plan> for PlanView {
-    fn from(plan: &Plan) -> Self {
+impl PlanView {
+    /// A plan, and whether there is room for it.
+    pub fn new(plan: &Plan, available: bool) -> Self {
         Self {
             id: plan.id.clone(),
             name: plan.name.clone(),
@@ -113,6 +116,28 @@ impl From<&Plan> for PlanView {
             price_minor: plan.price_minor,
             backup_limit: plan.backups,
             currency: plan.currency.clone(),
+            available,
         }
+    }
+}
+
+/// Whether a hostname can be had.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = HostnameAvailability)]
+pub struct HostnameView {
+    /// What was asked about.
+    pub hostname: String,
+    /// Whether it can be had.
+    pub available: bool,
+    /// Why not: `invalid_hostname` or `hostname_taken`.
+    #[schema(required)]
+    pub reason: Option<ReasonView>,
+}
+
+impl HostnameView {
+    /// One that cannot be had.
+    pub fn refused(hostname: String, code: &str, message: String) -> Self {
+        let reason = ReasonView { code: code.to_owned(), message };
+        Self { hostname, available: false, reason: Some(reason) }
     }
 }

@@ -3,13 +3,13 @@
 use chrono::{DateTime, Utc};
 use domain::instance::{
     AGENT_PORT, AllocatedPort, DesiredPower, Hold, Instance, InstanceKind, Lifecycle, ObservedPower,
-    Protocol, Resources,
+    Protocol, Resources, Stop, StopReason,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ReasonView, schema};
+use super::{ActorView, LoadView, ReasonView, schema};
 
 /// A server of the caller's. Its state has axes: none follows from another.
 #[derive(Debug, Serialize, ToSchema)]
@@ -53,6 +53,15 @@ pub struct InstanceView {
     /// Axis: the operation under way.
     #[schema(required)]
     pub active_operation: Option<Uuid>,
+    /// When its machine answered last.
+    #[schema(required)]
+    pub last_heard_at: Option<DateTime<Utc>>,
+    /// What it used then; null before the first look.
+    #[schema(required)]
+    pub load: Option<LoadView>,
+    /// Since when it does not run, and why; null while it does.
+    #[schema(required)]
+    pub stopped: Option<StopView>,
     /// When the licence was accepted, where there is one.
     #[schema(required)]
     pub eula_accepted_at: Option<DateTime<Utc>>,
@@ -83,6 +92,9 @@ impl From<Instance> for InstanceView {
             observed_power: it.observed_power,
             holds: it.holds.into_iter().map(Into::into).collect(),
             active_operation: it.active_operation.map(|operation| operation.id.0),
+            last_heard_at: it.heard_at,
+            load: it.load.map(Into::into),
+            stopped: it.stop.map(Into::into),
             eula_accepted_at: it.eula_accepted_at,
             row_version: it.row_version,
             created_at: it.created_at,
@@ -141,5 +153,41 @@ pub struct HoldView {
 impl From<Hold> for HoldView {
     fn from(it: Hold) -> Self {
         Self { reason: (&it).into(), placed_at: it.placed_at }
+    }
+}
+
+/// Since when a server does not run, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Stop)]
+pub struct StopView {
+    /// When it was first seen not to run.
+    pub at: DateTime<Utc>,
+    /// Why: `requested`, `idle`, `hold`, `exited` (it ended by itself) or `crashed`.
+    pub reason: ReasonView,
+    /// Who asked for it; null when nobody did.
+    #[schema(required)]
+    pub actor: Option<ActorView>,
+}
+
+impl From<Stop> for StopView {
+    fn from(it: Stop) -> Self {
+        let message = it.message.unwrap_or_else(|| explained(it.reason).to_owned());
+        Self {
+            at: it.at,
+            reason: ReasonView { code: it.reason.to_string(), message },
+            actor: it.by.map(|by| ActorView::new(&by, it.by_name)),
+        }
+    }
+}
+
+fn explained(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Requested => "It was stopped because somebody asked for it. Its files are kept.",
+        StopReason::Idle => {
+            "Nobody used it for a while, so it was stopped. Its files are kept; start it again at any time."
+        }
+        StopReason::Hold => "It was stopped because it is on hold. Its files are kept.",
+        StopReason::Exited => "It ended by itself. Its console says why.",
+        StopReason::Crashed => "It crashed. Its files are kept; its console says more.",
     }
 }

@@ -3,11 +3,13 @@
 //! Nothing here has a node, an agent's port or address, or a fingerprint: the browser never learns them.
 
 mod account;
+mod activity;
 mod backup;
 mod catalogue;
 mod console;
 mod file;
 mod instance;
+mod load;
 mod operation;
 mod operator;
 mod reason;
@@ -20,17 +22,19 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use account::{ApiKeyView, MeView, NewApiKeyView};
+pub use activity::{ActivityView, ActorView};
 pub use backup::{BackupAcceptedView, BackupView};
-pub use catalogue::{BlueprintView, PlanView, VariantView};
+pub use catalogue::{BlueprintView, HostnameView, PlanView, VariantView};
 pub use console::{ConsoleEntryView, ConsoleHistoryView, GapView};
 pub use file::{FileJobView, FileView, FilesUsageView, FolderView};
 pub use instance::{InstanceView, ResourcesView};
+pub use load::{LoadSampleView, LoadView, PlayersView};
 pub use operation::{OperationDetailView, OperationView, OperatorOperationDetailView, OperatorOperationView};
 pub use operator::NodeView;
 pub use reason::ReasonView;
 pub use schedule::{ScheduleRunView, ScheduleView};
 pub use schema::{api_scopes, schedule_action};
-pub use status::StatusView;
+pub use status::{InstanceStatusView, StatusView};
 
 /// A page of a list that begins with the newest.
 #[derive(Debug, Serialize, ToSchema)]

@@ -74,6 +74,9 @@ pub struct OperationDetailView {
     /// The operation.
     #[serde(flatten)]
     pub operation: OperationView,
+    /// Its place among all that wait: 1 is next. Null once it does not wait any more.
+    #[schema(required, minimum = 1)]
+    pub queue_position: Option<i64>,
     /// Its steps, in order, as far as they were begun.
     pub steps: Vec<StepView>,
 }

@@ -5,11 +5,11 @@ use domain::agent::{AgentFault, AgentStatus};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ReasonView;
+use super::{LoadView, PlayersView, ReasonView};
 
 /// The live state of a server's process.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-#[schema(as = InstanceStatus)]
+#[schema(as = ProcessStatus)]
 pub struct StatusView {
     /// Where it stands.
     #[schema(schema_with = agent_state)]
@@ -28,6 +28,21 @@ pub struct StatusView {
     /// When it became ready.
     #[schema(required)]
     pub ready_at: Option<DateTime<Utc>>,
+}
+
+/// The live state of a server's process, with what it uses.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceStatus)]
+pub struct InstanceStatusView {
+    /// What it does.
+    #[serde(flatten)]
+    pub status: StatusView,
+    /// What it used when it was looked at last; null before the first look.
+    #[schema(required)]
+    pub load: Option<LoadView>,
+    /// Who plays at this moment; null while it is down, and of a game that does not tell.
+    #[schema(required)]
+    pub players: Option<PlayersView>,
 }
 
 impl From<AgentStatus> for StatusView {

@@ -31,3 +31,38 @@ async fn while_the_artifact_source_is_away_other_games_can_be_had() {
     client.create("b", &licensed).await.expect_problem(503, "catalogue_unavailable");
     client.create("a", &order("A")).await.expect(202);
 }
+
+#[tokio::test]
+async fn a_plan_says_whether_there_is_room_and_a_hostname_whether_it_is_free() {
+    let world = World::start().await;
+    let client = world.customer("ada").await;
+    let room = async || client.get("/api/catalogue/plans").await.expect(200).at("/0/available");
+    assert_eq!(room().await, json!(false), "there is no node");
+    world.node("one", 1).await;
+    assert_eq!(room().await, json!(true));
+
+    let free = async |hostname: &str| {
+        let answer = client.get(&format!("/api/catalogue/hostnames?hostname={hostname}")).await.expect(200);
+        (answer.at("/available"), answer.at("/reason/code"))
+    };
+    assert_eq!(free("survival").await, (json!(true), json!(null)));
+    let mut wanted = order("A");
+    wanted["hostname"] = json!("survival");
+    client.create("a", &wanted).await.expect(202);
+    assert_eq!(free("survival").await, (json!(false), json!("hostname_taken")));
+    assert_eq!(free("-no-").await, (json!(false), json!("invalid_hostname")));
+    assert_eq!(room().await, json!(false), "it was the last room");
+    client.get("/api/catalogue/hostnames").await.expect_problem(400, "invalid_parameter");
+}
+
+#[tokio::test]
+async fn who_waits_is_told_the_place() {
+    let world = World::start().await;
+    world.node("one", 2).await;
+    let client = world.customer("ada").await;
+    for (name, place) in [("A", 1), ("B", 2)] {
+        let operation = client.create(name, &order(name)).await.expect(202).at("/operation/id");
+        let path = format!("/api/operations/{}", operation.as_str().unwrap());
+        assert_eq!(client.get(&path).await.expect(200).at("/queue_position"), place);
+    }
+}

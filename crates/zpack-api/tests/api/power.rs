@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use domain::{
-    agent::{AgentState, ConsoleMode, Probe, ReadySpec, RunSpec, Runtime, ServiceSpec, StopSpec},
+    agent::{
+        AgentState, ConsoleMode, Players, Probe, ReadySpec, RunSpec, Runtime, ServiceSpec, ServiceStats,
+        StopSpec,
+    },
     ids::InstanceId,
 };
 use integrations::{
@@ -196,4 +200,112 @@ async fn what_is_shown_of_a_server_follows_what_it_does_by_itself() {
     assert_eq!(observed().await, "unknown", "what cannot be seen is not claimed");
     world.app.watch().look(true, || {}).await.unwrap();
     assert_eq!(observed().await, "crashed");
+}
+
+#[tokio::test]
+async fn load_players_and_when_a_server_was_heard_of_are_shown_in_list_status_and_history() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    let fresh = client.get(&format!("/api/instances/{id}")).await.expect(200);
+    assert_eq!((fresh.at("/load"), fresh.at("/last_heard_at")), (json!(null), json!(null)));
+    let instance = id.parse().unwrap();
+    world.agents.set_state(instance, AgentState::Running);
+    let players = Players { online: 2, max: 20, names: vec!["ida".into(), "nils_b".into()] };
+    let stats = ServiceStats {
+        memory_bytes: 1 << 30,
+        disk_bytes: 45,
+        uptime_ms: 5_000,
+        players: Some(players),
+        ..ServiceStats::default()
+    };
+    world.agents.set_stats(instance, stats.clone());
+    world.app.watch().look(true, || {}).await.unwrap();
+    let list = client.get("/api/instances").await.expect(200);
+    assert_eq!(list.at("/items/0/load/memory_bytes"), 1 << 30);
+    assert_eq!(list.at("/items/0/load/cpu_percent"), json!(null), "a difference needs two looks");
+    assert_eq!(list.at("/items/0/load/players"), json!({ "online_count": 2, "max_count": 20 }));
+    let heard = list.at("/items/0/last_heard_at");
+    assert!(heard.is_string());
+    let status = client.get(&format!("/api/instances/{id}/status")).await.expect(200);
+    assert_eq!(status.at("/players/names"), json!(["ida", "nils_b"]));
+    assert_eq!(status.at("/load/disk_bytes"), 45);
+
+    // One that does not answer keeps what was known, with its time.
+    world.clock.advance(TimeDelta::seconds(20));
+    world.agents.scenario.disturb("status", When::FailBefore, 1);
+    world.app.watch().look(true, || {}).await.unwrap();
+    let lost = client.get(&format!("/api/instances/{id}")).await.expect(200);
+    assert_eq!((lost.at("/observed_power"), lost.at("/last_heard_at")), (json!("unknown"), heard));
+    assert_eq!(lost.at("/load/memory_bytes"), 1 << 30);
+
+    world.clock.advance(TimeDelta::seconds(20));
+    world.app.watch().look(true, || {}).await.unwrap();
+    let history = client.get(&format!("/api/instances/{id}/load")).await.expect(200);
+    assert_eq!(history.json().as_array().map(Vec::len), Some(2));
+    assert_eq!(history.at("/1/player_count"), 2);
+    world
+        .customer("eve")
+        .await
+        .get(&format!("/api/instances/{id}/load"))
+        .await
+        .expect_problem(404, "not_found");
+}
+
+#[tokio::test]
+async fn processor_use_is_what_was_used_between_two_looks() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    let instance = id.parse().unwrap();
+    world.agents.set_state(instance, AgentState::Running);
+    let watch = world.app.watch();
+    let at = |cpu_ms| ServiceStats { cpu_ms, uptime_ms: 5_000, ..ServiceStats::default() };
+    world.agents.set_stats(instance, at(1_000));
+    watch.look(true, || {}).await.unwrap();
+    // As if a quarter of an hour of two cores had been used since the look before, a moment ago.
+    world.agents.set_stats(instance, at(1_801_000));
+    watch.look(true, || {}).await.unwrap();
+    let percent = client.get(&format!("/api/instances/{id}")).await.at("/load/cpu_percent");
+    assert!(percent.as_f64().unwrap() > 100.0, "{percent}");
+    world.agents.set_stats(instance, at(10));
+    watch.look(true, || {}).await.unwrap();
+    let percent = client.get(&format!("/api/instances/{id}")).await.at("/load/cpu_percent");
+    assert_eq!(percent, json!(null), "a restart is no negative use");
+}
+
+#[tokio::test]
+async fn a_customer_reads_why_a_server_stopped_and_what_was_done_to_it_in_words_of_their_own() {
+    let world = World::start().await;
+    world.node("one", 1).await;
+    let client = world.customer("ada").await;
+    let id = world.active_instance(&client, "Mine").await;
+    install(&world, &id).await;
+    let key = client.make_key(&["instances:power", "instances:read"], &world.in_days(1)).await;
+    key.post(&format!("/api/instances/{id}/power"), json!({ "action": "stop" })).await.expect(202);
+    let read = client.get(&format!("/api/instances/{id}")).await.expect(200);
+    assert_eq!(read.at("/stopped/reason/code"), "requested");
+    assert_eq!(read.at("/stopped/actor/kind"), "api_key");
+    assert!(read.at("/stopped/actor/name").is_string());
+    client.post(&format!("/api/instances/{id}/power"), json!({ "action": "start" })).await.expect(202);
+    assert_eq!(client.get(&format!("/api/instances/{id}")).await.at("/stopped"), json!(null));
+
+    let activity = client.get(&format!("/api/instances/{id}/activity?limit=2")).await.expect(200);
+    assert_eq!(activity.at("/items/0/action"), "instance.power");
+    assert_eq!(activity.at("/items/0/requested_action"), "start");
+    assert_eq!(activity.at("/items/0/actor"), json!({ "kind": "customer", "name": null }));
+    assert_eq!(activity.at("/items/1/actor/kind"), "api_key");
+    let next = activity.at("/next_cursor");
+    let path = format!("/api/instances/{id}/activity?cursor={}", next.as_str().unwrap());
+    let older = client.get(&path).await.expect(200);
+    let items = older.json();
+    let items = items["items"].as_array().unwrap();
+    assert_eq!(items.last().unwrap()["action"], "instance.create");
+    assert!(items.iter().all(|it| it["operation_id"].is_string()), "{items:?}");
+    let nobody = world.customer("eve").await;
+    nobody.get(&format!("/api/instances/{id}/activity")).await.expect_problem(404, "not_found");
 }

@@ -241,7 +241,7 @@ impl AgentSession for FakeAgent {
     }
 
     async fn stats(&self) -> Result<ServiceStats, AgentError> {
-        let work = || Ok(*lock(&self.console.stats));
+        let work = || Ok(lock(&self.console.stats).clone());
         self.scenario.play("stats", self.instance, injected, work).await
     }
 

@@ -13,7 +13,7 @@ use crate::{
     power::Power,
     problem::Problem,
     request_id::RequestId,
-    view::{InstanceView, StatusView},
+    view::{InstanceStatusView, InstanceView, StatusView},
 };
 
 /// What is to be done.
@@ -64,16 +64,19 @@ pub async fn switch(
     Ok((StatusCode::ACCEPTED, Json(Switched { instance, status: status.into() })))
 }
 
-/// What a server's agent says at this moment.
+/// What a server does at this moment, and what it uses.
 #[utoipa::path(
     get, path = "/instances/{id}/status", tag = "instances", operation_id = "getInstanceStatus",
     params(("id" = Uuid, Path)),
-    responses((status = 200, body = StatusView)),
+    responses((status = 200, body = InstanceStatusView)),
     security(("session" = []), ("api_key" = ["instances:read"]))
 )]
 pub async fn status(
     State(power): State<Power>,
     instance: Owned<Instance, ReadInstances>,
-) -> Result<Json<StatusView>, Problem> {
-    Ok(Json(power.status(&instance.it).await?.into()))
+) -> Result<Json<InstanceStatusView>, Problem> {
+    let (status, stats) = power.look(&instance.it, true).await?;
+    let players = stats.and_then(|stats| stats.players).map(Into::into);
+    let load = instance.it.load.map(Into::into);
+    Ok(Json(InstanceStatusView { status: status.into(), load, players }))
 }
