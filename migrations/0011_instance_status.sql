@@ -34,6 +34,7 @@ CREATE TABLE load_samples (
     at             timestamptz NOT NULL,
     cpu_percent    real CHECK (cpu_percent >= 0),
     memory_bytes   bigint NOT NULL CHECK (memory_bytes >= 0),
+    disk_bytes     bigint NOT NULL CHECK (disk_bytes >= 0),
     players_online integer CHECK (players_online >= 0),
     PRIMARY KEY (instance_id, at)
 );

@@ -21,6 +21,36 @@ pub const MAX_API_KEYS: i64 = 50;
 pub const MAX_SESSIONS: i64 = 50;
 
 text_enum! {
+    /// Who did something, as customers are told.
+    ActorKind {
+        /// The owner, signed in.
+        Customer = "customer",
+        /// One of the owner's API keys.
+        ApiKey = "api_key",
+        /// One of the owner's schedules.
+        Schedule = "schedule",
+        /// Somebody who runs this installation.
+        Operator = "operator",
+        /// The installation itself.
+        System = "system",
+    }
+}
+
+impl ActorKind {
+    /// Of an actor as the audit log names it: `customer:{id}`, `key:{id}`, `schedule:{id}`, `operator:{name}`, or a
+    /// daemon's name.
+    pub fn of(actor: &str) -> Self {
+        match actor.split(':').next() {
+            Some("customer") => Self::Customer,
+            Some("key") => Self::ApiKey,
+            Some("schedule") => Self::Schedule,
+            Some("operator") => Self::Operator,
+            _ => Self::System,
+        }
+    }
+}
+
+text_enum! {
     /// What an account is for.
     Role {
         /// Owns instances.

@@ -113,8 +113,8 @@ impl Power {
         let look = async {
             let session = self.agents.session(instance).await?;
             let status = session.status(None, Duration::ZERO).await?;
-            let stats = if load { session.stats().await.ok() } else { None };
-            Ok((status, stats))
+            let usage = if load { session.stats().await.ok() } else { None };
+            Ok((status, usage))
         };
         call(look).await.map_err(PowerError::Unseen)
     }

@@ -116,24 +116,24 @@ impl Watch {
         let Some(instance) = instances::get_for_work(&self.db, id).await? else { return Ok(None) };
         let looked = self.power.look(&instance, load).await;
         let now = self.clock.now();
-        let Ok((status, stats)) = looked else {
+        let Ok((status, usage)) = looked else {
             let power = ObservedPower::Unknown;
             return Ok(Some(Sighting { instance: id, power, heard_at: None, load: None, fault: None }));
         };
-        let load = stats.map(|stats| self.load(id, stats, now));
+        let load = usage.map(|usage| self.load(id, &usage, now));
         Ok(Some(Sighting { load, ..sighting(id, &status, now) }))
     }
 
     /// Processor use is a difference to the look before.
     #[expect(clippy::cast_possible_truncation, reason = "per cent of one core need no more than 24 bits")]
-    fn load(&self, id: InstanceId, stats: ServiceStats, now: DateTime<Utc>) -> Load {
+    fn load(&self, id: InstanceId, stats: &ServiceStats, now: DateTime<Utc>) -> Load {
         let at = Instant::now();
         let before = self.used().insert(id, (stats.clone(), at));
         let passed = before.as_ref().map(|(stats, then)| (stats, at.duration_since(*then)));
         let players = stats.players.as_ref().filter(|_| stats.uptime_ms > 0);
         Load {
             measured_at: now,
-            cpu_percent: Stats::between(passed, &stats).cpu_percent.map(|percent| percent as f32),
+            cpu_percent: Stats::between(passed, stats).cpu_percent.map(|percent| percent as f32),
             memory_bytes: stats.memory_bytes,
             disk_bytes: stats.disk_bytes,
             players: players.map(|it| PlayerCount { online: it.online, max: it.max }),

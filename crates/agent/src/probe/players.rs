@@ -16,8 +16,17 @@ const GOOD_FOR: Duration = Duration::from_secs(5);
 const WAIT: Duration = Duration::from_secs(1);
 
 /// What the game said last.
-#[derive(Debug, Default)]
-pub struct PlayerCount(Mutex<Option<Answer>>);
+#[derive(Debug)]
+pub struct PlayerCount {
+    last: Mutex<Option<Answer>>,
+    good_for: Duration,
+}
+
+impl Default for PlayerCount {
+    fn default() -> Self {
+        Self::good_for(GOOD_FOR)
+    }
+}
 
 #[derive(Debug)]
 struct Answer {
@@ -28,13 +37,18 @@ struct Answer {
 }
 
 impl PlayerCount {
+    /// Asks again after this time.
+    pub fn good_for(good_for: Duration) -> Self {
+        Self { last: Mutex::default(), good_for }
+    }
+
     /// The players of the game with this probe that runs as `pid`. One that does not answer in time keeps those that it
     /// told of last; one whose protocol does not tell has none.
     pub async fn of(&self, probe: &Probe, pid: i32) -> Option<Players> {
         let Probe::MinecraftPing { port } = probe else { return None };
-        let mut last = self.0.lock().await;
+        let mut last = self.last.lock().await;
         let same = last.take_if(|answer| answer.pid == pid);
-        if let Some(answer) = same.as_ref().filter(|answer| answer.at.elapsed() < GOOD_FOR) {
+        if let Some(answer) = same.as_ref().filter(|answer| answer.at.elapsed() < self.good_for) {
             let players = answer.players.clone();
             *last = same;
             return players;

@@ -109,6 +109,11 @@ impl Service {
         status.borrow().clone()
     }
 
+    /// The status, for whoever keeps looking.
+    pub fn statuses(&self) -> tokio::sync::watch::Receiver<AgentStatus> {
+        self.view.status.clone()
+    }
+
     /// Where the server stands at this moment.
     pub fn state(&self) -> domain::agent::AgentState {
         self.view.status.borrow().state

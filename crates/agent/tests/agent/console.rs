@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use domain::agent::{
-    AgentProblem, AgentState, ConsoleEntry, ConsoleInput, ConsoleMode, ConsolePage, ConsoleSize, Scope,
-    ServiceSpec, ServiceStats,
+    AgentProblem, AgentState, ConsoleEntry, ConsoleInput, ConsoleMode, ConsolePage, ConsoleSize, InstallStep,
+    Scope, ServiceSpec, ServiceStats,
 };
 use reqwest::{Method, StatusCode};
 
@@ -260,6 +260,23 @@ async fn stats_are_of_all_the_processes_of_the_game() {
     agent.until(AgentState::Stopped).await;
     let down = stats().await;
     assert_eq!((down.cpu_ms, down.memory_bytes, down.uptime_ms), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn what_was_installed_is_counted_at_once() {
+    let agent = TestAgent::start();
+    let content = "x".repeat(100_000);
+    let write = InstallStep::Write { path: "world".into(), content, keep_existing: false };
+    agent.install("1", vec![write]).await;
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let response = agent.call(Method::GET, "/v1/stats", Scope::Observe, &()).await;
+        if response.json::<ServiceStats>().await.unwrap().disk_bytes >= 100_000 {
+            break;
+        }
+        assert!(Instant::now() < end, "the next count is a minute away");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Readiness against real servers, and against things that only look like them.
 
-use std::{net::Ipv4Addr, path::Path};
+use std::{net::Ipv4Addr, path::Path, time::Duration};
 
-use agent::probe::{minecraft, once};
+use agent::probe::{minecraft, once, players::PlayerCount};
 use domain::agent::{AgentState, InstallStep, PowerAction, Probe, Runtime, ServiceSpec};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -125,4 +125,39 @@ async fn a_listening_port_is_enough_for_tcp() {
     assert!(once(&Probe::Tcp { port }).await.is_ok());
     drop(listener);
     assert!(once(&Probe::Tcp { port }).await.is_err());
+}
+
+#[tokio::test]
+async fn players_are_asked_for_once_in_a_while_and_those_of_a_game_that_is_busy_are_remembered() {
+    let status = |online: u32| {
+        packet(&format!(
+            r#"{{"version":{{"name":"1.21"}},"players":{{"max":20,"online":{online},"sample":[{{"name":"ida"}}]}}}}"#
+        ))
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let probe = Probe::MinecraftPing { port: listener.local_addr().unwrap().port() };
+    let asked = std::sync::Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let number = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst) + 1;
+            // The third time it is busy: it takes the connection and says nothing.
+            if number != 3 {
+                let _ = stream.write_all(&status(number)).await;
+            }
+            tokio::spawn(async move { stream.read_to_end(&mut Vec::new()).await });
+        }
+    });
+    let players = PlayerCount::default();
+    let names = || vec!["ida".to_owned()];
+    let expected = |online| Some(domain::agent::Players { online, max: 20, names: names() });
+    for _ in 0..5 {
+        assert_eq!(players.of(&probe, 7).await, expected(1));
+    }
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 1, "what was said is good for a while");
+    let players = PlayerCount::good_for(Duration::ZERO);
+    assert_eq!(players.of(&probe, 7).await, expected(2));
+    assert_eq!(players.of(&probe, 7).await, expected(2), "a busy game keeps its players");
+    assert_eq!(players.of(&probe, 8).await, expected(4), "another process has others");
+    assert_eq!(players.of(&Probe::Tcp { port: 1 }, 8).await, None, "this one does not tell");
 }

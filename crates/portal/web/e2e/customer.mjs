@@ -102,6 +102,9 @@ await run(async ({ email, password }, { context }) => {
   const second = await mine.newPage()
   await second.goto('/')
   await second.getByRole('link', { name: 'Renamed' }).waitFor()
+  // What it uses and who plays is on its card, within the time between two looks at all servers.
+  await second.getByText(/^of \d+ players?$/).waitFor()
+  await second.getByRole('progressbar', { name: /^Memory \d/ }).waitFor()
   await page.getByRole('button', { name: 'Delete this server' }).click()
   await page.getByRole('dialog').getByLabel(/Type/).fill('Renamed')
   await page.getByRole('dialog').getByRole('button', { name: 'Delete this server' }).click()

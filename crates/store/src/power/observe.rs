@@ -51,8 +51,8 @@ pub async fn record_seen(db: &Db, seen: &[Sighting], now: DateTime<Utc>) -> Resu
              UPDATE instances i SET observed_power = s.power, updated_at = $11
              FROM seen s WHERE i.id = s.id AND i.observed_power <> s.power AND i.lifecycle = 'active'
          ), sampled AS (
-             INSERT INTO load_samples (instance_id, at, cpu_percent, memory_bytes, players_online)
-             SELECT id, measured_at, cpu_percent, memory_bytes, online FROM seen
+             INSERT INTO load_samples (instance_id, at, cpu_percent, memory_bytes, disk_bytes, players_online)
+             SELECT id, measured_at, cpu_percent, memory_bytes, disk_bytes, online FROM seen
              WHERE measured_at IS NOT NULL AND power IN ('starting', 'running', 'stopping')
              ON CONFLICT DO NOTHING
          )
@@ -164,6 +164,8 @@ pub struct LoadSample {
     pub cpu_percent: Option<f32>,
     /// Resident memory, in bytes.
     pub memory_bytes: i64,
+    /// Size of the data folder, in bytes.
+    pub disk_bytes: i64,
     /// Who played; none of a game that does not tell.
     pub players_online: Option<i32>,
 }
@@ -177,7 +179,7 @@ pub async fn samples(
 ) -> Result<Vec<LoadSample>, StoreError> {
     let samples = sqlx::query_as!(
         LoadSample,
-        "SELECT at, cpu_percent, memory_bytes, players_online FROM load_samples
+        "SELECT at, cpu_percent, memory_bytes, disk_bytes, players_online FROM load_samples
          WHERE instance_id = $2 AND at > $3
            AND EXISTS (SELECT 1 FROM instances i WHERE i.id = $2 AND i.customer_id = $1)
          ORDER BY at",

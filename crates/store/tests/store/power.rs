@@ -150,8 +150,8 @@ async fn a_stop_is_remembered_with_its_time_and_who_asked_until_the_next_start()
     record(ObservedPower::Running, later).await;
     holds::place(&owner, &hold, now()).await.unwrap();
     record(ObservedPower::Stopped, later).await;
-    let held = Some((StopReason::Hold, Some("operator:ines".to_owned()), later));
-    assert_eq!(stop_of(&f, instance).await, held);
+    let by_hold = Some((StopReason::Hold, Some("operator:ines".to_owned()), later));
+    assert_eq!(stop_of(&f, instance).await, by_hold);
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! What was done to a server, and by whom.
 
 use chrono::{DateTime, Utc};
+use domain::account::ActorKind;
 use serde::Serialize;
 use store::audit::Activity;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::schema;
 
 /// Something that was done to a server.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,27 +51,11 @@ impl From<Activity> for ActivityView {
 }
 
 /// Who did something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ActorKind {
-    /// The owner, signed in.
-    Customer,
-    /// One of the owner's API keys.
-    ApiKey,
-    /// One of the owner's schedules.
-    Schedule,
-    /// Somebody who runs this installation.
-    Operator,
-    /// The installation itself.
-    System,
-}
-
-/// Who did something.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Actor)]
 pub struct ActorView {
     /// What they are.
-    #[schema(inline)]
+    #[schema(schema_with = schema::actor_kind)]
     pub kind: ActorKind,
     /// What the key or schedule is called; null of every other, and of one that is gone.
     #[schema(required)]
@@ -78,13 +65,6 @@ pub struct ActorView {
 impl ActorView {
     /// As the audit log names them. Which operator or daemon it was is not the customer's to know.
     pub fn new(actor: &str, name: Option<String>) -> Self {
-        let kind = match actor.split(':').next() {
-            Some("customer") => ActorKind::Customer,
-            Some("key") => ActorKind::ApiKey,
-            Some("schedule") => ActorKind::Schedule,
-            Some("operator") => ActorKind::Operator,
-            _ => ActorKind::System,
-        };
-        Self { kind, name }
+        Self { kind: ActorKind::of(actor), name }
     }
 }

@@ -76,6 +76,9 @@ pub struct LoadSampleView {
     /// Resident memory.
     #[schema(minimum = 0)]
     pub memory_bytes: i64,
+    /// Size of its files.
+    #[schema(minimum = 0)]
+    pub disk_bytes: i64,
     /// How many played; null of a game that does not tell.
     #[schema(minimum = 0, required)]
     pub player_count: Option<i32>,
@@ -87,6 +90,7 @@ impl From<LoadSample> for LoadSampleView {
             at: it.at,
             cpu_percent: it.cpu_percent,
             memory_bytes: it.memory_bytes,
+            disk_bytes: it.disk_bytes,
             player_count: it.players_online,
         }
     }

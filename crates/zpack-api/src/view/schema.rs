@@ -1,7 +1,7 @@
 //! Schemas of the domain's enums: the values that SQL and JSON share.
 
 use domain::{
-    account::{ApiScope, Role},
+    account::{ActorKind, ApiScope, Role},
     backup::{BackupOrigin, BackupState},
     instance::{DesiredPower, InstanceKind, Lifecycle, ObservedPower, Protocol},
     operation::{OperationKind, OperationState, StepName, StepState},
@@ -22,6 +22,7 @@ macro_rules! one_of {
 one_of! {
     api_scope = ApiScope,
     role = Role,
+    actor_kind = ActorKind,
     instance_kind = InstanceKind,
     lifecycle = Lifecycle,
     desired_power = DesiredPower,

@@ -209,8 +209,8 @@ async fn load_players_and_when_a_server_was_heard_of_are_shown_in_list_status_an
     let client = world.customer("ada").await;
     let id = world.active_instance(&client, "Mine").await;
     install(&world, &id).await;
-    let fresh = client.get(&format!("/api/instances/{id}")).await.expect(200);
-    assert_eq!((fresh.at("/load"), fresh.at("/last_heard_at")), (json!(null), json!(null)));
+    let new = client.get(&format!("/api/instances/{id}")).await.expect(200);
+    assert_eq!((new.at("/load"), new.at("/last_heard_at")), (json!(null), json!(null)));
     let instance = id.parse().unwrap();
     world.agents.set_state(instance, AgentState::Running);
     let players = Players { online: 2, max: 20, names: vec!["ida".into(), "nils_b".into()] };
@@ -221,7 +221,7 @@ async fn load_players_and_when_a_server_was_heard_of_are_shown_in_list_status_an
         players: Some(players),
         ..ServiceStats::default()
     };
-    world.agents.set_stats(instance, stats.clone());
+    world.agents.set_stats(instance, stats);
     world.app.watch().look(true, || {}).await.unwrap();
     let list = client.get("/api/instances").await.expect(200);
     assert_eq!(list.at("/items/0/load/memory_bytes"), 1 << 30);
@@ -229,17 +229,17 @@ async fn load_players_and_when_a_server_was_heard_of_are_shown_in_list_status_an
     assert_eq!(list.at("/items/0/load/players"), json!({ "online_count": 2, "max_count": 20 }));
     let heard = list.at("/items/0/last_heard_at");
     assert!(heard.is_string());
-    let status = client.get(&format!("/api/instances/{id}/status")).await.expect(200);
-    assert_eq!(status.at("/players/names"), json!(["ida", "nils_b"]));
-    assert_eq!(status.at("/load/disk_bytes"), 45);
+    let now = client.get(&format!("/api/instances/{id}/status")).await.expect(200);
+    assert_eq!(now.at("/players/names"), json!(["ida", "nils_b"]));
+    assert_eq!(now.at("/load/disk_bytes"), 45);
 
     // One that does not answer keeps what was known, with its time.
     world.clock.advance(TimeDelta::seconds(20));
     world.agents.scenario.disturb("status", When::FailBefore, 1);
     world.app.watch().look(true, || {}).await.unwrap();
-    let lost = client.get(&format!("/api/instances/{id}")).await.expect(200);
-    assert_eq!((lost.at("/observed_power"), lost.at("/last_heard_at")), (json!("unknown"), heard));
-    assert_eq!(lost.at("/load/memory_bytes"), 1 << 30);
+    let silent = client.get(&format!("/api/instances/{id}")).await.expect(200);
+    assert_eq!((silent.at("/observed_power"), silent.at("/last_heard_at")), (json!("unknown"), heard));
+    assert_eq!(silent.at("/load/memory_bytes"), 1 << 30);
 
     world.clock.advance(TimeDelta::seconds(20));
     world.app.watch().look(true, || {}).await.unwrap();

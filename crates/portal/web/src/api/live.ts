@@ -139,6 +139,7 @@ export function apply(queries: QueryClient, event: Event): void {
       queries.setQueryData(['instance', now.id], newer)
       queries.setQueryData(instances.queryKey, list => list && put(list, now, newer))
       void queries.invalidateQueries({ queryKey: ['status', now.id] })
+      void queries.invalidateQueries({ queryKey: ['activity', now.id] })
       break
     }
     case 'instance_deleted':
@@ -152,6 +153,7 @@ export function apply(queries: QueryClient, event: Event): void {
       queries.setQueryData(operationsOf(now.instance_id).queryKey, list => list && put(list, now, newer))
       void queries.invalidateQueries({ queryKey: ['operation', now.id] })
       if (now.backup_id) void queries.invalidateQueries(backups(now.instance_id))
+      void queries.invalidateQueries({ queryKey: ['activity', now.instance_id] })
       if (now.finished_at) void queries.invalidateQueries({ queryKey: ['instance', now.instance_id] })
       break
     }

@@ -1,6 +1,6 @@
 /** What is asked of the API, with the keys under which it is remembered. */
-import { QueryClient, queryOptions } from '@tanstack/react-query'
-import { api, unwrap, type Backup, type Instance, type Operation, type OperatorOperation } from './client'
+import { QueryClient, infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
+import { api, unwrap, type Activity, type Backup, type Instance, type Operation, type OperatorOperation } from './client'
 import { Problem } from './problem'
 import { session } from './session'
 
@@ -47,6 +47,8 @@ export const instances = queryOptions({
   queryKey: ['instances'],
   queryFn: () =>
     all<Instance>(cursor => unwrap(api.GET('/api/instances', { params: { query: query(cursor) } })) as Promise<Page<unknown>>),
+  // Load changes all the time and is no event.
+  refetchInterval: 20_000,
 })
 
 export const instance = (id: string) =>
@@ -63,6 +65,34 @@ export const status = (id: string) =>
     queryFn: () => unwrap(api.GET('/api/instances/{id}/status', { params: { path: { id } } })),
     retry: false,
     refetchInterval: 15_000,
+  })
+
+/** The last hour, a sample about every 20 seconds. */
+export const load = (id: string) =>
+  queryOptions({
+    queryKey: ['load', id],
+    queryFn: () => unwrap(api.GET('/api/instances/{id}/load', { params: { path: { id } } })),
+    refetchInterval: 20_000,
+  })
+
+/** What was done to a server, page by page. */
+export const activity = (id: string) =>
+  infiniteQueryOptions({
+    queryKey: ['activity', id],
+    initialPageParam: null as string | null,
+    queryFn: async ({ pageParam: cursor }) =>
+      (await unwrap(
+        api.GET('/api/instances/{id}/activity', { params: { path: { id }, query: { limit: 20, ...(cursor && { cursor }) } } }),
+      )) as { items: Activity[]; next_cursor: string | null },
+    getNextPageParam: page => page.next_cursor,
+  })
+
+export const hostname = (wanted: string) =>
+  queryOptions({
+    queryKey: ['hostname', wanted],
+    queryFn: () => unwrap(api.GET('/api/catalogue/hostnames', { params: { query: { hostname: wanted } } })),
+    staleTime: 10_000,
+    enabled: wanted !== '',
   })
 
 export const operation = (id: string) =>
@@ -93,7 +123,8 @@ export const blueprints = queryOptions({
 export const plans = queryOptions({
   queryKey: ['plans'],
   queryFn: () => unwrap(api.GET('/api/catalogue/plans')),
-  staleTime: 300_000,
+  // Whether there is room for one changes.
+  staleTime: 30_000,
 })
 
 export const backups = (id: string) =>

@@ -115,4 +115,12 @@ describe('the console', () => {
     expect(many.state.entries.length).toBe(MOST_ENTRIES)
     expect(lines(many.state)[0]).toBe(11)
   })
+
+  it('forgets a refusal once the same was said after all', () => {
+    const result = (id: number, ok: boolean): Event => ({ type: 'message', message: { type: 'input_result', id, ok, detail: 'Away.' } })
+    const send = (text: string): Event => ({ type: 'send', text })
+    const { state } = run(live, send('list'), result(1, false), send('other'), result(2, true))
+    expect(state.pending).toMatchObject([{ id: 1, error: 'Away.' }])
+    expect(run(state, send('list'), result(3, true)).state.pending).toEqual([])
+  })
 })

@@ -1,6 +1,6 @@
 /** The console's state machine: `idle → connecting → live ⇄ reconnecting → closed`. Pure: what has happened goes in, the next
  * state and what is to be done come out, so that every way out of a state can be tested. Sockets and timers are `driver.ts`. */
-import type { InstanceStatus } from '../api/client'
+import type { Players, ProcessStatus } from '../api/client'
 
 /** No answer takes longer. */
 export const DEADLINE_MS = 10_000
@@ -13,7 +13,7 @@ export type Entry =
   | { kind: 'gap'; from: number; to: number }
   | { kind: 'anew' }
 
-export type Stats = { cpu_percent: number | null; memory_bytes: number; disk_bytes: number; disk_limit_bytes: number | null; uptime_ms: number | null }
+export type Stats = { cpu_percent: number | null; memory_bytes: number; disk_bytes: number; disk_limit_bytes: number | null; uptime_ms: number; players: Players | null }
 
 /** Input that was typed and has not been confirmed. */
 export type Pending = { id: number; text: string; error: string | null }
@@ -33,9 +33,8 @@ export type Console = {
   entries: readonly Entry[]
   /** The number of the output that is wanted next; `null` before the first. */
   next: number | null
-  status: InstanceStatus | null
+  status: ProcessStatus | null
   stats: Stats | null
-  history: readonly Stats[]
   pending: readonly Pending[]
   newestId: number
   /** Tries in a row that did not reach the server. */
@@ -45,10 +44,10 @@ export type Console = {
 }
 
 type Message =
-  | { type: 'hello'; state: InstanceStatus | null; mode: 'pipes' | 'pty'; first: number; next: number }
+  | { type: 'hello'; state: ProcessStatus | null; mode: 'pipes' | 'pty'; first: number; next: number }
   | { type: 'output'; entries: { seq: number; at: string; text: string }[] }
   | { type: 'gap'; from: number; to: number }
-  | { type: 'state'; state: InstanceStatus }
+  | { type: 'state'; state: ProcessStatus }
   | ({ type: 'stats' } & Stats)
   | { type: 'input_result'; id: number | null; ok: boolean; code?: string; detail?: string }
   | { type: 'error'; code: string; detail: string; fatal: boolean }
@@ -81,7 +80,6 @@ export const initial: Console = {
   next: null,
   status: null,
   stats: null,
-  history: [],
   pending: [],
   newestId: 0,
   attempts: 0,
@@ -176,12 +174,14 @@ function take(state: Console, message: Message): Step {
       return [{ ...state, status: message.state }, []]
     case 'stats': {
       const { type: _, ...stats } = message
-      return [{ ...state, stats, history: [...state.history.slice(-299), stats] }, []]
+      return [{ ...state, stats }, []]
     }
     case 'input_result': {
       const error = message.ok ? null : (message.detail ?? message.code ?? '')
+      const said = state.pending.find(it => it.id === message.id)?.text
+      // What was refused before is said by now, if it was the same.
       const pending = message.ok
-        ? state.pending.filter(it => it.id !== message.id)
+        ? state.pending.filter(it => it.id !== message.id && !(it.error !== null && it.text === said))
         : state.pending.map(it => (it.id === message.id ? { ...it, error } : it))
       return [{ ...state, pending }, []]
     }

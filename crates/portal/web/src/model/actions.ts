@@ -11,7 +11,7 @@ export function usePower(id: string) {
     mutationFn: (action: PowerAction) => unwrap(api.POST('/api/instances/{id}/power', { params: { path: { id } }, body: { action } })),
     onSuccess: ({ instance, status: now }, action) => {
       queries.setQueryData(instanceQuery(id).queryKey, instance)
-      queries.setQueryData(status(id).queryKey, now)
+      queries.setQueryData(status(id).queryKey, old => ({ load: null, players: null, ...old, ...now }))
       toast({ text: en.power.asked[action] })
     },
   })

@@ -1,6 +1,6 @@
 /** How a server is, in one word: the first of these that is true. The rows of the API are the only source; nothing is
  * concluded from what somebody has clicked. */
-import type { Instance, InstanceStatus, Operation } from '../api/client'
+import type { Instance, Operation, ProcessStatus } from '../api/client'
 import { en } from '../text/en'
 
 export type Tone = 'ok' | 'info' | 'warn' | 'bad' | 'off'
@@ -20,7 +20,7 @@ export type Known = {
   /** Its newest operation, if any is known. */
   operation?: Operation | undefined
   /** What its agent says; `null` when the agent cannot be reached. */
-  status?: InstanceStatus | null | undefined
+  status?: ProcessStatus | null | undefined
   /** Whether nothing of this can be known to be true now. */
   stale?: boolean
 }
@@ -35,7 +35,7 @@ export function stateOf({ instance, operation, status, stale = false }: Known): 
     : state
 }
 
-function current(instance: Instance, operation: Operation | undefined, status: InstanceStatus | null | undefined): State {
+function current(instance: Instance, operation: Operation | undefined, status: ProcessStatus | null | undefined): State {
   if (isActive(operation) && operation.state === 'stuck') return { key: 'stuck', word: en.state.stuck, tone: 'warn', mark: 'help' }
   if (instance.lifecycle === 'deleting') return { key: 'deleting', word: en.state.deleting, tone: 'off', mark: 'spin' }
   if (instance.lifecycle === 'failed') return { key: 'failed', word: en.state.failed, tone: 'bad', mark: 'cross' }
@@ -58,7 +58,10 @@ function current(instance: Instance, operation: Operation | undefined, status: I
     case 'idle':
       return { key: 'stopped', word: en.state.stopped, tone: 'off', mark: 'square' }
     default:
-      return { key: 'unknown', word: en.state.unknown, tone: 'off', mark: 'cloud', unsure: true }
+      // It was looked at, and nobody answered; or nobody has looked yet.
+      return instance.last_heard_at
+        ? { key: 'silent', word: en.state.silent, tone: 'off', mark: 'cloud', unsure: true }
+        : { key: 'unknown', word: en.state.unknown, tone: 'off', mark: 'cloud', unsure: true }
   }
 }
 

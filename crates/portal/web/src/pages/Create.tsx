@@ -2,10 +2,10 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { CheckCircle2, ChevronRight, ShieldCheck } from 'lucide-react'
-import { useState, type SubmitEvent } from 'react'
+import { useDeferredValue, useState, type SubmitEvent } from 'react'
 import { api, unwrap, type Blueprint, type Plan } from '../api/client'
 import { Problem } from '../api/problem'
-import { blueprints, instance as instanceQuery, instances, operations, plans } from '../api/queries'
+import { blueprints, hostname, instance as instanceQuery, instances, operations, plans } from '../api/queries'
 import { onceKey } from '../model/actions'
 import { draft } from '../model/draft'
 import { bytes, money } from '../model/format'
@@ -15,7 +15,7 @@ import { GameTile } from '../ui/GameTile'
 import { Button, Checkbox, classes, Field, Icon, ProblemNote, Skeleton, TextField } from '../ui/parts'
 import type { Choices } from './retry'
 
-type Form = { kind: 'game' | 'dev'; blueprint: string; variant: string; version: string; plan: string; name: string; eula: boolean; key: string }
+type Form = { kind: 'game' | 'dev'; blueprint: string; variant: string; version: string; plan: string; name: string; hostname: string; eula: boolean; key: string }
 
 const kept = draft<Form>('create')
 
@@ -26,6 +26,7 @@ const empty = (choices: Choices): Form => ({
   version: choices.version ?? '',
   plan: choices.plan ?? '',
   name: choices.name ?? '',
+  hostname: '',
   eula: false,
   key: onceKey(),
 })
@@ -68,9 +69,10 @@ function complete(form: Form, games: Blueprint[], offers: Plan[]) {
   const variant = blueprint?.variants.find(it => it.id === form.variant) ?? blueprint?.variants.find(it => it.versions.length > 0) ?? blueprint?.variants[0]
   const version = variant?.versions.includes(form.version) ? form.version : variant?.versions[0]
   const fitting = offers.filter(it => it.kind === kind)
-  const fits = (plan: Plan) => plan.resources.memory_mib >= (blueprint?.min_memory_mib ?? 0)
+  const enough = (plan: Plan) => plan.resources.memory_mib >= (blueprint?.min_memory_mib ?? 0)
+  const fits = (plan: Plan) => enough(plan) && plan.available
   const plan = fitting.find(it => it.id === form.plan && fits(it)) ?? fitting.find(fits)
-  return { kind, blueprint, variant, version, plan, fitting, fits }
+  return { kind, blueprint, variant, version, plan, fitting, fits, enough }
 }
 
 function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
@@ -80,7 +82,7 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
   const [form, setForm] = useState<Form>(() => (choices.blueprint ? empty(choices) : (kept.read() ?? empty({}))))
   const [working, setWorking] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
-  const { kind, blueprint, variant, version, plan, fitting, fits } = complete(form, games, offers)
+  const { kind, blueprint, variant, version, plan, fitting, fits, enough } = complete(form, games, offers)
 
   const change = (some: Partial<Form>) => {
     // Other choices are another server: what was asked for with the old key stays what it was.
@@ -99,7 +101,7 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
       const { instance, operation } = await unwrap(
         api.POST('/api/instances', {
           params: { header: { 'Idempotency-Key': form.key } },
-          body: { name: form.name.trim(), blueprint: blueprint.id, variant: variant.id, version, plan: plan.id, accept_eula: form.eula },
+          body: { name: form.name.trim(), ...(address && { hostname: address }), blueprint: blueprint.id, variant: variant.id, version, plan: plan.id, accept_eula: form.eula },
         }),
       )
       kept.clear()
@@ -118,7 +120,9 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
   }
 
   const name = form.name.trim()
-  const ready = Boolean(name && version && plan && (!blueprint?.eula || form.eula))
+  const address = form.hostname.trim().toLowerCase()
+  const free = useQuery(hostname(useDeferredValue(address)))
+  const ready = Boolean(name && version && plan && free.data?.available !== false && (!blueprint?.eula || form.eula))
   return (
     <form className="two" onSubmit={submit}>
       <div className="stack l">
@@ -200,7 +204,8 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
                   <span>{en.create.disk(it.resources.disk_mib)}</span>
                   <span>{en.create.backups(it.backup_limit)}</span>
                 </span>
-                {!fits(it) && blueprint && <span className="t-12 warn-t">{en.create.tooSmall(blueprint.min_memory_mib)}</span>}
+                {!enough(it) && blueprint && <span className="t-12 warn-t">{en.create.tooSmall(blueprint.min_memory_mib)}</span>}
+                {enough(it) && !it.available && <span className="t-12 warn-t">{en.create.noRoom}</span>}
               </label>
             ))}
           </div>
@@ -214,6 +219,16 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
           onChange={value => change({ name: value })}
           error={problem?.fields.get('name')}
           required
+        />
+        <TextField
+          label={en.create.address}
+          hint={free.data?.available ? en.create.addressFree(free.data.hostname) : en.create.addressHint}
+          value={form.hostname}
+          maxLength={40}
+          autoCapitalize="none"
+          spellCheck={false}
+          onChange={value => change({ hostname: value })}
+          error={problem?.fields.get('hostname') ?? (free.data?.available === false ? free.data.reason?.message : undefined)}
         />
         {blueprint?.eula && (
           <Checkbox checked={form.eula} onChange={eula => change({ eula })}>

@@ -1,10 +1,10 @@
 /** All servers, each in its place from the moment it is asked for. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
-import { Folder, Plus, Server as ServerIcon, SquareTerminal } from 'lucide-react'
+import { Clock, Folder, Plus, Server as ServerIcon, SquareTerminal } from 'lucide-react'
 import { useEffect, useState, useSyncExternalStore } from 'react'
 import { live } from '../api/live'
-import { blueprints, instances, me, operations } from '../api/queries'
+import { blueprints, instances, me, operation as operationQuery, operations } from '../api/queries'
 import type { Blueprint, Instance, Operation } from '../api/client'
 import { Problem } from '../api/problem'
 import { useDelete, workspaceUrl } from '../model/actions'
@@ -14,6 +14,7 @@ import { useTitle } from '../shell/title'
 import { en } from '../text/en'
 import { Confirm } from '../ui/Dialog'
 import { GameTile } from '../ui/GameTile'
+import { DiskMeter, Meters } from '../ui/Meters'
 import { OperationProgress } from '../ui/Progress'
 import { Ago, Button, CopyButton, Empty, Icon, ProblemNote, Skeleton, StatePill } from '../ui/parts'
 import { toast } from '../ui/toast'
@@ -44,6 +45,7 @@ export function Servers() {
   })
   const counted = (by: Filter) => servers.filter(({ state }) => filters[by](state)).length
   const shown = servers.filter(({ state }) => filters[filter](state))
+  const players = servers.reduce((sum, { instance, state }) => sum + (state.key === 'running' ? (instance.load?.players?.online_count ?? 0) : 0), 0)
   const limit = viewer.data?.instance_limit ?? 0
   const left = Math.max(0, limit - servers.filter(({ instance }) => instance.lifecycle !== 'failed').length)
   return (
@@ -51,7 +53,7 @@ export function Servers() {
       <div className="head">
         <div className="grow">
           <h1>{en.servers.title}</h1>
-          <p className="sub">{servers.length === 0 ? en.servers.left(left, limit) : en.servers.summary(counted('running'), servers.length)}</p>
+          <p className="sub">{servers.length === 0 ? en.servers.left(left, limit) : en.servers.summary(counted('running'), servers.length, players)}</p>
         </div>
         {servers.length > 0 && (
           <Link to="/new" className="button primary">
@@ -157,6 +159,7 @@ function Middle({ instance, operation, state }: Omit<CardProps, 'known'>) {
       return (
         <>
           {operation && <OperationProgress operation={operation} />}
+          {state.key === 'queued' && operation && <QueuePlace operation={operation} />}
           {state.key === 'queued' && <span className="t-13 muted">{en.servers.canClose}</span>}
         </>
       )
@@ -182,16 +185,37 @@ function Middle({ instance, operation, state }: Omit<CardProps, 'known'>) {
         </>
       )
     case 'crashed':
-      return <p className="t-13 muted">{en.state.crashedText(1)}</p>
+      return <p className="t-13 muted">{instance.stopped?.reason.message ?? en.state.crashedText(1)}</p>
     case 'stopped':
-      return <p className="t-13 muted">{en.state.stoppedText}</p>
+      return (
+        <>
+          <p className="row t-13 muted">
+            <Icon of={Clock} />
+            {instance.stopped ? en.state.stoppedBy(instance.stopped) : en.state.stoppedText}
+          </p>
+          {instance.load && <DiskMeter instance={instance} load={instance.load} />}
+        </>
+      )
     case 'starting':
       return <p className="t-13 muted">{en.state.startingText}</p>
     case 'silent':
-      return <p className="t-13 muted">{en.state.silentText}</p>
+      return (
+        <p className="t-13 muted">
+          {en.state.silentText} {instance.last_heard_at && <Ago at={instance.last_heard_at} say={en.state.heardOf} />}
+        </p>
+      )
+    case 'running':
+      return instance.load && <Meters instance={instance} load={instance.load} />
     default:
       return null
   }
+}
+
+/** How many wait before it. Asked again every few seconds: the work of others is no event of ours. */
+function QueuePlace({ operation }: { operation: Operation }) {
+  const { data } = useQuery({ ...operationQuery(operation.id), refetchInterval: 5_000 })
+  if (!data?.queue_position) return null
+  return <span className="t-13 muted num">{en.state.queuePlace(data.queue_position)}</span>
 }
 
 function Foot({ instance, operation, state }: Omit<CardProps, 'known'>) {

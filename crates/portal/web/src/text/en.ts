@@ -1,6 +1,6 @@
 /** Every word that the Portal says, in one place and typed: who adds a language adds a file of this shape. */
 import { ago, bytes, clock, count, day } from '../model/format'
-import type { Operation } from '../api/client'
+import type { Actor, Instance, Operation } from '../api/client'
 
 type Step = NonNullable<Operation['step']>
 
@@ -34,6 +34,63 @@ const operatorSteps: Partial<Record<Step, string>> = {
   create_container: 'Making the container',
   start_container: 'Starting the container',
   enrol_agent: 'Connecting the agent',
+}
+
+/** Who did something, at the beginning of a line. */
+const actor = ({ kind, name }: Actor): string => {
+  switch (kind) {
+    case 'customer':
+      return 'You'
+    case 'api_key':
+      return name ? `The key “${name}”` : 'An API key'
+    case 'schedule':
+      return name ? `The schedule “${name}”` : 'A schedule'
+    case 'operator':
+      return 'ZLH, by hand'
+    case 'system':
+      return 'By itself'
+  }
+}
+
+/** The same, within a sentence. */
+const byActor = (it: Actor): string => {
+  if (it.kind === 'customer') return 'by you'
+  if (it.kind === 'operator') return 'by us'
+  if (it.kind === 'system') return 'by itself'
+  const words = actor(it)
+  return `by ${words.charAt(0).toLowerCase()}${words.slice(1)}`
+}
+
+const asked: Record<string, string> = { start: 'Start', stop: 'Stop', restart: 'Restart', kill: 'Stop at once', command: 'Command', backup: 'Backup' }
+
+const done: Record<string, (object: string, power: string) => string> = {
+  'instance.create': () => 'The server was asked for',
+  'instance.created': () => 'The server was created',
+  'instance.create_failed': () => 'The server could not be created',
+  'instance.delete': () => 'Deleting the server was asked for',
+  'instance.power': (_, power) => `${power} asked for`,
+  'instance.idle_stopped': () => 'Stopped, since nobody used it',
+  'instance.hold_placed': () => 'Put on hold',
+  'instance.hold_lifted': () => 'Hold lifted',
+  'instance.backup': object => `Backup${object} was asked for`,
+  'instance.restore': object => `Restoring${object} was asked for`,
+  'instance.verify': object => `A check of${object || ' a backup'} was asked for`,
+  'backup.created': object => `Backup${object} is finished`,
+  'backup.failed': object => `Backup${object} failed`,
+  'backup.cancelled': object => `Backup${object} was cancelled`,
+  'backup.restored': object => `Backup${object} was restored`,
+  'backup.verified': object => `Backup${object} was checked`,
+  'backup.use_failed': object => `Backup${object} could not be used`,
+  'backup.delete': object => `Backup${object} was deleted`,
+  'backup.found': object => `Backup${object} was found again`,
+  'backup.retired': object => `Backup${object} made room for a newer one`,
+  'schedule.created': object => `Schedule${object} was made`,
+  'schedule.edited': object => `Schedule${object} was changed`,
+  'schedule.deleted': object => `Schedule${object} was deleted`,
+  'schedule.run': object => `Schedule${object} ran`,
+  'schedule.run_asked_for': object => `Schedule${object} was run by hand`,
+  'operation.stuck': () => 'Something went wrong. We look at it',
+  'operation.resume': () => 'We let it go on',
 }
 
 const plural = (n: number, one: string, many: string) => `${count(n)} ${n === 1 ? one : many}`
@@ -115,7 +172,8 @@ export const en = {
     none: 'No servers yet',
     noneText: 'A server is a game that your friends can join, or a workspace with an editor in the browser.',
     newServer: 'New server',
-    summary: (running: number, all: number) => (running === 0 ? `${plural(all, 'server', 'servers')}, none running` : `${count(running)} of ${count(all)} running`),
+    summary: (running: number, all: number, players: number) =>
+      running === 0 ? `${plural(all, 'server', 'servers')}, none running` : `${count(running)} of ${count(all)} running${players > 0 ? `, ${plural(players, 'player', 'players')} online` : ''}`,
     left: (left: number, limit: number) => `${count(left)} of ${count(limit)} left on your account`,
     limit: (limit: number) => `All ${count(limit)} servers of your account are in use`,
     filter: { label: 'Filter', all: 'All', running: 'Running', attention: 'Needs attention' },
@@ -149,11 +207,26 @@ export const en = {
     verify: 'Checking a backup',
     stuckText: 'We are looking at it. You need not do anything.',
     queuedText: 'Waiting for its turn',
+    queuePlace: (place: number) => (place === 1 ? 'Next in line' : `${count(place - 1)} before it`),
     crashedText: (times: number) => (times > 1 ? `Stopped by itself ${times} times.` : 'Stopped by itself.'),
     silentText: 'The game may well run. What you ask for now is done as soon as its machine answers.',
+    heardOf: (at: string) => `Last heard of ${ago(at)}.`,
     heldSince: (at: string) => `Since ${day(at)}. Your files and backups are kept.`,
     stoppedText: 'Nobody can join until it is started.',
+    stoppedBy: ({ at, reason, actor: by }: NonNullable<Instance['stopped']>) => {
+      const when = day(at)
+      if (reason.code === 'idle') return `Stopped since nobody used it. ${when}`
+      if (reason.code === 'exited') return `Ended by itself. ${when}`
+      if (reason.code === 'crashed') return `Could not go on. ${when}`
+      return by ? `Stopped ${byActor(by)}. ${when}` : `Stopped. ${when}`
+    },
     startingText: 'Players can join as soon as it is ready.',
+  },
+  activity: {
+    by: actor,
+    words: (action: string, object: string | null, power: string | null) =>
+      done[action]?.(object ? ` “${object}”` : '', (power && asked[power]) ?? 'A change') ?? action.replace(/[._]/g, ' '),
+    more: 'Show more',
   },
   steps,
   operatorStep: (step: Step) => operatorSteps[step] ?? steps[step],
@@ -187,6 +260,10 @@ export const en = {
     disk: (mib: number) => `${bytes(mib * 1024 * 1024)} disk`,
     backups: (n: number) => `${plural(n, 'backup', 'backups')} kept`,
     tooSmall: (mib: number) => `Needs at least ${bytes(mib * 1024 * 1024)} of memory.`,
+    noRoom: 'No room for it at the moment. We were told.',
+    address: 'Address',
+    addressHint: 'What its address begins with. Made from the name if you leave it empty.',
+    addressFree: (hostname: string) => `${hostname} is free.`,
     name: 'Name',
     nameHint: 'Only you see it.',
     namePlaceholder: 'Survival',
@@ -207,17 +284,16 @@ export const en = {
     memory: 'Memory',
     disk: 'Disk',
     ofCores: (percent: number) => `of ${plural(percent / 100, 'core', 'cores')}`,
+    ofPlayers: (most: number) => `of ${plural(most, 'player', 'players')}`,
+    players: 'Players',
+    atMinute: (at: string, value: string) => `${at} · ${value}`,
+    noPlayers: 'Nobody plays at the moment.',
+    otherPlayers: (n: number) => `and ${count(n)} more`,
+    span: { label: 'Time shown', minutes: '10 min', hour: '1 h' },
     activity: 'Activity',
     noActivity: 'Nothing has happened yet.',
     openWorkspace: 'Open the workspace',
     opening: 'Opening',
-    did: {
-      create: { running: 'Creating the server', succeeded: 'The server was created', failed: 'The server could not be created' },
-      delete: { running: 'Deleting the server', succeeded: 'The server was deleted', failed: 'The server could not be deleted' },
-      backup: { running: 'Making a backup', succeeded: 'A backup was made', failed: 'A backup failed' },
-      restore: { running: 'Restoring a backup', succeeded: 'A backup was restored', failed: 'A restore failed' },
-      verify: { running: 'Checking a backup', succeeded: 'A backup was checked', failed: 'A check of a backup failed' },
-    },
     journal: 'What happens',
     tryAgain: 'Try again',
     why: 'Why',

@@ -75,8 +75,8 @@ pub async fn status(
     State(power): State<Power>,
     instance: Owned<Instance, ReadInstances>,
 ) -> Result<Json<InstanceStatusView>, Problem> {
-    let (status, stats) = power.look(&instance.it, true).await?;
-    let players = stats.and_then(|stats| stats.players).map(Into::into);
+    let (status, usage) = power.look(&instance.it, true).await?;
+    let players = usage.and_then(|usage| usage.players).map(Into::into);
     let load = instance.it.load.map(Into::into);
     Ok(Json(InstanceStatusView { status: status.into(), load, players }))
 }

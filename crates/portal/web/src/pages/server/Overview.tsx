@@ -1,21 +1,23 @@
 /** The console beside load and what has happened; before there is a console, what is being done. */
-import { useQuery } from '@tanstack/react-query'
+import { useInfiniteQuery, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { Archive, CircleCheck, History, Plus, Trash2, type LucideIcon } from 'lucide-react'
-import { useSyncExternalStore } from 'react'
-import { operation as operationQuery, operationsOf } from '../../api/queries'
-import type { Instance, Operation } from '../../api/client'
+import { lazy, Suspense, useState, useSyncExternalStore } from 'react'
+import { activity, load, operation as operationQuery } from '../../api/queries'
+import type { Instance, Players } from '../../api/client'
 import { Console } from '../../console/Console'
 import { useConsole } from '../../console/useConsole'
 import type { Stats } from '../../console/machine'
 import { useServerState } from '../../model/known'
 import { stepsOf } from '../../model/state'
-import { bytes, percent } from '../../model/format'
+import { lines } from '../../model/activity'
+import { bytes, count, percent } from '../../model/format'
 import { en } from '../../text/en'
 import { OperationProgress } from '../../ui/Progress'
-import { Ago, Icon, ProblemNote } from '../../ui/parts'
+import { Ago, Button, classes, Icon, ProblemNote } from '../../ui/parts'
 import { retryHref } from '../retry'
 import { useInstance } from './context'
+
+const Graph = lazy(() => import('../../ui/Graph'))
 
 export function Overview() {
   const instance = useInstance()
@@ -25,98 +27,121 @@ export function Overview() {
 
 function Running({ instance }: { instance: Instance }) {
   const driver = useConsole(instance.id, instance.holds.length === 0)
-  const { stats, history } = useSyncExternalStore(driver.subscribe, driver.get)
+  const { stats } = useSyncExternalStore(driver.subscribe, driver.get)
   return (
     <div className="over">
       <Console driver={driver} name={instance.hostname} />
-      <Load instance={instance} stats={stats} history={history} />
-      <Activity instance={instance} />
+      <LoadGraphs instance={instance} stats={stats} />
+      <ActivityFeed instance={instance} />
+      {stats?.players && <PlayerList players={stats.players} />}
     </div>
   )
 }
 
-const WIDTH = 300
-const HEIGHT = 60
+const spans = { minutes: 10 * 60_000, hour: 60 * 60_000 }
+type Span = keyof typeof spans
 
-function Load({ instance, stats, history }: { instance: Instance; stats: Stats | null; history: readonly Stats[] }) {
+function LoadGraphs({ instance, stats }: { instance: Instance; stats: Stats | null }) {
+  const [span, show] = useState<Span>('minutes')
+  const history = useQuery(load(instance.id))
   const { cpu_percent, memory_mib, disk_mib } = instance.resources
   const memory = memory_mib * 1024 * 1024
   const disk = stats?.disk_limit_bytes ?? disk_mib * 1024 * 1024
+  const until = history.dataUpdatedAt
+  const from = until - spans[span]
+  const samples = (history.data ?? []).map(it => ({ ...it, at: new Date(it.at).getTime() })).filter(it => it.at >= from)
   const graphs = [
-    { label: en.server.cpu, tone: 'c1', value: stats?.cpu_percent == null ? null : percent(stats.cpu_percent), of: en.server.ofCores(cpu_percent), shares: history.map(it => (it.cpu_percent ?? 0) / cpu_percent) },
-    { label: en.server.memory, tone: 'c2', value: stats && bytes(stats.memory_bytes), of: en.common.of('', bytes(memory)), shares: history.map(it => it.memory_bytes / memory) },
-    { label: en.server.disk, tone: 'c3', value: stats && bytes(stats.disk_bytes), of: en.common.of('', bytes(disk)), shares: history.map(it => it.disk_bytes / disk) },
+    { label: en.server.cpu, tone: 'c1', now: stats?.cpu_percent ?? null, most: cpu_percent, words: percent, of: en.server.ofCores(cpu_percent), points: samples.map(({ at, cpu_percent: value }) => ({ at, value })) },
+    { label: en.server.memory, tone: 'c2', now: stats?.memory_bytes ?? null, most: memory, words: bytes, of: en.common.of('', bytes(memory)), points: samples.map(({ at, memory_bytes: value }) => ({ at, value })) },
+    { label: en.server.disk, tone: 'c3', now: stats?.disk_bytes ?? null, most: disk, words: bytes, of: en.common.of('', bytes(disk)), points: samples.map(({ at, disk_bytes: value }) => ({ at, value })) },
   ]
   return (
     <section className="card graphs" aria-label={en.server.load}>
       <header>
         <h2>{en.server.load}</h2>
+        <div className="segments end" role="group" aria-label={en.server.span.label}>
+          {(Object.keys(spans) as Span[]).map(one => (
+            <button key={one} type="button" aria-pressed={one === span} onClick={() => show(one)}>
+              {en.server.span[one]}
+            </button>
+          ))}
+        </div>
       </header>
-      {graphs.map(({ label, tone, value, of, shares }) => (
+      {history.isError && <ProblemNote error={history.error} onRetry={() => void history.refetch()} />}
+      {graphs.map(({ label, tone, now, most, words, of, points }) => (
         <div key={label} className={`graph ${tone}`}>
           <span className="t-13 muted">{label}</span>
           <span>
-            <span className="v">{value ?? '–'}</span> <span className="t-13 faint">{of}</span>
+            <span className="v">{now === null ? '–' : words(now)}</span> <span className="t-13 faint">{of}</span>
           </span>
-          <Plot shares={shares} />
+          <Suspense fallback={<div className="plot" />}>
+            <Graph points={points} most={most} from={from} until={until} words={words} label={label} />
+          </Suspense>
         </div>
       ))}
     </section>
   )
 }
 
-/** What was used in the last minutes, each between nothing and all of it. */
-function Plot({ shares }: { shares: number[] }) {
-  const last = shares.slice(-150)
-  const x = (at: number) => (last.length < 2 ? WIDTH : (at / (last.length - 1)) * WIDTH)
-  const y = (share: number) => HEIGHT - Math.min(1, Math.max(0, share)) * HEIGHT
-  const line = last.map((share, at) => `${at === 0 ? 'M' : 'L'}${x(at).toFixed(1)} ${y(share).toFixed(1)}`).join('')
+function PlayerList({ players }: { players: Players }) {
+  const others = players.online_count - players.names.length
   return (
-    <svg className="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" aria-hidden="true">
-      <line className="gr" x1="0" y1="0" x2={WIDTH} y2="0" />
-      <line className="gr" x1="0" y1={HEIGHT / 2} x2={WIDTH} y2={HEIGHT / 2} />
-      <line className="gr" x1="0" y1={HEIGHT} x2={WIDTH} y2={HEIGHT} />
-      {last.length > 1 && (
-        <>
-          <path className="ar" d={`${line}L${WIDTH} ${HEIGHT}L0 ${HEIGHT}Z`} />
-          <path className="ln" d={line} />
-        </>
+    <section className="card" aria-label={en.server.players}>
+      <header>
+        <h2>{en.server.players}</h2>
+        <span className="end t-13 muted num">{en.common.of(count(players.online_count), count(players.max_count))}</span>
+      </header>
+      {players.online_count === 0 ? (
+        <p className="pad muted">{en.server.noPlayers}</p>
+      ) : (
+        <ul className="players">
+          {players.names.map((name, at) => (
+            <li key={name}>
+              <span className={classes('avatar sm', at % 2 === 1 && 'ops')} aria-hidden="true">
+                {[...name][0]?.toUpperCase()}
+              </span>
+              <bdi className="truncate">{name}</bdi>
+            </li>
+          ))}
+          {others > 0 && <li className="muted">{en.server.otherPlayers(others)}</li>}
+        </ul>
       )}
-    </svg>
+    </section>
   )
 }
 
-const signs: Record<Operation['kind'], LucideIcon> = { create: Plus, delete: Trash2, backup: Archive, restore: History, verify: CircleCheck }
-
-function Activity({ instance }: { instance: Instance }) {
-  const list = useQuery(operationsOf(instance.id))
+function ActivityFeed({ instance }: { instance: Instance }) {
+  const pages = useInfiniteQuery(activity(instance.id))
+  const told = lines(pages.data?.pages.flatMap(page => page.items) ?? [])
   return (
     <section className="card" aria-label={en.server.activity}>
       <header>
         <h2>{en.server.activity}</h2>
       </header>
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
+      {pages.isError && <ProblemNote error={pages.error} onRetry={() => void pages.refetch()} />}
       <ul className="feed">
-        {list.data?.slice(0, 8).map(it => {
-          const did = en.server.did[it.kind]
-          const failed = it.state === 'failed' || it.state === 'stuck'
-          return (
-            <li key={it.id}>
-              <span className={failed ? 'bad-t' : undefined}>
-                <Icon of={signs[it.kind]} />
-              </span>
-              <span className="grow stack t">
-                <span>{it.finished_at === null ? did.running : failed ? did.failed : did.succeeded}</span>
-                {failed && <span className="t-13 muted">{it.failure?.message}</span>}
-              </span>
-              <span className="t-13 faint nowrap">
-                <Ago at={it.finished_at ?? it.created_at} />
-              </span>
-            </li>
-          )
-        })}
+        {told.map(line => (
+          <li key={line.id}>
+            <span className={line.failed ? 'bad-t' : undefined}>
+              <Icon of={line.icon} />
+            </span>
+            <span className="grow stack t">
+              <bdi>{line.text}</bdi>
+              <bdi className="t-12 faint">{line.by}</bdi>
+            </span>
+            <span className="t-13 faint nowrap">
+              <Ago at={line.at} />
+            </span>
+          </li>
+        ))}
       </ul>
-      {list.data?.length === 0 && <p className="pad muted">{en.server.noActivity}</p>}
+      {pages.hasNextPage && (
+        <div className="pad">
+          <Button size="s" working={pages.isFetchingNextPage} onClick={() => void pages.fetchNextPage()}>
+            {en.activity.more}
+          </Button>
+        </div>
+      )}
     </section>
   )
 }
@@ -124,7 +149,7 @@ function Activity({ instance }: { instance: Instance }) {
 /** Where the console will be: what is done to make the server, or why it was not made. */
 function Journal({ instance }: { instance: Instance }) {
   const { operation } = useServerState(instance)
-  const detail = useQuery({ ...operationQuery(operation?.id ?? ''), enabled: operation !== undefined })
+  const detail = useQuery({ ...operationQuery(operation?.id ?? ''), enabled: operation !== undefined, refetchInterval: operation?.state === 'queued' ? 5_000 : false })
   if (!operation) return null
   const done = new Map(detail.data?.steps.map(step => [step.name, step.state]))
   const words = [...new Map(stepsOf(operation.kind).map(step => [en.steps[step], step])).entries()]
@@ -138,6 +163,7 @@ function Journal({ instance }: { instance: Instance }) {
       </header>
       <div className="pad stack m">
         <OperationProgress operation={operation} />
+        {detail.data?.queue_position && <p className="t-13 muted num">{en.state.queuePlace(detail.data.queue_position)}</p>}
         <ol className="journal-words">
           {words.map(([word, step]) => (
             <li key={word} data-step-state={done.get(step) ?? 'none'}>
