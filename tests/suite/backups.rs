@@ -80,6 +80,31 @@ async fn a_backup_that_gets_no_further_is_given_up_whatever_its_agent_says() {
 }
 
 #[tokio::test]
+async fn a_backup_that_is_cancelled_while_it_is_made_leaves_nothing() {
+    let rig = Rig::new().await;
+    let instance = rig.server().await;
+    rig.hold_storage.send_replace(true);
+    let (id, operation) = rig.ask_backup(instance, 1_000).await;
+    let calm = Plan::calm();
+    let cancel = async {
+        while rig.operation(operation).await.step_detail.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let under_way = rig.operation(operation).await;
+        let by = By::itself("test");
+        let cancelled = operations::cancel(&rig.api, &under_way, by).await.unwrap();
+        assert_eq!(cancelled, operations::Cancelled::Requested);
+    };
+    tokio::join!(rig.work(operation, &calm), cancel);
+    rig.hold_storage.send_replace(false);
+    let ended = rig.operation(operation).await;
+    assert_eq!(ended.failure.unwrap().code, "cancelled");
+    assert_eq!(rig.backup(id).await.state, BackupState::Failed);
+    rig.made(instance).await;
+    expect_calm(&rig, instance, "afterwards").await;
+}
+
+#[tokio::test]
 async fn a_backup_with_any_fault_at_any_step_is_complete_or_leaves_nothing() {
     let rig = Rig::new().await;
     let instance = rig.server().await;

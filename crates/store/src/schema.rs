@@ -46,6 +46,8 @@ const FUNCTIONS: &[Function] = functions![
     "announce_instance",
     "announce_operation",
     "audit_log_is_append_only",
+    "begin_next_operation",
+    "cancel_operation",
     "claim_idempotency_key",
     "create_instance",
     "request_verification",

@@ -95,6 +95,7 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(backups::work::verify))
         .routes(routes!(operations::list))
         .routes(routes!(operations::get))
+        .routes(routes!(operations::cancel))
         .routes(routes!(events::events))
         .routes(routes!(schedules::read::list, schedules::create::create))
         .routes(routes!(schedules::read::get, schedules::change::edit, schedules::change::delete))

@@ -115,6 +115,20 @@ pub struct Operation {
     pub started_at: Option<DateTime<Utc>>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+    /// When it was asked for that it be given up.
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// Which operation follows once it has succeeded: the restore that a backup was wanted before.
+    pub next_operation_id: Option<OperationId>,
+}
+
+/// The code of the failure of an operation that was given up because somebody asked for it.
+pub const CANCELLED_CODE: &str = "cancelled";
+
+impl Failure {
+    /// Of an operation that was given up because somebody asked for it. Such an operation has changed nothing.
+    pub fn cancelled() -> Self {
+        Self::new(CANCELLED_CODE, "It was cancelled. Your server and its files are as they were.")
+    }
 }
 
 #[cfg(test)]

@@ -48,6 +48,11 @@ impl StepError {
         Self::Failed { failure: Failure::new("internal", message), cause: Some(cause.into()) }
     }
 
+    /// Somebody asked for it.
+    pub(super) fn cancelled() -> Self {
+        Self::Failed { failure: Failure::cancelled(), cause: None }
+    }
+
     /// The storage cannot be asked now.
     pub(crate) fn storage_is_away() -> Self {
         Self::failed(STORAGE_UNREACHABLE, STORAGE_AWAY)

@@ -182,8 +182,12 @@ impl Work {
         }
     }
 
+    /// Tells people how the step gets on. Fails once it was asked for that the operation be given up.
     async fn report(&self, detail: &str) -> Result<(), StepError> {
-        Ok(store::operations::report(&self.db, &self.lease, detail).await?)
+        if store::operations::report(&self.db, &self.lease, detail).await? {
+            return Err(StepError::cancelled());
+        }
+        Ok(())
     }
 }
 

@@ -100,7 +100,8 @@ async fn lock(
 
 async fn in_use(tx: &mut PgConnection, id: BackupId) -> Result<Option<OperationId>, StoreError> {
     let operation = sqlx::query_scalar!(
-        "SELECT id FROM operations WHERE backup_id = $1 AND state IN ('queued', 'running', 'undoing', 'stuck')",
+        "SELECT id FROM operations WHERE (backup_id = $1 OR then_restore_id = $1)
+         AND state IN ('queued', 'running', 'undoing', 'stuck') LIMIT 1",
         id.0,
     )
     .fetch_optional(tx)

@@ -21,4 +21,4 @@ pub use reconcile::{
     Reconciliation, begin_due_verification, begin_reconciliation, end_reconciliation, mark_reconciled,
     mark_removed, unreconciled, unreconciled_of,
 };
-pub use request::{BackupRequest, NewBackup, RequestError, Use, request, request_use};
+pub use request::{BackupRequest, NewBackup, RequestError, Use, request, request_restore_after, request_use};

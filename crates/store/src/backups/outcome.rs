@@ -4,7 +4,7 @@ use domain::{
     agent::BackupFacts,
     backup::{CORRUPT_CODE, Kept, give_way},
     ids::{BackupId, InstanceId},
-    operation::Failure,
+    operation::{CANCELLED_CODE, Failure},
     text::foreign,
 };
 use serde_json::json;
@@ -64,6 +64,8 @@ pub async fn backup_succeeded(db: &Db, lease: &Lease, by: By<'_>) -> Result<(), 
     .fetch_optional(&mut *tx)
     .await?
     .ok_or(StoreError::LeaseLost)?;
+    // Before others give way: the one that is to be restored is in use from here on.
+    sqlx::query!("SELECT begin_next_operation($1)", lease.operation.0).fetch_one(&mut *tx).await?;
     retain(&mut tx, ended.instance, keep, by).await?;
     ended.record(&mut tx, "backup.created", by).await?;
     tx.commit().await?;
@@ -82,7 +84,8 @@ pub async fn backup_failed(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>
     )
     .execute(&mut *tx)
     .await?;
-    ended.record(&mut tx, "backup.failed", by).await?;
+    let action = if failure.code == CANCELLED_CODE { "backup.cancelled" } else { "backup.failed" };
+    ended.record(&mut tx, action, by).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -100,7 +103,8 @@ pub async fn use_failed(db: &Db, lease: &Lease, failure: &Failure, by: By<'_>) -
         .execute(&mut *tx)
         .await?;
     }
-    ended.record(&mut tx, "backup.use_failed", by).await?;
+    let action = if failure.code == CANCELLED_CODE { "backup.use_cancelled" } else { "backup.use_failed" };
+    ended.record(&mut tx, action, by).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -193,7 +197,8 @@ async fn retain(
 ) -> Result<(), StoreError> {
     let rows = sqlx::query!(
         r#"SELECT id, verify_failure IS NOT NULL AS "broken!",
-                  locked OR EXISTS (SELECT 1 FROM operations o WHERE o.backup_id = b.id AND o.kind <> 'backup'
+                  locked OR EXISTS (SELECT 1 FROM operations o
+                                    WHERE (o.backup_id = b.id AND o.kind <> 'backup' OR o.then_restore_id = b.id)
                                     AND o.state IN ('queued', 'running', 'undoing', 'stuck')) AS "locked!"
            FROM backups b WHERE instance_id = $1 AND state = 'available' FOR NO KEY UPDATE"#,
         instance.0,

@@ -119,23 +119,52 @@ pub async fn request(
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     let mut tx = db.pool().begin().await?;
-    let outcome = write_backup(&mut tx, request, backup, now).await;
+    let outcome = write_backup(&mut tx, request, backup, None, now).await;
     end(tx, outcome).await
+}
+
+/// Commits a request for a backup, and for the restore of another one that begins with the success of the backup, in its
+/// transaction: nothing comes between, and if the backup fails nothing is restored.
+pub async fn request_restore_after(
+    db: &Db,
+    request: &BackupRequest<'_>,
+    backup: &NewBackup<'_>,
+    restored: BackupId,
+    now: DateTime<Utc>,
+) -> Result<Requested, RequestError> {
+    let mut tx = db.pool().begin().await?;
+    let next = Next { operation: OperationId::generate(), restored };
+    let outcome = write_backup(&mut tx, request, backup, Some(next), now).await;
+    end(tx, outcome).await
+}
+
+/// The restore that follows a backup.
+#[derive(Clone, Copy)]
+struct Next {
+    operation: OperationId,
+    restored: BackupId,
 }
 
 async fn write_backup(
     tx: &mut PgConnection,
     request: &BackupRequest<'_>,
     backup: &NewBackup<'_>,
+    next: Option<Next>,
     now: DateTime<Utc>,
 ) -> Result<Requested, RequestError> {
     if let Claimed::Replayed(earlier) = claim(tx, request, now).await? {
         return Ok(Requested::Replayed(earlier));
     }
     check_instance(tx, request).await?;
+    if let Some(next) = next {
+        check_available(tx, request, next.restored).await?;
+    }
     check_room(tx, request.instance, backup.keep).await?;
     insert_backup(tx, request, backup, now).await?;
-    insert_operation(tx, request, OperationKind::Backup, backup.id, now).await?;
+    insert_operation(tx, request, OperationKind::Backup, backup.id, next, now).await?;
+    if let Some(next) = next {
+        asked_for(tx, request, OperationKind::Restore, next.operation, next.restored).await?;
+    }
     record(tx, request, now).await?;
     Ok(request.committed())
 }
@@ -164,7 +193,22 @@ async fn write_use(
         return Ok(Requested::Replayed(earlier));
     }
     check_instance(tx, request).await?;
-    // Locked, so that it is not removed between this look and the commit.
+    check_available(tx, request, backup).await?;
+    let kind = match wanted {
+        Use::Restore => OperationKind::Restore,
+        Use::Verify => OperationKind::Verify,
+    };
+    insert_operation(tx, request, kind, backup, None, now).await?;
+    record(tx, request, now).await?;
+    Ok(request.committed())
+}
+
+/// Whether a backup can be used. Locks it, so that it is not removed between this look and the commit.
+async fn check_available(
+    tx: &mut PgConnection,
+    request: &BackupRequest<'_>,
+    backup: BackupId,
+) -> Result<(), RequestError> {
     let state = sqlx::query_scalar!(
         "SELECT state FROM backups WHERE id = $1 AND instance_id = $2 AND customer_id = $3 AND state <> 'deleted'
          FOR NO KEY UPDATE",
@@ -176,16 +220,7 @@ async fn write_use(
     .await?
     .ok_or(RequestError::Absent)?;
     let state: BackupState = state.parse().map_err(|e| StoreError::corrupt("backups", e))?;
-    if state != BackupState::Available {
-        return Err(BackupRefusal::NotAvailable(state).into());
-    }
-    let kind = match wanted {
-        Use::Restore => OperationKind::Restore,
-        Use::Verify => OperationKind::Verify,
-    };
-    insert_operation(tx, request, kind, backup, now).await?;
-    record(tx, request, now).await?;
-    Ok(request.committed())
+    if state == BackupState::Available { Ok(()) } else { Err(BackupRefusal::NotAvailable(state).into()) }
 }
 
 fn key<'a>(request: &'a BackupRequest<'a>) -> Option<Key<'a>> {
@@ -304,22 +339,37 @@ async fn insert_operation(
     request: &BackupRequest<'_>,
     kind: OperationKind,
     backup: BackupId,
+    next: Option<Next>,
     now: DateTime<Utc>,
 ) -> Result<(), RequestError> {
     sqlx::query!(
-        "INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+        "INSERT INTO operations (id, instance_id, customer_id, kind, backup_id, created_at, then_restore_id,
+             next_operation_id)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         request.operation.0,
         request.instance.0,
         request.customer.0,
         kind.as_str(),
         backup.0,
         now,
+        next.map(|next| next.restored.0),
+        next.map(|next| next.operation.0),
     )
     .execute(&mut *tx)
     .await?;
+    asked_for(tx, request, kind, request.operation, backup).await
+}
+
+/// The audit row of an operation that was asked for.
+async fn asked_for(
+    tx: &mut PgConnection,
+    request: &BackupRequest<'_>,
+    kind: OperationKind,
+    operation: OperationId,
+    backup: BackupId,
+) -> Result<(), RequestError> {
     let action = format!("instance.{kind}");
-    let detail = json!({ "operation": request.operation, "backup": backup });
+    let detail = json!({ "operation": operation, "backup": backup });
     let entry = Entry::new(request.by(), &action, request.customer, detail);
     Ok(audit::record(tx, entry.on(request.instance)).await?)
 }

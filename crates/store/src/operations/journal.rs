@@ -74,17 +74,19 @@ async fn set_step(
     held(done.rows_affected())
 }
 
-/// Tells people how a step gets on, for example `server.jar: 40%`.
-pub async fn report(db: &Db, lease: &Lease, detail: &str) -> Result<(), StoreError> {
-    let done = sqlx::query!(
-        "UPDATE operations SET step_detail = $3 WHERE id = $1 AND lease_term = $2",
+/// Tells people how a step gets on, for example `server.jar: 40%`, and hears from them: `true` if it was asked for that the
+/// operation be given up.
+pub async fn report(db: &Db, lease: &Lease, detail: &str) -> Result<bool, StoreError> {
+    let cancelled = sqlx::query_scalar!(
+        r#"UPDATE operations SET step_detail = $3 WHERE id = $1 AND lease_term = $2
+           RETURNING cancel_requested_at IS NOT NULL AS "cancelled!""#,
         lease.operation.0,
         lease.term,
         foreign(detail),
     )
-    .execute(db.pool())
+    .fetch_optional(db.pool())
     .await?;
-    held(done.rows_affected())
+    cancelled.ok_or(StoreError::LeaseLost)
 }
 
 /// Turns the operation round: from here its steps are undone. The first reason stays.

@@ -100,7 +100,7 @@ pub async fn claim(
          SELECT c.id AS "id!", c.instance_id AS "instance_id!", c.customer_id AS "customer_id!", c.kind AS "kind!",
              c.backup_id, c.state AS "state!", c.step, c.step_detail, c.progress AS "progress!", c.failure_code,
              c.failure_message, c.interruptions AS "interruptions!", c.created_at AS "created_at!", c.started_at,
-             c.finished_at, c.lease_term AS "lease_term!", c.failed_attempts AS "failed_attempts!", i.hostname
+             c.finished_at, c.cancel_requested_at, c.next_operation_id, c.lease_term AS "lease_term!", c.failed_attempts AS "failed_attempts!", i.hostname
          FROM claimed c JOIN instances i ON i.id = c.instance_id"#,
         id.0,
         owner,
@@ -128,6 +128,8 @@ pub async fn claim(
         created_at: row.created_at,
         started_at: row.started_at,
         finished_at: row.finished_at,
+        cancel_requested_at: row.cancel_requested_at,
+        next_operation_id: row.next_operation_id,
     };
     match operation.try_into() {
         Ok(operation) => {

@@ -14,7 +14,8 @@ pub(crate) use lease::held;
 pub use lease::{Claim, Lease, claim, leave, next, release, renew};
 pub(crate) use outcome::finish;
 pub use outcome::{
-    create_failed, create_succeeded, delete_succeeded, park_stuck, resume_stuck, retry_later, undone,
+    Cancelled, cancel, create_failed, create_succeeded, delete_succeeded, park_stuck, resume_stuck,
+    retry_later, undone,
 };
 pub use read::{StepRow, find, get, kind, list, list_all, place, steps};
 pub use sweep::{backlog, take_unclaimed};

@@ -2,7 +2,7 @@
 
 use domain::{
     ids::{CustomerId, InstanceId, OperationId},
-    operation::{Failure, OnUndone, OperationKind, OperationState, Recovery},
+    operation::{Failure, OnUndone, Operation, OperationKind, OperationState, Recovery},
     text::foreign,
 };
 use serde_json::json;
@@ -274,4 +274,44 @@ async fn give_back(tx: &mut PgConnection, instance: InstanceId, lifecycle: &str)
     .execute(tx)
     .await?;
     held(done.rows_affected())
+}
+
+/// What came of asking that an operation be given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// Nobody worked on it: it has ended.
+    Ended,
+    /// Its worker turns round within seconds, unless it is done before.
+    Requested,
+    /// It has ended already, or is not of a kind that can be given up.
+    Refused,
+}
+
+/// Asks that a customer's operation be given up, with its audit row. The caller has checked whose it is.
+pub async fn cancel(db: &Db, operation: &Operation, by: By<'_>) -> Result<Cancelled, StoreError> {
+    let failure = Failure::cancelled();
+    let mut tx = db.pool().begin().await?;
+    let answer = sqlx::query_scalar!(
+        r#"SELECT cancel_operation($1, $2, $3) AS "answer!""#,
+        operation.id.0,
+        failure.code,
+        failure.message,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    let outcome = match answer.as_str() {
+        "ended" => Cancelled::Ended,
+        "requested" => Cancelled::Requested,
+        "refused" => return Ok(Cancelled::Refused),
+        other => return Err(StoreError::corrupt("operations", format!("cancel_operation said {other:?}"))),
+    };
+    let detail = json!({ "operation": operation.id, "backup": operation.backup_id });
+    let entry =
+        |action| Entry::new(by, action, operation.customer_id, detail.clone()).on(operation.instance_id);
+    audit::record(&mut tx, entry("operation.cancel")).await?;
+    if outcome == Cancelled::Ended {
+        audit::record(&mut tx, entry("backup.cancelled")).await?;
+    }
+    tx.commit().await?;
+    Ok(outcome)
 }

@@ -26,6 +26,8 @@ pub(super) struct OperationRow {
     pub(super) created_at: DateTime<Utc>,
     pub(super) started_at: Option<DateTime<Utc>>,
     pub(super) finished_at: Option<DateTime<Utc>>,
+    pub(super) cancel_requested_at: Option<DateTime<Utc>>,
+    pub(super) next_operation_id: Option<Uuid>,
 }
 
 impl TryFrom<OperationRow> for Operation {
@@ -51,6 +53,8 @@ impl TryFrom<OperationRow> for Operation {
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
+            cancel_requested_at: row.cancel_requested_at,
+            next_operation_id: row.next_operation_id.map(OperationId),
         })
     }
 }
@@ -61,7 +65,8 @@ macro_rules! operations {
         sqlx::query_as!(
             OperationRow,
             "SELECT id, instance_id, customer_id, kind, backup_id, state, step, step_detail, progress, failure_code,
-                    failure_message, interruptions, created_at, started_at, finished_at
+                    failure_message, interruptions, created_at, started_at, finished_at, cancel_requested_at,
+                    next_operation_id
              FROM operations WHERE " + $condition,
             $($argument),+
         )

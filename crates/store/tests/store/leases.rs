@@ -46,7 +46,7 @@ async fn a_taken_over_operation_refuses_every_write_of_the_old_term() {
         operations::begin_step(db, lease, OperationKind::Create, step).await,
         operations::end_step(db, lease, step).await,
         operations::undo_step(db, lease, step, None).await,
-        operations::report(db, lease, "x").await,
+        operations::report(db, lease, "x").await.map(drop),
         operations::begin_undo(db, lease, &failure).await,
         operations::save_fingerprint(db, lease, &"0".repeat(64)).await,
         operations::save_address(db, lease, "a:1").await,

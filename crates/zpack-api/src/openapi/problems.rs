@@ -100,7 +100,9 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "createBackup" => vec![REFUSED, codes![BackupLimit]],
         "updateBackup" => vec![codes![BackupNotAvailable]],
         "deleteBackup" => vec![codes![BackupLocked, BackupNotAvailable, InstanceBusy]],
-        "restoreBackup" | "verifyBackup" => vec![REFUSED, codes![BackupNotAvailable]],
+        "restoreBackup" => vec![REFUSED, codes![BackupNotAvailable, BackupLimit]],
+        "verifyBackup" => vec![REFUSED, codes![BackupNotAvailable]],
+        "cancelOperation" => vec![codes![OperationNotCancellable]],
         "downloadBackup" => {
             vec![
                 TRANSFER,

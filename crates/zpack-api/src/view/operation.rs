@@ -46,6 +46,12 @@ pub struct OperationView {
     /// When it ended.
     #[schema(required)]
     pub finished_at: Option<DateTime<Utc>>,
+    /// When it was asked for that it be given up.
+    #[schema(required)]
+    pub cancel_requested_at: Option<DateTime<Utc>>,
+    /// The operation that begins with its success: the restore that a backup was wanted before.
+    #[schema(required)]
+    pub next_operation_id: Option<Uuid>,
 }
 
 impl From<Operation> for OperationView {
@@ -63,6 +69,8 @@ impl From<Operation> for OperationView {
             created_at: it.created_at,
             started_at: it.started_at,
             finished_at: it.finished_at,
+            cancel_requested_at: it.cancel_requested_at,
+            next_operation_id: it.next_operation_id.map(|id| id.0),
         }
     }
 }

@@ -218,3 +218,86 @@ async fn a_server_on_hold_gets_no_backup_and_no_restore() {
     }
     owner.get(&format!("{base}/{backup}/download")).await.expect(200);
 }
+
+#[tokio::test]
+async fn a_backup_that_waits_is_cancelled_at_once_and_nothing_else_can_be() {
+    let scene = Scene::new().await;
+    let Scene { world, owner, base } = &scene;
+    let asked = owner.post(base, json!({})).await.expect(202);
+    let operation = format!("/api/operations/{}", text(&asked, "/operation/id"));
+    world.customer("eve").await.post(&format!("{operation}/cancel"), json!({})).await.expect(404);
+    for _ in 0..2 {
+        let cancelled = owner.post(&format!("{operation}/cancel"), json!({})).await.expect(202);
+        assert_eq!(cancelled.at("/state"), "failed");
+        assert_eq!(cancelled.at("/failure/code"), "cancelled");
+    }
+    let backup = owner.get(&format!("{base}/{}", text(&asked, "/backup/id"))).await.expect(200);
+    assert_eq!(backup.at("/state"), "failed");
+    let audited = "SELECT string_agg(action, ' ' ORDER BY id) FROM audit_log WHERE action LIKE '%cancel%'";
+    assert_eq!(world.database.text(audited).await, "operation.cancel backup.cancelled", "once");
+
+    // Work goes on at once, and what has changed something cannot be given up.
+    let made = scene.made().await;
+    let done = owner.get("/api/operations?limit=1").await.expect(200);
+    let done = format!("/api/operations/{}/cancel", text(&done, "/items/0/id"));
+    owner.post(&done, json!({})).await.expect_problem(409, "operation_not_cancellable");
+    let restore = owner.post(&format!("{base}/{made}/restore"), json!({})).await.expect(202);
+    let restore = format!("/api/operations/{}/cancel", text(&restore, "/operation/id"));
+    owner.post(&restore, json!({})).await.expect_problem(409, "operation_not_cancellable");
+}
+
+#[tokio::test]
+async fn a_backup_that_a_worker_makes_is_cancelled_by_it() {
+    let scene = Scene::new().await;
+    let Scene { world, owner, base } = &scene;
+    let asked = owner.post(base, json!({})).await.expect(202);
+    let id = text(&asked, "/operation/id");
+    let db = world.database.role("zlh_provision");
+    let claim = testing::claim(&db, id.parse().unwrap(), "w").await.unwrap().unwrap();
+    assert!(!operations::report(&db, &claim.lease, "packing").await.unwrap());
+    let cancelled = owner.post(&format!("/api/operations/{id}/cancel"), json!({})).await.expect(202);
+    assert_eq!(cancelled.at("/state"), "running");
+    assert!(cancelled.at("/cancel_requested_at").is_string());
+    assert!(operations::report(&db, &claim.lease, "packing").await.unwrap(), "its worker hears of it");
+}
+
+#[tokio::test]
+async fn a_restore_with_a_backup_first_is_one_request_and_keeps_what_is_restored() {
+    let scene = Scene::new().await;
+    let old = scene.made().await;
+    scene.made().await;
+    let Scene { world, owner, base } = &scene;
+    let path = format!("{base}/{old}/restore?backup_first=true");
+    owner.post(&format!("{base}/{old}/restore?backup_first=perhaps"), json!({})).await.expect(400);
+    let asked = owner.post(&path, json!({})).await.expect(202);
+    assert_eq!(asked.at("/operation/kind"), "backup");
+    let next = text(&asked, "/operation/next_operation_id");
+    owner.get(&format!("/api/operations/{next}")).await.expect_problem(404, "not_found");
+    owner.delete(&format!("{base}/{old}")).await.expect_problem(409, "instance_busy");
+
+    // The plan keeps two: the oldest would give way, but it is to be restored.
+    make(world, &asked).await;
+    let restore = owner.get(&format!("/api/operations/{next}")).await.expect(200);
+    assert_eq!((restore.at("/kind"), restore.at("/backup_id")), (json!("restore"), json!(old)));
+    assert_eq!(restore.at("/state"), "queued");
+    assert_eq!(owner.get(&format!("{base}/{old}")).await.expect(200).at("/state"), "available");
+    let activity = base.replace("/backups", "/activity");
+    let asked_for = owner.get(&activity).await.expect(200).text;
+    assert!(asked_for.contains(&next), "whose restore it is stands in the log");
+}
+
+#[tokio::test]
+async fn nothing_is_restored_when_the_backup_before_it_fails() {
+    let scene = Scene::new().await;
+    let old = scene.made().await;
+    let Scene { world, owner, base } = &scene;
+    let asked = owner.post(&format!("{base}/{old}/restore?backup_first=true"), json!({})).await.expect(202);
+    let db = world.database.role("zlh_provision");
+    let id = text(&asked, "/operation/id").parse().unwrap();
+    let claim = testing::claim(&db, id, "w").await.unwrap().unwrap();
+    let failure = Failure::new("disk_full", "x");
+    operations::undone(&db, &claim.lease, OperationKind::Backup, &failure, By::itself("test")).await.unwrap();
+    let next = text(&asked, "/operation/next_operation_id");
+    owner.get(&format!("/api/operations/{next}")).await.expect_problem(404, "not_found");
+    owner.post(&format!("{base}/{old}/restore"), json!({})).await.expect(202);
+}

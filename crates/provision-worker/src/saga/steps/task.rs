@@ -162,6 +162,8 @@ impl<'a> Task<'a> {
             match self.agent.backup_status(Some(seen.revision), POLL).await {
                 Ok(Some(status)) if self.is_mine(&status) && status.revision == seen.revision => {
                     silent_until = now + SILENCE;
+                    // Nothing new to tell; but there may be something to hear.
+                    self.tell(&status).await?;
                 }
                 Ok(Some(status)) if self.is_mine(&status) => return Ok(status),
                 Ok(_) => return Err(StepError::internal("the agent has forgotten its work on the backup")),
