@@ -87,6 +87,7 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(files::read::stat))
         .routes(routes!(files::read::usage))
         .routes(routes!(files::change::change))
+        .routes(routes!(files::uploads::begin))
         .routes(routes!(files::job::start))
         .routes(routes!(files::job::get, files::job::cancel))
         .routes(routes!(backups::read::list, backups::create::create))
@@ -112,6 +113,7 @@ fn api<C: Collect>(collected: C) -> C {
 fn streams<C: Collect>(collected: C) -> C {
     collected
         .routes(routes!(files::content::get, files::content::put))
+        .routes(routes!(files::uploads::get, files::uploads::send, files::uploads::cancel))
         .routes(routes!(backups::download::download))
 }
 

@@ -1,6 +1,7 @@
 //! The customer's files over HTTP. What is done is in [`crate::files`].
 
 pub(super) mod content;
+pub(super) mod uploads;
 
 use std::time::Duration;
 

@@ -72,6 +72,12 @@ pub enum Why {
     /// Enough is under way.
     #[error("too much is under way already; try again later")]
     TooMany,
+    /// No such upload.
+    #[error("there is no such upload: it is whole, or was given up because nothing came for an hour")]
+    NoUpload,
+    /// A part of an upload that does not follow the one before.
+    #[error("{0} bytes have come, and the next part begins there; nothing was written")]
+    WrongOffset(u64),
     /// No such job.
     #[error("there is no such job, or it ended more than ten minutes ago")]
     NoJob,
@@ -124,6 +130,8 @@ impl FileError {
             Why::Interrupted => ("upload_interrupted", 400),
             Why::StoodStill => ("upload_stood_still", 408),
             Why::TooMany => ("too_many_at_once", 429),
+            Why::NoUpload => ("upload_not_found", 404),
+            Why::WrongOffset(_) => ("upload_offset_mismatch", 409),
             Why::NoJob => ("job_not_found", 404),
             Why::ArchiveDamaged(_) => ("archive_damaged", 422),
             Why::ArchiveRefused(_) => ("archive_refused", 422),

@@ -12,6 +12,7 @@ mod deleted;
 pub mod error;
 mod folder;
 pub mod jobs;
+mod parts;
 mod quota;
 mod read;
 mod remove;
@@ -45,6 +46,7 @@ use self::{
     scratch::ScratchNames,
 };
 pub use self::{
+    parts::Sender,
     read::{Content, LONGEST_PAGE},
     write::{Conditions, Upload},
 };
@@ -66,6 +68,7 @@ struct Shared {
     threads: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     jobs: Jobs,
+    parts: parts::Parts,
     deleted: Deleted,
     /// Held between looking at what a name stands for and replacing it.
     naming: Mutex<()>,
@@ -84,12 +87,14 @@ impl Files {
             threads: Arc::new(Semaphore::new(THREADS)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             jobs: Jobs::default(),
+            parts: parts::Parts::default(),
             deleted: Deleted::default(),
             naming: Mutex::default(),
             counted: watch::Sender::new(false),
             count_now: Notify::new(),
         }));
         tokio::spawn(count::keep_counting(files.clone()));
+        tokio::spawn(files.clone().keep_giving_up());
         files
     }
 

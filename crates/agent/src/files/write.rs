@@ -103,6 +103,11 @@ impl Upload {
         Ok(())
     }
 
+    /// How much has been written.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Brings what was written until now to the disk, while more is written. Blocking.
     pub fn syncing(&self) -> Result<impl FnOnce() -> Result<()> + Send + use<>> {
         let file = self.file.try_clone()?;

@@ -56,6 +56,22 @@ pub struct FilesUsage {
     pub limit_bytes: Option<u64>,
 }
 
+/// Answer of `/v1/files/uploads`: an upload in parts. Given up after an hour in which nothing comes, and by a restart of the
+/// agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileUpload {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Where the file goes.
+    pub path: String,
+    /// How long the file will be, in bytes.
+    pub size: u64,
+    /// How much of it has come: the next part begins here.
+    pub offset: u64,
+    /// The file, once all of it has come and it has its name.
+    pub file: Option<FileInfo>,
+}
+
 /// Body of `POST /v1/files/change`: something small that is done at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use domain::{
     agent::{
         AgentStatus, BackupStatus, BackupTask, ConsolePage, ConsoleQuery, ConsoleSize, FileChange, FileInfo,
-        FileJob, FileJobSpec, FileList, FilesUsage, PowerAction, ServiceSpec, ServiceStats,
+        FileJob, FileJobSpec, FileList, FileUpload, FilesUsage, PowerAction, ServiceSpec, ServiceStats,
     },
     ids::InstanceId,
 };
@@ -113,6 +113,29 @@ pub trait AgentSession: Send + Sync + std::fmt::Debug {
     /// A file's content as a stream, never held whole. `headers` carries range and preconditions; the answer is 200,
     /// 206 or 304.
     async fn file_get(&self, path: &str, headers: Headers) -> Result<FileContent, AgentError>;
+
+    /// Begins an upload in parts of a file of `size` bytes. `headers` carries preconditions.
+    async fn file_upload_begin(
+        &self,
+        path: &str,
+        size: u64,
+        parents: bool,
+        headers: Headers,
+    ) -> Result<FileUpload, AgentError>;
+
+    /// How far an upload in parts is.
+    async fn file_upload(&self, id: Uuid) -> Result<FileUpload, AgentError>;
+
+    /// Sends a part that begins at `offset`; with the last one the file has its name.
+    async fn file_upload_write(
+        &self,
+        id: Uuid,
+        offset: u64,
+        body: ByteStream,
+    ) -> Result<FileUpload, AgentError>;
+
+    /// Gives an upload in parts up.
+    async fn file_upload_cancel(&self, id: Uuid) -> Result<(), AgentError>;
 
     /// Replaces or makes a file from a stream, atomically; with `parents` the folders above it as well. `headers`
     /// carries preconditions and, if known, the length.

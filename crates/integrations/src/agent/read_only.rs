@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::{
     agent::{
         AgentStatus, BackupStatus, BackupTask, ConsolePage, ConsoleQuery, ConsoleSize, FileChange, FileInfo,
-        FileJob, FileJobSpec, FileList, FilesUsage, PowerAction, ServiceSpec, ServiceStats,
+        FileJob, FileJobSpec, FileList, FileUpload, FilesUsage, PowerAction, ServiceSpec, ServiceStats,
     },
     ids::InstanceId,
 };
@@ -111,6 +111,28 @@ impl AgentSession for ReadOnlySession {
 
     async fn file_get(&self, path: &str, headers: Headers) -> Result<FileContent, AgentError> {
         self.0.file_get(path, headers).await
+    }
+
+    async fn file_upload_begin(
+        &self,
+        _: &str,
+        _: u64,
+        _: bool,
+        _: Headers,
+    ) -> Result<FileUpload, AgentError> {
+        Err(AgentError::ReadOnly("file_upload_begin"))
+    }
+
+    async fn file_upload(&self, id: Uuid) -> Result<FileUpload, AgentError> {
+        self.0.file_upload(id).await
+    }
+
+    async fn file_upload_write(&self, _: Uuid, _: u64, _: ByteStream) -> Result<FileUpload, AgentError> {
+        Err(AgentError::ReadOnly("file_upload_write"))
+    }
+
+    async fn file_upload_cancel(&self, _: Uuid) -> Result<(), AgentError> {
+        Err(AgentError::ReadOnly("file_upload_cancel"))
     }
 
     async fn file_put(&self, _: &str, _: bool, _: Headers, _: ByteStream) -> Result<FileInfo, AgentError> {

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use domain::{
     agent::{
         AgentProblem, AgentStatus, BackupStatus, BackupTask, ConsoleInput, ConsolePage, ConsoleQuery,
-        ConsoleSize, ConsoleTail, FileChange, FileInfo, FileJob, FileJobSpec, FileList, FilesUsage,
-        MAX_BACKUP_WAIT_MS, MAX_CONSOLE_WAIT_MS, MAX_STATUS_WAIT_MS, PowerAction, PowerRequest, Scope,
-        ServiceSpec, ServiceStats,
+        ConsoleSize, ConsoleTail, FileChange, FileInfo, FileJob, FileJobSpec, FileList, FileUpload,
+        FilesUsage, MAX_BACKUP_WAIT_MS, MAX_CONSOLE_WAIT_MS, MAX_STATUS_WAIT_MS, PowerAction, PowerRequest,
+        Scope, ServiceSpec, ServiceStats,
     },
     clock::Clock,
     ids::InstanceId,
@@ -178,6 +178,10 @@ fn post(path: &'static str, scope: Scope, body: &impl Serialize) -> Result<Reque
     Request::new(Method::POST, path, scope).json(body)
 }
 
+fn uploads(method: Method) -> Request {
+    Request::new(method, "/v1/files/uploads", Scope::Files)
+}
+
 #[async_trait]
 impl AgentSession for HttpSession {
     async fn status(&self, since: Option<u64>, wait: Duration) -> Result<AgentStatus, AgentError> {
@@ -269,6 +273,36 @@ impl AgentSession for HttpSession {
 
     async fn file_get(&self, path: &str, headers: Headers) -> Result<FileContent, AgentError> {
         stream::get(&self.0, path, headers).await
+    }
+
+    async fn file_upload_begin(
+        &self,
+        path: &str,
+        size: u64,
+        parents: bool,
+        headers: Headers,
+    ) -> Result<FileUpload, AgentError> {
+        let request = uploads(Method::POST).query("path", path).query("size", size).query("parents", parents);
+        let sending = self.0.request(request).headers(headers).timeout(CALL_DEADLINE).send();
+        json(sending.await.map_err(|error| send_error(&error))?).await
+    }
+
+    async fn file_upload(&self, id: Uuid) -> Result<FileUpload, AgentError> {
+        self.0.call(uploads(Method::GET).query("id", id)).await
+    }
+
+    async fn file_upload_write(
+        &self,
+        id: Uuid,
+        offset: u64,
+        body: ByteStream,
+    ) -> Result<FileUpload, AgentError> {
+        let request = uploads(Method::PATCH).query("id", id).query("offset", offset);
+        stream::send(self.0.request(request), body).await
+    }
+
+    async fn file_upload_cancel(&self, id: Uuid) -> Result<(), AgentError> {
+        self.0.tell(uploads(Method::DELETE).query("id", id)).await
     }
 
     async fn file_put(

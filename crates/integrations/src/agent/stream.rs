@@ -5,7 +5,8 @@ use std::{io, sync::Arc, time::Duration};
 
 use domain::agent::{FileInfo, Scope};
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
-use reqwest::{Body, Method, Response, StatusCode, header};
+use reqwest::{Body, Method, RequestBuilder, Response, StatusCode, header};
+use serde::de::DeserializeOwned;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -86,12 +87,18 @@ pub(super) async fn put(
     headers: Headers,
     body: ByteStream,
 ) -> Result<FileInfo, AgentError> {
+    send(wire.request(content(Method::PUT, path).query("parents", parents)).headers(headers), body).await
+}
+
+/// The answer to a request with this body.
+pub(super) async fn send<T: DeserializeOwned>(
+    request: RequestBuilder,
+    body: ByteStream,
+) -> Result<T, AgentError> {
     let moved = Arc::new(Notify::new());
     let noticed = moved.clone();
     let body = Body::wrap_stream(body.inspect(move |_| noticed.notify_one()));
-    let sending =
-        wire.request(content(Method::PUT, path).query("parents", parents)).headers(headers).body(body).send();
-    json(unless_still(sending, &moved).await?).await
+    json(unless_still(request.body(body).send(), &moved).await?).await
 }
 
 /// The answer, unless the body stands still before it.

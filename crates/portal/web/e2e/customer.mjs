@@ -87,6 +87,9 @@ await run(async ({ email, password }, { context }) => {
   await dialog.getByLabel(/Type/).fill('Überleben 🏰')
   await dialog.getByRole('button', { name: 'Restore' }).click()
   await until('the file is as it was', async () => (await get()).includes('world'))
+  // The damage is kept as well: the box for a backup first was ticked.
+  await page.getByText(/^Before /).waitFor()
+  await until('nothing is under way', async () => page.getByRole('button', { name: 'Back up now' }).isEnabled())
 
   // The session ends in the middle of a form: what was typed stays, and is sent once the password was given.
   await page.getByRole('link', { name: 'Settings' }).click()

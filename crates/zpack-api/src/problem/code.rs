@@ -73,6 +73,7 @@ codes! {
     PasswordChanged = 409 "password_changed" "The password has changed meanwhile",
     TooManyApiKeys = 409 "too_many_api_keys" "The API key limit is reached",
     TooManySchedules = 409 "too_many_schedules" "The schedule limit is reached",
+    UploadOffsetMismatch = 409 "upload_offset_mismatch" "The part does not follow the one before",
     VersionMismatch = 412 "version_mismatch" "It was changed meanwhile",
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     FileTooLarge = 413 "file_too_large" "The file is too large",

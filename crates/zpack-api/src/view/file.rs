@@ -2,7 +2,7 @@
 //! printable ASCII or is `%`.
 
 use chrono::{DateTime, Utc};
-use domain::agent::{FileInfo, FileJob, FileJobState, FileKind, FileList, FilesUsage};
+use domain::agent::{FileInfo, FileJob, FileJobState, FileKind, FileList, FileUpload, FilesUsage};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -63,6 +63,35 @@ pub struct FolderView {
 impl From<FileList> for FolderView {
     fn from(it: FileList) -> Self {
         Self { items: it.entries.into_iter().map(Into::into).collect(), next_cursor: it.next }
+    }
+}
+
+/// An upload in parts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = FileUpload)]
+pub struct FileUploadView {
+    /// Its id.
+    pub id: Uuid,
+    /// Where the file goes.
+    pub path: String,
+    /// How long the file will be.
+    pub size_bytes: u64,
+    /// How much of it has come: the next part begins here.
+    pub offset_bytes: u64,
+    /// The file, once all of it has come.
+    #[schema(required)]
+    pub file: Option<FileView>,
+}
+
+impl From<FileUpload> for FileUploadView {
+    fn from(it: FileUpload) -> Self {
+        Self {
+            id: it.id,
+            path: it.path,
+            size_bytes: it.size,
+            offset_bytes: it.offset,
+            file: it.file.map(Into::into),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub use activity::{ActivityView, ActorView};
 pub use backup::{BackupAcceptedView, BackupView};
 pub use catalogue::{BlueprintView, HostnameView, PlanView, VariantView};
 pub use console::{ConsoleEntryView, ConsoleHistoryView, GapView};
-pub use file::{FileJobView, FileView, FilesUsageView, FolderView};
+pub use file::{FileJobView, FileUploadView, FileView, FilesUsageView, FolderView};
 pub use instance::{InstanceView, ResourcesView};
 pub use load::{LoadSampleView, LoadView, PlayersView};
 pub use operation::{OperationDetailView, OperationView, OperatorOperationDetailView, OperatorOperationView};

@@ -118,7 +118,7 @@ impl Things {
             }
         };
         // Only a server's agent knows its jobs.
-        let path = path.replace("{job}", &self.instance);
+        let path = path.replace("{job}", &self.instance).replace("{upload}", &self.instance);
         path.replace("{id}", id).replace("{schedule}", &self.schedule).replace("{backup}", &self.backup)
     }
 }

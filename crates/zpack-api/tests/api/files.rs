@@ -248,3 +248,38 @@ async fn an_account_has_a_few_transfers_and_one_that_ends_makes_room() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_file_is_sent_in_parts_and_goes_on_where_it_was_cut() {
+    let scene = scene().await;
+    let body = json!({ "path": "world.zip", "size_bytes": 11 });
+    let begun = scene.ada.post(&format!("{}/uploads", scene.path), body).await.expect(201);
+    let upload = begun.header("location").to_owned();
+    assert_eq!(begun.at("/offset_bytes"), 0);
+    let part = |offset: u64, body: &'static str| {
+        scene.ada.request(Method::PATCH, &format!("{upload}?offset={offset}")).body(body)
+    };
+    let first = scene.ada.send(part(0, "hello ")).await.expect(200);
+    assert_eq!((first.at("/offset_bytes"), first.at("/file")), (json!(6), json!(null)));
+    scene.ada.send(part(0, "hello ")).await.expect_problem(409, "upload_offset_mismatch");
+    let at = scene.ada.get(&upload).await.expect(200).at("/offset_bytes");
+    assert_eq!(at, 6);
+    let last = scene.ada.send(part(6, "world")).await.expect(200);
+    assert_eq!(last.at("/file/size_bytes"), 11);
+    assert_eq!(scene.world.agents.read_file(scene.instance, "world.zip").unwrap(), "hello world");
+    scene.ada.get(&upload).await.expect_problem(404, "file_not_found");
+
+    let body = json!({ "path": "other", "size_bytes": 1 });
+    let begun = scene.ada.post(&format!("{}/uploads", scene.path), body).await.expect(201);
+    let upload = begun.header("location").to_owned();
+    let eve = scene.world.customer("eve").await;
+    eve.get(&upload).await.expect_problem(404, "not_found");
+    eve.delete(&upload).await.expect_problem(404, "not_found");
+    scene.hold("billing").await;
+    scene
+        .ada
+        .send(scene.ada.request(Method::PATCH, &format!("{upload}?offset=0")).body("x"))
+        .await
+        .expect_problem(409, "instance_on_hold");
+    scene.ada.delete(&upload).await.expect(204);
+}

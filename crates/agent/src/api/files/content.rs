@@ -91,15 +91,16 @@ pub(in crate::api) async fn put(
     let headers = request.headers();
     let length = text(headers, &header::CONTENT_LENGTH).and_then(|length| length.parse().ok());
     let conditions = conditions(headers)?;
-    let mut frames = request.into_body().into_data_stream();
+    let mut whole = Whole(request.into_body().into_data_stream());
     let received = async {
         let upload = app.files.upload(path, length, query.parents, conditions).await?;
-        receive(&app.files, upload, &mut frames).await
+        let (upload, came) = receive(&app.files, Box::new(upload), &mut whole).await?;
+        came.map(|()| upload)
     };
     let upload = match received.await {
         Ok(upload) => upload,
         Err(error) => {
-            tokio::spawn(linger(frames));
+            tokio::spawn(linger(whole.0));
             return Err(error.into());
         }
     };
@@ -111,7 +112,7 @@ pub(in crate::api) async fn put(
     Ok(response)
 }
 
-fn conditions(headers: &HeaderMap) -> std::result::Result<Conditions, Problem> {
+pub(super) fn conditions(headers: &HeaderMap) -> std::result::Result<Conditions, Problem> {
     let absent = match text(headers, &header::IF_NONE_MATCH) {
         None => false,
         Some("*") => true,
@@ -131,15 +132,43 @@ fn conditions(headers: &HeaderMap) -> std::result::Result<Conditions, Problem> {
     Ok(Conditions { matches, absent })
 }
 
+/// What comes of a file, piece by piece.
+pub(super) trait Pieces {
+    /// The next piece; nothing at the end.
+    async fn next(&mut self) -> Option<Result<Bytes>>;
+}
+
+/// All of a body.
+struct Whole(BodyDataStream);
+
+impl Pieces for Whole {
+    async fn next(&mut self) -> Option<Result<Bytes>> {
+        Some(self.0.next().await?.map_err(|error| broken(&error)))
+    }
+}
+
 /// Writes one batch while the next one comes, and brings what was written to the disk meanwhile: were it left to the end,
-/// a disk that is slow would be at it for longer than anybody waits for an answer.
-async fn receive(files: &Files, upload: Upload, frames: &mut BodyDataStream) -> Result<Upload> {
-    let mut state = Writing::Idle(Box::new(upload));
+/// a disk that is slow would be at it for longer than anybody waits for an answer. Gives the upload back with all that has
+/// come, and why no more did; fails when it could not be written.
+pub(super) async fn receive(
+    files: &Files,
+    upload: Box<Upload>,
+    pieces: &mut impl Pieces,
+) -> Result<(Box<Upload>, Result<()>)> {
+    let mut state = Writing::Idle(upload);
     let (mut batch, mut size, mut unsynced, mut sync) = (Vec::new(), 0, 0, None);
-    while let Some(frame) = frames.next().await {
-        let frame = frame.map_err(|error| broken(&error))?;
-        size += frame.len();
-        batch.push(frame);
+    let mut came = Ok(());
+    while let Some(piece) = pieces.next().await {
+        match piece {
+            Ok(piece) => {
+                size += piece.len();
+                batch.push(piece);
+            }
+            Err(error) => {
+                came = Err(error);
+                break;
+            }
+        }
         if size >= PIECE {
             let upload = state.end().await?;
             unsynced += size;
@@ -159,7 +188,7 @@ async fn receive(files: &Files, upload: Upload, frames: &mut BodyDataStream) -> 
     if let Some(sync) = sync {
         ended(sync).await?;
     }
-    Ok(*upload)
+    Ok((upload, came))
 }
 
 /// Runs `work` where blocking is allowed, whether or not anybody waits for it.
@@ -177,7 +206,7 @@ async fn ended<T>(work: JoinHandle<Result<T>>) -> Result<T> {
 
 /// Takes the rest of a refused upload and throws it away: a caller who still sends when the connection is closed would
 /// not see why (RFC 9112, 9.6).
-async fn linger(mut frames: BodyDataStream) {
+pub(super) async fn linger(mut frames: BodyDataStream) {
     let rest = async { while let Some(Ok(_)) = frames.next().await {} };
     // Whoever sends for longer than this learns that the connection is gone, and no more.
     let _ = timeout(LINGER, rest).await;
@@ -207,7 +236,7 @@ impl Writing {
 }
 
 /// The body ended before its end.
-fn broken(error: &axum::Error) -> FileError {
+pub(super) fn broken(error: &axum::Error) -> FileError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if inner.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {

@@ -7,6 +7,7 @@ mod hostile_archives;
 mod jobs;
 mod limits;
 mod listing;
+mod uploads;
 
 use std::path::Path;
 

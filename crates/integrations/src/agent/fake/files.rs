@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, io, sync::Mutex};
 
 use domain::agent::{
-    ArchiveFormat, FileChange, FileInfo, FileJob, FileJobSpec, FileJobState, FileKind, FileList, FilesUsage,
+    ArchiveFormat, FileChange, FileInfo, FileJob, FileJobSpec, FileJobState, FileKind, FileList, FileUpload,
+    FilesUsage,
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use reqwest::header::{self, HeaderValue};
@@ -23,6 +24,7 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct Files {
     contents: Mutex<BTreeMap<String, Bytes>>,
     jobs: Mutex<BTreeMap<Uuid, FileJob>>,
+    uploads: Mutex<BTreeMap<Uuid, (FileUpload, Vec<u8>)>>,
     /// Whether jobs stay under way until a test ends them.
     pub(super) slow_jobs: Mutex<bool>,
     pub(super) refusal: Mutex<Option<(u16, String, String)>>,
@@ -150,6 +152,50 @@ impl Files {
         };
         lock(&self.jobs).insert(id, job.clone());
         Ok(job)
+    }
+
+    pub(super) fn begin_upload(&self, path: &str, size: u64) -> Result<FileUpload, AgentError> {
+        self.check()?;
+        let id = Uuid::now_v7();
+        let upload = FileUpload { id, path: path.to_owned(), size, offset: 0, file: None };
+        lock(&self.uploads).insert(id, (upload.clone(), Vec::new()));
+        Ok(upload)
+    }
+
+    pub(super) fn upload(&self, id: Uuid) -> Result<FileUpload, AgentError> {
+        let found = lock(&self.uploads).get(&id).map(|(upload, _)| upload.clone());
+        found.ok_or_else(|| rejected(404, "upload_not_found"))
+    }
+
+    pub(super) fn cancel_upload(&self, id: Uuid) -> Result<(), AgentError> {
+        lock(&self.uploads).remove(&id).map(drop).ok_or_else(|| rejected(404, "upload_not_found"))
+    }
+
+    pub(super) async fn write_upload(
+        &self,
+        id: Uuid,
+        offset: u64,
+        mut body: ByteStream,
+    ) -> Result<FileUpload, AgentError> {
+        if self.upload(id)?.offset != offset {
+            let detail = "the next part begins elsewhere".into();
+            return Err(AgentError::Conflict { code: "upload_offset_mismatch".into(), detail });
+        }
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| AgentError::Unreachable(error.to_string()))?;
+            let mut uploads = lock(&self.uploads);
+            let (upload, content) = uploads.get_mut(&id).ok_or_else(|| rejected(404, "upload_not_found"))?;
+            content.extend(&chunk);
+            upload.offset += chunk.len() as u64;
+        }
+        let mut upload = self.upload(id)?;
+        if upload.offset == upload.size
+            && let Some((_, content)) = lock(&self.uploads).remove(&id)
+        {
+            upload.file = Some(info(&upload.path, &content));
+            self.write(&upload.path, content.into());
+        }
+        Ok(upload)
     }
 
     pub(super) fn finish_jobs(&self) {

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use domain::{
     agent::{
         AgentFault, AgentState, AgentStatus, BackupStatus, BackupTask, ConsolePage, ConsoleQuery,
-        ConsoleSize, FaultCode, FileChange, FileInfo, FileJob, FileJobSpec, FileList, FilesUsage,
+        ConsoleSize, FaultCode, FileChange, FileInfo, FileJob, FileJobSpec, FileList, FileUpload, FilesUsage,
         MAX_STATUS_WAIT_MS, PowerAction, ServiceSpec, ServiceStats,
     },
     ids::InstanceId,
@@ -282,6 +282,37 @@ impl AgentSession for FakeAgent {
     async fn file_get(&self, path: &str, headers: Headers) -> Result<FileContent, AgentError> {
         let work = || self.files.get(path, &headers);
         self.scenario.play("file_get", self.instance, injected, work).await
+    }
+
+    async fn file_upload_begin(
+        &self,
+        path: &str,
+        size: u64,
+        _: bool,
+        _: Headers,
+    ) -> Result<FileUpload, AgentError> {
+        let work = || self.files.begin_upload(path, size);
+        self.scenario.play("file_upload_begin", self.instance, injected, work).await
+    }
+
+    async fn file_upload(&self, id: Uuid) -> Result<FileUpload, AgentError> {
+        let work = || self.files.upload(id);
+        self.scenario.play("file_upload", self.instance, injected, work).await
+    }
+
+    async fn file_upload_write(
+        &self,
+        id: Uuid,
+        offset: u64,
+        body: ByteStream,
+    ) -> Result<FileUpload, AgentError> {
+        self.scenario.play("file_upload_write", self.instance, injected, || Ok(())).await?;
+        self.files.write_upload(id, offset, body).await
+    }
+
+    async fn file_upload_cancel(&self, id: Uuid) -> Result<(), AgentError> {
+        let work = || self.files.cancel_upload(id);
+        self.scenario.play("file_upload_cancel", self.instance, injected, work).await
     }
 
     async fn file_put(

@@ -1,5 +1,5 @@
 /** A dialog of the platform: focus, Esc and the page behind it are the browser's. A sheet from below on phones. */
-import { useEffect, useId, useRef, useState, type ReactNode } from 'react'
+import { useEffect, useId, useRef, useState, type ReactNode, type SubmitEvent } from 'react'
 import { Problem } from '../api/problem'
 import { en } from '../text/en'
 import { Button, ProblemNote, TextField } from './parts'
@@ -44,12 +44,13 @@ type ConfirmProps = {
   /** What has to be typed before it can be done. */
   name?: string
   verb: string
+  children?: ReactNode
   onConfirm: () => Promise<unknown>
   onClose: () => void
 }
 
 /** Asks before something that cannot be undone, and does it. */
-export function Confirm({ title, steps, text, name, verb, onConfirm, onClose }: ConfirmProps) {
+export function Confirm({ title, steps, text, name, verb, children, onConfirm, onClose }: ConfirmProps) {
   const [typed, type] = useState('')
   const [working, work] = useState(false)
   const [error, fail] = useState<Problem | null>(null)
@@ -87,8 +88,44 @@ export function Confirm({ title, steps, text, name, verb, onConfirm, onClose }: 
         </ol>
       )}
       {text && <p className="muted">{text}</p>}
+      {children}
       {name !== undefined && <TextField label={en.backups.typeName(name)} value={typed} onChange={type} autoComplete="off" spellCheck={false} />}
       {error && <ProblemNote error={error} />}
+    </Dialog>
+  )
+}
+
+type NameProps = { title: string; label: string; value: string; verb: string; onDone: (typed: string) => Promise<unknown>; onClose: () => void }
+
+/** Asks what something is to be called. */
+export function NameDialog({ title, label, value, verb, onDone, onClose }: NameProps) {
+  const [typed, type] = useState(value)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const [working, work] = useState(false)
+  const submit = async (event: SubmitEvent) => {
+    event.preventDefault()
+    work(true)
+    try {
+      await onDone(typed.trim())
+      onClose()
+    } catch (error) {
+      setProblem(Problem.of(error))
+      work(false)
+    }
+  }
+  return (
+    <Dialog title={title} onClose={onClose}>
+      <form className="stack m" onSubmit={submit}>
+        <TextField label={label} value={typed} onChange={type} error={problem?.message} autoFocus spellCheck={false} autoComplete="off" required />
+        <div className="row">
+          <Button className="end" onClick={onClose}>
+            {en.common.cancel}
+          </Button>
+          <Button type="submit" kind="primary" disabled={typed.trim() === '' || typed.trim() === value} working={working && en.common.working}>
+            {verb}
+          </Button>
+        </div>
+      </form>
     </Dialog>
   )
 }

@@ -38,12 +38,12 @@ const TOLD: [HeaderName; 5] = [
     header::LAST_MODIFIED,
 ];
 /// What the agent is to know of an upload.
-const SENT: [HeaderName; 3] = [header::IF_MATCH, header::IF_NONE_MATCH, header::CONTENT_LENGTH];
+pub(super) const SENT: [HeaderName; 3] = [header::IF_MATCH, header::IF_NONE_MATCH, header::CONTENT_LENGTH];
 
 /// A customer's file is never a page of this site, whatever is in it.
 const POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; sandbox");
 
-fn only(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
+pub(super) fn only(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     let pairs = names.iter().filter_map(|name| Some((name.clone(), headers.get(name)?.clone())));
     pairs.collect()
 }
@@ -143,7 +143,7 @@ pub async fn put(
     Ok((etag, Json(FileView::from(info))))
 }
 
-async fn not_written(error: AgentError, rest: Incoming) -> Problem {
+pub(super) async fn not_written(error: AgentError, rest: Incoming) -> Problem {
     match rest.cut() {
         Some(Cut::Idle) => {
             let detail = "Nothing came for 30 seconds. The file is as it was before; send it again.";

@@ -4,3 +4,4 @@ pub mod change;
 pub mod content;
 pub mod job;
 pub mod read;
+pub mod uploads;

@@ -83,6 +83,9 @@ impl From<FilesError> for Problem {
         };
         let (code, detail) = match error {
             AgentError::Conflict { code, detail } if code == "already_exists" => (Code::FileExists, detail),
+            AgentError::Conflict { code, detail } if code == "upload_offset_mismatch" => {
+                (Code::UploadOffsetMismatch, detail)
+            }
             AgentError::Conflict { detail, .. } => (Code::FileConflict, detail),
             AgentError::Rejected { status, detail, .. } => (of_file_status(status), detail),
             error => {

@@ -1,6 +1,6 @@
 /** Backups: made, checked, locked, downloaded, restored. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { Archive, CircleCheck, Download, History, Info, Lock, LockOpen, MoreHorizontal, Shield, ShieldCheck, ShieldX, Trash2 } from 'lucide-react'
+import { Archive, CircleCheck, Download, History, Info, Lock, LockOpen, MoreHorizontal, Pencil, Shield, ShieldCheck, ShieldX, Trash2, X } from 'lucide-react'
 import { useState } from 'react'
 import { api, unwrap, type Backup, type Instance } from '../../api/client'
 import { Problem } from '../../api/problem'
@@ -10,9 +10,9 @@ import { bytes, count } from '../../model/format'
 import { useServerState } from '../../model/known'
 import { isActive } from '../../model/state'
 import { en } from '../../text/en'
-import { Confirm } from '../../ui/Dialog'
+import { Confirm, NameDialog } from '../../ui/Dialog'
 import { Menu } from '../../ui/Menu'
-import { Ago, Button, Empty, Icon, ProblemNote } from '../../ui/parts'
+import { Ago, Button, Checkbox, Empty, Icon, ProblemNote } from '../../ui/parts'
 import { toast } from '../../ui/toast'
 import { useInstance } from './context'
 
@@ -21,7 +21,8 @@ export function Backups() {
   const list = useQuery(backups(instance.id))
   const offers = useQuery(plans)
   const { operation } = useServerState(instance)
-  const [asking, ask] = useState<{ what: 'restore' | 'delete'; backup: Backup } | null>(null)
+  const [asking, ask] = useState<{ what: 'restore' | 'delete' | 'rename'; backup: Backup } | null>(null)
+  const [first, backUpFirst] = useState(true)
   const { run, working, problem, path } = useBackupActions(instance)
   const limit = offers.data?.find(it => it.id === instance.plan)?.backup_limit
   const shown = list.data?.filter(it => it.state !== 'deleted') ?? []
@@ -83,6 +84,7 @@ export function Backups() {
                         <div className="prog stack">
                           <progress max={100} value={operation.progress_percent} aria-label={en.state.backup} />
                           <span className="t-12 muted">{operation.step_detail ?? (operation.step && en.steps[operation.step])}</span>
+                          {operation.next_operation_id && <span className="t-12 muted">{en.backups.thenRestores}</span>}
                         </div>
                       )}
                     </div>
@@ -94,6 +96,11 @@ export function Backups() {
                   </td>
                   <td className="acts">
                     <div className="row">
+                      {isActive(operation) && operation.backup_id === backup.id && (operation.kind === 'backup' || operation.kind === 'verify') && (
+                        <Button size="s" icon={X} working={(operation.cancel_requested_at !== null || working === 'cancel') && en.backups.cancelling} onClick={() => void run('cancel', () => unwrap(api.POST('/api/operations/{id}/cancel', { params: { path: { id: operation.id } } })))}>
+                          {en.common.cancel}
+                        </Button>
+                      )}
                       {backup.state === 'available' && (
                         <>
                           <Button size="s" icon={History} disabled={busy} onClick={() => ask({ what: 'restore', backup })}>
@@ -118,6 +125,7 @@ export function Backups() {
                           icon={MoreHorizontal}
                           button={{ kind: 'ghost', size: 's' }}
                           items={[
+                            { label: en.files.rename, icon: Pencil, run: () => ask({ what: 'rename', backup }) },
                             ...(backup.state === 'available' && !busy
                               ? [
                                   {
@@ -150,9 +158,22 @@ export function Backups() {
           text={en.backups.restoreLost}
           name={instance.name}
           verb={en.backups.restore}
-          onConfirm={() =>
-            run('restore', () => unwrap(api.POST('/api/instances/{id}/backups/{backup}/restore', { params: { path: path(asking.backup), header: { 'Idempotency-Key': onceKey() } } })), undefined, true)
-          }
+          onConfirm={() => run('restore', () => unwrap(api.POST('/api/instances/{id}/backups/{backup}/restore', { params: restoreParams(path(asking.backup), first) })), undefined, true)}
+          onClose={() => ask(null)}
+        >
+          <Checkbox checked={first} onChange={backUpFirst}>
+            <span>{en.backups.first}</span>
+            <span className="t-13 muted">{en.backups.firstHint}</span>
+          </Checkbox>
+        </Confirm>
+      )}
+      {asking?.what === 'rename' && (
+        <NameDialog
+          title={en.files.rename}
+          label={en.backups.called}
+          value={asking.backup.name}
+          verb={en.files.rename}
+          onDone={name => run('rename', () => unwrap(api.PATCH('/api/instances/{id}/backups/{backup}', { params: { path: path(asking.backup) }, body: { name } })), undefined, true)}
           onClose={() => ask(null)}
         />
       )}
@@ -168,6 +189,8 @@ export function Backups() {
     </section>
   )
 }
+
+const restoreParams = (path: { id: string; backup: string }, backup_first: boolean) => ({ path, query: { backup_first }, header: { 'Idempotency-Key': onceKey() } })
 
 function useBackupActions(instance: Instance) {
   const queries = useQueryClient()

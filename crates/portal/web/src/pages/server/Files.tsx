@@ -2,17 +2,16 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { ChevronRight, Download, File as FileIcon, FilePlus, Folder as FolderIcon, FolderPlus, MoreHorizontal, Pencil, Trash2, Upload, X } from 'lucide-react'
-import { lazy, Suspense, useRef, useState, type DragEvent, type SubmitEvent } from 'react'
+import { lazy, Suspense, useRef, useState, type DragEvent } from 'react'
 import { api, unwrap, type FileEntry, type Instance } from '../../api/client'
-import { Problem } from '../../api/problem'
 import { folder as folderQuery, usage } from '../../api/queries'
 import { contentUrl, putContent, succeeded } from '../../files/content'
 import { dropped, uploadsOf, useUploads, type Uploads } from '../../files/uploads'
 import { ago, bytes, percent } from '../../model/format'
 import { en } from '../../text/en'
-import { Confirm, Dialog } from '../../ui/Dialog'
+import { Confirm, NameDialog } from '../../ui/Dialog'
 import { Menu } from '../../ui/Menu'
-import { Button, classes, Icon, ProblemNote, TextField } from '../../ui/parts'
+import { Button, classes, Icon, ProblemNote } from '../../ui/parts'
 import { useInstance } from './context'
 
 const Editor = lazy(async () => ({ default: (await import('../../files/Editor')).Editor }))
@@ -175,6 +174,7 @@ function Listing({ instance, path, open, uploads, readOnly }: ListingProps) {
           title={naming.what === 'folder' ? en.files.newFolder : naming.what === 'file' ? en.files.newFile : en.files.rename}
           label={naming.what === 'folder' ? en.files.folderName : en.files.fileName}
           value={naming.of?.name ?? ''}
+          verb={naming.of ? en.files.rename : en.files.make}
           onClose={() => name(null)}
           onDone={async typed => {
             const target = join(path, typed)
@@ -208,40 +208,6 @@ function Listing({ instance, path, open, uploads, readOnly }: ListingProps) {
         />
       )}
     </div>
-  )
-}
-
-type NameProps = { title: string; label: string; value: string; onDone: (typed: string) => Promise<void>; onClose: () => void }
-
-function NameDialog({ title, label, value, onDone, onClose }: NameProps) {
-  const [typed, type] = useState(value)
-  const [problem, setProblem] = useState<Problem | null>(null)
-  const [working, work] = useState(false)
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    work(true)
-    try {
-      await onDone(typed.trim())
-      onClose()
-    } catch (error) {
-      setProblem(Problem.of(error))
-      work(false)
-    }
-  }
-  return (
-    <Dialog title={title} onClose={onClose}>
-      <form className="stack m" onSubmit={submit}>
-        <TextField label={label} value={typed} onChange={type} error={problem?.message} autoFocus spellCheck={false} autoComplete="off" required />
-        <div className="row">
-          <Button className="end" onClick={onClose}>
-            {en.common.cancel}
-          </Button>
-          <Button type="submit" kind="primary" disabled={typed.trim() === '' || typed.trim() === value} working={working && en.common.working}>
-            {value ? en.files.rename : en.files.make}
-          </Button>
-        </div>
-      </form>
-    </Dialog>
   )
 }
 
