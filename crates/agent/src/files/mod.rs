@@ -141,7 +141,8 @@ impl Files {
         let permit = Arc::clone(&self.0.uploads).try_acquire_owned().map_err(|_| Why::TooMany)?;
         self.counted().await?;
         self.blocking(move |files| {
-            Upload::begin(files, &path, length, parents, conditions, permit).map_err(|error| error.at(&path))
+            Upload::begin(files, &path, length, parents, conditions, Some(permit))
+                .map_err(|error| error.at(&path))
         })
         .await
     }

@@ -99,18 +99,17 @@ impl Files {
         conditions: Conditions,
     ) -> Result<FileUpload> {
         let parts = &self.0.parts;
-        let permit = match Arc::clone(&parts.permits).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => {
-                parts.make_room()?;
-                let freed = timeout(LET_GO, Arc::clone(&parts.permits).acquire_owned()).await;
-                freed.ok().and_then(std::result::Result::ok).ok_or(Why::TooMany)?
-            }
+        let permit = if let Ok(permit) = Arc::clone(&parts.permits).try_acquire_owned() {
+            permit
+        } else {
+            parts.make_room()?;
+            let freed = timeout(LET_GO, Arc::clone(&parts.permits).acquire_owned()).await;
+            freed.ok().and_then(std::result::Result::ok).ok_or(Why::TooMany)?
         };
         self.counted().await?;
         let (place, id) = (path.clone(), Uuid::now_v7());
         let upload = self.blocking(move |files| {
-            let begun = Upload::begin(files, &place, Some(size), parents, conditions, permit);
+            let begun = Upload::begin(files, &place, Some(size), parents, conditions, Some(permit));
             begun.map_err(|error| error.at(&place))
         });
         let part = Arc::new(Part {
@@ -259,7 +258,7 @@ mod tests {
             entries.count()
         };
         assert_eq!(scratch(), 1, "{RESERVED_PREFIX}");
-        files.0.parts.give_up_abandoned(Duration::from_secs(60));
+        files.0.parts.give_up_abandoned(Duration::from_mins(1));
         assert!(files.parts(begun.id).is_ok(), "somebody is at it");
         files.0.parts.give_up_abandoned(Duration::ZERO);
         assert_eq!(files.parts(begun.id).unwrap_err().class().0, "upload_not_found");

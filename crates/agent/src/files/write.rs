@@ -54,7 +54,7 @@ pub struct Upload {
     written: u64,
     /// Size of the file that is going to be replaced.
     replaces: u64,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Upload {
@@ -65,7 +65,7 @@ impl Upload {
         length: Option<u64>,
         parents: bool,
         conditions: Conditions,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Result<Self> {
         let root = files.root()?;
         let found = match root.place(path) {

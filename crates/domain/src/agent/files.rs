@@ -134,6 +134,13 @@ pub enum FileJobSpec {
         /// Its format.
         format: ArchiveFormat,
     },
+    /// Fetches a file from a public https address; refuses to replace anything.
+    Fetch {
+        /// Its address. No private one is reached, whatever it redirects to.
+        url: String,
+        /// The file's path; folders above it are made.
+        to: String,
+    },
     /// Unpacks; the format is found in the first bytes.
     Extract {
         /// The archive.

@@ -283,3 +283,17 @@ async fn a_file_is_sent_in_parts_and_goes_on_where_it_was_cut() {
         .expect_problem(409, "instance_on_hold");
     scene.ada.delete(&upload).await.expect(204);
 }
+
+#[tokio::test]
+async fn a_file_is_fetched_from_an_address_by_who_may_write() {
+    let scene = scene().await;
+    let jobs = format!("{}/jobs", scene.path);
+    let fetch = json!({ "kind": "fetch", "url": "https://example.com/p.jar", "to": "plugins/p.jar" });
+    let job = scene.ada.post(&jobs, fetch.clone()).await.expect(200);
+    assert_eq!(job.at("/state"), "succeeded");
+    assert!(scene.world.agents.read_file(scene.instance, "plugins/p.jar").is_some());
+    let reader = scene.ada.make_key(&["files:read"], &scene.world.in_days(1)).await;
+    reader.post(&jobs, fetch).await.expect_problem(403, "scope_missing");
+    let nowhere = json!({ "kind": "fetch", "url": "", "to": "x" });
+    scene.ada.post(&jobs, nowhere).await.expect_problem(400, "validation_failed");
+}

@@ -3,6 +3,7 @@
 mod archive;
 mod copy;
 mod extract;
+mod fetch;
 mod merge;
 mod search;
 mod staging;
@@ -112,6 +113,7 @@ fn kind(spec: &FileJobSpec) -> &'static str {
         FileJobSpec::Copy { .. } => "copy",
         FileJobSpec::Archive { .. } => "archive",
         FileJobSpec::Extract { .. } => "extract",
+        FileJobSpec::Fetch { .. } => "fetch",
         FileJobSpec::Search { .. } => "search",
     }
 }
@@ -231,6 +233,7 @@ fn perform(files: &Files, spec: &FileJobSpec, work: &Work) -> Result<SearchResul
         FileJobSpec::Copy { from, to } => copy::copy(files, from, to, work)?,
         FileJobSpec::Archive { paths, to, format } => archive::archive(files, paths, to, *format, work)?,
         FileJobSpec::Extract { path, to, replace } => extract::extract(files, path, to, *replace, work)?,
+        FileJobSpec::Fetch { url, to } => fetch::fetch(files, url, to, work)?,
         FileJobSpec::Search { path, name } => return search::search(files, path, name, work),
     }
     Ok(SearchResult::default())

@@ -129,6 +129,7 @@ impl Files {
                 self.write(to, Bytes::copy_from_slice(all.get(at).copied().unwrap_or_default()));
             }
             FileJobSpec::Extract { .. } => {}
+            FileJobSpec::Fetch { url, to } => self.write(to, url.clone().into()),
             FileJobSpec::Search { name, .. } => {
                 let contents = lock(&self.contents);
                 found = contents

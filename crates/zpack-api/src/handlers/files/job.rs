@@ -68,6 +68,15 @@ pub enum Job {
         #[serde(default)]
         replace: bool,
     },
+    /// Fetches a file from a public https address; replaces nothing. No private address is reached, whatever it redirects to.
+    Fetch {
+        /// Its address: https, without a user name or a password.
+        #[garde(length(bytes, min = 1, max = 2_048))]
+        url: String,
+        /// The file's path; the folders above it are made.
+        #[garde(length(bytes, min = 1))]
+        to: String,
+    },
     /// Finds names that contain a text, ignoring case.
     Search {
         /// The folder to begin in.
@@ -86,6 +95,7 @@ impl From<Job> for FileJobSpec {
             Job::Copy { from, to } => Self::Copy { from, to },
             Job::Archive { paths, to, format } => Self::Archive { paths, to, format },
             Job::Extract { path, to, replace } => Self::Extract { path, to, replace },
+            Job::Fetch { url, to } => Self::Fetch { url, to },
             Job::Search { path, name } => Self::Search { path, name },
         }
     }
@@ -110,7 +120,7 @@ impl Ownable for JobOf {
     }
 }
 
-/// Copies, packs, unpacks or searches. Waits some seconds for the end: 200 is a job that has ended, 202 one that goes on.
+/// Copies, packs, unpacks, fetches or searches. Waits some seconds for the end: 200 is a job that has ended, 202 one that goes on.
 #[utoipa::path(
     post, path = "/instances/{id}/files/jobs", tag = "files", operation_id = "createFileJob",
     params(("id" = Uuid, Path)),
