@@ -79,6 +79,13 @@ fn a_customers_day_in_the_browser_through_restarts_conflicts_and_the_end_of_a_se
     eventually("another agent", || town.agents().iter().any(|agent| !killed.contains(agent)).then_some(()));
     script.go_on();
 
+    for _ in 0..2 {
+        script.expect("kill_api");
+        town.stack.kill(Daemon::Api).expect("the API is killed");
+        town.stack.start(Daemon::Api).expect("the API starts");
+        script.go_on();
+    }
+
     script.expect("end");
     town.expect_nothing_left();
 }

@@ -1,6 +1,26 @@
 // A customer's day: signs in, makes a server with a double click, reads and types in its console while the API restarts and the
 // agent dies, edits a file against somebody else's change, backs up and restores, and is signed out in the middle of a form.
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, run, signIn, tell, until } from './browser.mjs'
+
+const folder = mkdtempSync(join(tmpdir(), 'zlh-portal-'))
+process.on('exit', () => rmSync(folder, { recursive: true }))
+
+/** A file of so many megabytes that do not repeat. */
+async function bigFile(megabytes) {
+  const path = join(folder, 'world.bin')
+  const file = openSync(path, 'w')
+  const hash = createHash('sha256')
+  for (let n = 0; n < megabytes; n++) {
+    const piece = randomBytes(1e6)
+    hash.update(piece)
+    writeSync(file, piece)
+  }
+  return { path, sha256: hash.digest('hex') }
+}
 
 await run(async ({ email, password }, { context }) => {
   const mine = await context()
@@ -34,11 +54,15 @@ await run(async ({ email, password }, { context }) => {
   await tell('restart_api')
   await console.locator('[data-phase=live]').waitFor()
   await type('say after the api')
+  // Taken before the agent dies: one that is cut off is refused, and stays to be seen.
+  await console.getByText('[Server] after the api').waitFor()
   await tell('kill_agent')
   await until('the console is live after the agent', async () => {
     await type('say after the agent')
     await page.waitForTimeout(500)
     return (await console.locator('[data-phase=live]').count()) === 1 && (await console.getByRole('alert').count()) === 0
+  }).catch(async error => {
+    throw new Error(`${error.message}: ${(await console.innerText()).slice(-1_500)}`)
   })
   const shown = await console.locator('[data-seq]').evaluateAll(all => all.map(line => Number(line.dataset.seq)))
   const sorted = [...shown].sort((a, b) => a - b)
@@ -48,7 +72,11 @@ await run(async ({ email, password }, { context }) => {
 
   // A file: made, edited, changed by somebody else meanwhile.
   await page.getByRole('link', { name: 'Files' }).click()
-  await page.getByRole('button', { name: 'New file' }).click()
+  const add = async what => {
+    await page.getByRole('button', { name: 'New', exact: true }).click()
+    await page.getByRole('menuitem', { name: what }).click()
+  }
+  await add('New file')
   await page.getByLabel('Name of the file').fill('motd.txt')
   await page.getByRole('button', { name: 'Make' }).click()
   const editor = page.getByRole('textbox', { name: 'motd.txt' })
@@ -72,8 +100,58 @@ await run(async ({ email, password }, { context }) => {
 
   // An upload by the button, with its progress in the tray.
   await page.getByTestId('upload').setInputFiles({ name: 'plugin.jar', mimeType: 'application/java-archive', buffer: Buffer.alloc(3_000_000, 7) })
-  await page.getByRole('region', { name: 'Uploads' }).getByText('Uploaded').waitFor()
+  const tray = page.getByRole('region', { name: 'Uploads and work' })
+  await tray.getByText('Uploaded').waitFor()
   await page.getByRole('link', { name: 'plugin.jar' }).waitFor()
+
+  // 200 MB, cut twice. What has come is not sent again.
+  const { path: world, sha256 } = await bigFile(200)
+  const wire = await mine.newCDPSession(page)
+  // As slow as a good line, so that there is something to cut.
+  await wire.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 40e6 })
+  await page.getByTestId('upload').setInputFiles(world)
+  const bar = tray.locator('[data-state=sending] progress')
+  const offsets = []
+  page.on('request', request => {
+    if (request.method() === 'PATCH') offsets.push(Number(new URL(request.url()).searchParams.get('offset')))
+  })
+  for (const share of [0.2, 0.6]) {
+    await until(`more than ${share} has come`, async () => (await bar.evaluateAll(all => Math.max(0, ...all.map(it => it.value)))) > share)
+    await tell('kill_api')
+  }
+  await tray.locator('[data-state=done]', { hasText: 'world.bin' }).waitFor()
+  await wire.detach()
+  const uploaded = await page.evaluate(async url => {
+    const digest = await crypto.subtle.digest('SHA-256', await (await fetch(url)).arrayBuffer())
+    return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, '0')).join('')
+  }, `/api/instances/${id}/files/content?path=world.bin`)
+  expect(uploaded === sha256, 'the large file is whole')
+  expect(offsets.length >= 2 && offsets.every((offset, at) => offset > (offsets[at - 1] ?? -1)), `each part goes on where the last one was cut: ${offsets}`)
+
+  // Several at once: packed, moved to another folder by its tree, found again.
+  await add('New folder')
+  await page.getByLabel('Name of the folder').fill('old 100%')
+  await page.getByRole('button', { name: 'Make' }).click()
+  await page.getByLabel('Select plugin.jar').check()
+  await page.getByLabel('Select world.bin').check()
+  await page.getByRole('button', { name: 'Move' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'old 100%', exact: true }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Move' }).click()
+  await page.getByRole('link', { name: 'plugin.jar' }).waitFor({ state: 'detached' })
+  await page.getByRole('link', { name: 'old 100%' }).click()
+  await page.getByLabel('Select plugin.jar').check()
+  await page.getByRole('button', { name: 'Pack' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Pack' }).click()
+  await page.getByRole('link', { name: 'plugin.jar.zip' }).waitFor()
+  await page.getByRole('button', { name: 'Search', exact: true }).last().click()
+  await page.getByLabel('A part of the name').fill('motd')
+  await page.keyboard.press('Enter')
+  await page.getByText('Nothing here is called that.').waitFor()
+  // A public address only: this one is not.
+  await add('From an address')
+  await page.getByRole('textbox', { name: 'Address' }).fill('https://10.0.0.1/plugin.jar')
+  await page.getByRole('button', { name: 'Fetch it' }).click()
+  await tray.getByText(/private/).waitFor()
 
   // A backup, damage, and the restore.
   await page.getByRole('link', { name: 'Backups' }).click()

@@ -95,18 +95,18 @@ export function Confirm({ title, steps, text, name, verb, children, onConfirm, o
   )
 }
 
-type NameProps = { title: string; label: string; value: string; verb: string; onDone: (typed: string) => Promise<unknown>; onClose: () => void }
+type FormProps = { title: string; verb: string; ready: boolean; onDone: () => Promise<unknown>; onClose: () => void; children: ReactNode }
 
-/** Asks what something is to be called. */
-export function NameDialog({ title, label, value, verb, onDone, onClose }: NameProps) {
-  const [typed, type] = useState(value)
+/** A form in a dialog that closes once it was done, and says why it was not. */
+export function FormDialog({ title, verb, ready, onDone, onClose, children }: FormProps) {
   const [problem, setProblem] = useState<Problem | null>(null)
   const [working, work] = useState(false)
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
     work(true)
+    setProblem(null)
     try {
-      await onDone(typed.trim())
+      await onDone()
       onClose()
     } catch (error) {
       setProblem(Problem.of(error))
@@ -116,16 +116,30 @@ export function NameDialog({ title, label, value, verb, onDone, onClose }: NameP
   return (
     <Dialog title={title} onClose={onClose}>
       <form className="stack m" onSubmit={submit}>
-        <TextField label={label} value={typed} onChange={type} error={problem?.message} autoFocus spellCheck={false} autoComplete="off" required />
+        {children}
+        {problem && <ProblemNote error={problem} />}
         <div className="row">
           <Button className="end" onClick={onClose}>
             {en.common.cancel}
           </Button>
-          <Button type="submit" kind="primary" disabled={typed.trim() === '' || typed.trim() === value} working={working && en.common.working}>
+          <Button type="submit" kind="primary" disabled={!ready} working={working && en.common.working}>
             {verb}
           </Button>
         </div>
       </form>
     </Dialog>
+  )
+}
+
+type NameProps = { title: string; label: string; value: string; verb: string; onDone: (typed: string) => Promise<unknown>; onClose: () => void }
+
+/** Asks what something is to be called. */
+export function NameDialog({ title, label, value, verb, onDone, onClose }: NameProps) {
+  const [typed, type] = useState(value)
+  const name = typed.trim()
+  return (
+    <FormDialog title={title} verb={verb} ready={name !== '' && name !== value} onDone={() => onDone(name)} onClose={onClose}>
+      <TextField label={label} value={typed} onChange={type} autoFocus spellCheck={false} autoComplete="off" required />
+    </FormDialog>
   )
 }
