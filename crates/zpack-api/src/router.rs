@@ -70,6 +70,8 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(account::password::change_password))
         .routes(routes!(account::api_keys::list, account::api_keys::create))
         .routes(routes!(account::api_keys::revoke))
+        .routes(routes!(account::signed_in::list))
+        .routes(routes!(account::signed_in::end))
         .routes(routes!(catalogue::blueprints))
         .routes(routes!(catalogue::plans))
         .routes(routes!(catalogue::hostname))
@@ -101,11 +103,15 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(schedules::read::list, schedules::create::create))
         .routes(routes!(schedules::read::get, schedules::change::edit, schedules::change::delete))
         .routes(routes!(schedules::read::runs))
+        .routes(routes!(schedules::read::preview))
         .routes(routes!(schedules::run::run))
         .routes(routes!(operator::nodes))
         .routes(routes!(operator::operations))
         .routes(routes!(operator::operation))
         .routes(routes!(operator::resume))
+        .routes(routes!(operator::people::instances))
+        .routes(routes!(operator::people::list))
+        .routes(routes!(operator::people::view))
 }
 
 /// Routes with bodies of any length. They have a place of their own instead of the bounds on ordinary requests: a

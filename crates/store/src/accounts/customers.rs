@@ -1,4 +1,6 @@
-//! Customers: making one, finding one, and its password.
+//! Customers: making one, finding one, its password, and what operators see of them.
+
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -9,7 +11,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{api_keys, record};
-use crate::{Db, StoreError};
+use crate::{
+    Db, Page, StoreError,
+    audit::{self, By, Entry},
+};
 
 /// An account to be made.
 #[derive(Clone, Debug)]
@@ -183,3 +188,103 @@ pub async fn rehash_password(
     .await?;
     Ok(())
 }
+
+/// A customer as operators see them.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// The account.
+    pub customer: Customer,
+    /// How many live instances it has.
+    pub instances: i64,
+}
+
+struct AccountRow {
+    id: Uuid,
+    email: String,
+    display_name: String,
+    role: String,
+    instance_limit: i32,
+    disabled_at: Option<DateTime<Utc>>,
+    created_at: DateTime<Utc>,
+    instances: i64,
+}
+
+impl TryFrom<AccountRow> for Account {
+    type Error = StoreError;
+
+    fn try_from(row: AccountRow) -> Result<Self, StoreError> {
+        let customer = Customer {
+            id: row.id.into(),
+            email: row.email,
+            display_name: row.display_name,
+            role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
+            instance_limit: row.instance_limit,
+            disabled_at: row.disabled_at,
+            created_at: row.created_at,
+        };
+        Ok(Self { customer, instances: row.instances })
+    }
+}
+
+/// Accounts whose address, name or id has this text in it, newest first. For operators.
+pub async fn search(db: &Db, text: &str, page: Page) -> Result<(Vec<Account>, Option<Uuid>), StoreError> {
+    let rows = sqlx::query_as!(
+        AccountRow,
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.created_at,
+                  (SELECT count(*) FROM instances i WHERE i.customer_id = c.id
+                   AND i.lifecycle IN ('provisioning', 'active', 'deleting')) AS "instances!"
+           FROM customers c
+           WHERE c.id < $2 AND (position(lower($1) in c.email) > 0 OR position(lower($1) in lower(c.display_name)) > 0
+                                OR c.id::text = lower($1))
+           ORDER BY c.id DESC LIMIT $3"#,
+        text,
+        page.before(),
+        page.fetch(),
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let accounts = rows.into_iter().map(Account::try_from).collect::<Result<_, _>>()?;
+    Ok(page.cut(accounts, |account: &Account| account.customer.id.0))
+}
+
+/// The addresses of these accounts. For operators.
+pub async fn emails(db: &Db, ids: &[CustomerId]) -> Result<HashMap<CustomerId, String>, StoreError> {
+    let ids = ids.iter().map(|id| id.0).collect::<Vec<_>>();
+    let rows =
+        sqlx::query!("SELECT id, email FROM customers WHERE id = ANY($1)", &ids).fetch_all(db.pool()).await?;
+    Ok(rows.into_iter().map(|row| (row.id.into(), row.email)).collect())
+}
+
+/// Notes that an operator looks at a customer's pages as they see them, and why. They can be looked at from here on, for an
+/// hour. `false` if there is no such customer.
+pub async fn begin_view(db: &Db, id: CustomerId, by: By<'_>, reason: &str) -> Result<bool, StoreError> {
+    let mut tx = db.pool().begin().await?;
+    let there = sqlx::query_scalar!(r#"SELECT true AS "there!" FROM customers WHERE id = $1"#, id.0)
+        .fetch_optional(&mut *tx)
+        .await?;
+    if there.is_none() {
+        return Ok(false);
+    }
+    audit::record(&mut tx, Entry::new(by, VIEWED, id, json!({ "reason": reason }))).await?;
+    tx.commit().await?;
+    Ok(true)
+}
+
+/// The account that an operator looks at as its owner sees it: only if they said why within the last hour.
+pub async fn viewed(db: &Db, id: CustomerId, actor: &str) -> Result<Option<Customer>, StoreError> {
+    let begun = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT 1 FROM audit_log WHERE customer_id = $1 AND action = $2 AND actor = $3
+                          AND at > clock_timestamp() - interval '1 hour') AS "begun!""#,
+        id.0,
+        VIEWED,
+        actor,
+    )
+    .fetch_one(db.pool())
+    .await?;
+    if !begun {
+        return Ok(None);
+    }
+    Ok(by_id(db, id).await?.map(|account| account.customer))
+}
+
+const VIEWED: &str = "operator.customer_viewed";

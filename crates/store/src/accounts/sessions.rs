@@ -134,17 +134,50 @@ pub async fn prolong(
     Ok(())
 }
 
-/// Ends a session. One that has ended already is no error.
-pub async fn close(db: &Db, customer: CustomerId, id: SessionId) -> Result<(), StoreError> {
+/// A session as its owner sees it.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// The session.
+    pub session: Session,
+    /// What the browser calls itself.
+    pub user_agent: String,
+}
+
+/// A customer's sessions that have not ended, the one that was used last first.
+pub async fn list(db: &Db, customer: CustomerId, now: DateTime<Utc>) -> Result<Vec<Listed>, StoreError> {
+    let rows = sqlx::query!(
+        "SELECT id, user_agent, created_at, last_seen_at, expires_at FROM sessions
+         WHERE customer_id = $1 AND expires_at > $2 ORDER BY last_seen_at DESC, id LIMIT 100",
+        customer.0,
+        now,
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let listed = rows.into_iter().map(|row| Listed {
+        session: Session {
+            id: row.id.into(),
+            customer_id: customer,
+            created_at: row.created_at,
+            last_seen_at: row.last_seen_at,
+            expires_at: row.expires_at,
+        },
+        user_agent: row.user_agent,
+    });
+    Ok(listed.collect())
+}
+
+/// Ends a session. `false` if there is none: one that has ended already is no error.
+pub async fn close(db: &Db, customer: CustomerId, id: SessionId) -> Result<bool, StoreError> {
     let mut tx = db.pool().begin().await?;
     let closed = sqlx::query!("DELETE FROM sessions WHERE id = $1 AND customer_id = $2", id.0, customer.0)
         .execute(&mut *tx)
         .await?;
-    if closed.rows_affected() == 1 {
+    let there = closed.rows_affected() == 1;
+    if there {
         record(&mut tx, "session.closed", customer, json!({ "session": id })).await?;
     }
     tx.commit().await?;
-    Ok(())
+    Ok(there)
 }
 
 /// Which of these sessions and keys still open the door. For event streams, which outlive a request: one statement

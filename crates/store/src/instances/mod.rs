@@ -9,5 +9,5 @@ mod standing;
 pub use crate::idempotency::{Requested as Created, forget_old_keys};
 pub use change::{DeleteOutcome, DeleteRequest, Renamed, rename, request_delete};
 pub use create::{CreateError, NewInstance, PortRequest, create};
-pub use read::{get, get_for_work, hostname_is_taken, list};
+pub use read::{get, get_for_work, hostname_is_taken, list, search};
 pub use standing::{Standing, standings};

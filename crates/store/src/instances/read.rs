@@ -191,6 +191,25 @@ pub async fn get_for_work(db: &Db, id: InstanceId) -> Result<Option<Instance>, S
     row.map(Instance::try_from).transpose()
 }
 
+/// Everybody's instances whose name, hostname, id, owner's id or owner's address has this text in it, newest first. For
+/// operators.
+pub async fn search(db: &Db, text: &str, page: Page) -> Result<(Vec<Instance>, Option<Uuid>), StoreError> {
+    let rows = instances!(
+        "i.id < $2 AND (position(lower($1) in lower(i.name)) > 0 OR position(lower($1) in i.hostname) > 0
+                        OR lower($1) IN (i.id::text, i.customer_id::text)
+                        OR EXISTS (SELECT 1 FROM customers c WHERE c.id = i.customer_id
+                                   AND position(lower($1) in c.email) > 0))
+         ORDER BY i.id DESC LIMIT $3",
+        text,
+        page.before(),
+        page.fetch()
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let instances = rows.into_iter().map(Instance::try_from).collect::<Result<_, _>>()?;
+    Ok(page.cut(instances, |instance: &Instance| instance.id.0))
+}
+
 /// Whether a live instance has this hostname, whoever owns it.
 pub async fn hostname_is_taken(db: &Db, hostname: &str) -> Result<bool, StoreError> {
     let taken = sqlx::query_scalar!(

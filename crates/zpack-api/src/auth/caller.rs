@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts},
 };
 use chrono::TimeDelta;
 use domain::{
-    account::{ApiKey, ApiScope, Customer, Session},
+    account::{ApiKey, ApiScope, Customer, Role, Session},
     ids::CustomerId,
 };
-use store::accounts::{api_keys, sessions};
+use store::accounts::{api_keys, customers, sessions};
 
 use super::{API_KEY_PREFIX, Auth, Secret, cookie};
 use crate::{
@@ -44,13 +44,18 @@ pub enum Credential {
     Session(Session),
     /// A script.
     Key(ApiKey),
+    /// An operator who looks at the account as its owner sees it, with this session of their own.
+    View(Session),
 }
+
+/// Which customer an operator looks at as they see themselves: their id.
+const VIEW_AS: HeaderName = HeaderName::from_static("zlh-view-as");
 
 /// For streams and consoles, which end with what they were opened with.
 impl From<&Credential> for CredentialId {
     fn from(credential: &Credential) -> Self {
         match credential {
-            Credential::Session(session) => Self::Session(session.id),
+            Credential::Session(session) | Credential::View(session) => Self::Session(session.id),
             Credential::Key(key) => Self::Key(key.id),
         }
     }
@@ -62,13 +67,17 @@ impl Caller {
         match &self.credential {
             Credential::Session(_) => true,
             Credential::Key(key) => key.scopes.contains(&scope),
+            // What is the customer's own stays theirs: files, backups, what is said on a console.
+            Credential::View(_) => {
+                matches!(scope, ApiScope::InstancesRead | ApiScope::Schedules | ApiScope::AccountRead)
+            }
         }
     }
 
     /// As the audit log names them.
     pub fn actor(&self) -> String {
         match &self.credential {
-            Credential::Session(_) => format!("customer:{}", self.customer.id),
+            Credential::Session(_) | Credential::View(_) => format!("customer:{}", self.customer.id),
             Credential::Key(key) => format!("key:{}", key.id),
         }
     }
@@ -91,10 +100,43 @@ where
         if customer.disabled_at.is_some() {
             return Err(Problem::new(Code::AccountDisabled, "Ask the operator of this installation."));
         }
+        let (customer, credential) = match (credential, parts.headers.get(VIEW_AS)) {
+            (Credential::Session(session), Some(whom)) => {
+                let viewed = view(&auth, &customer, whom, &parts.method).await?;
+                (viewed, Credential::View(session))
+            }
+            other => (customer, other.0),
+        };
         tracing::Span::current().record("customer", tracing::field::display(customer.id));
         let request = auth.requests.take(customer.id).ok_or_else(|| too_many(auth.requests.most()))?;
         Ok(Self { customer, credential, _request: Arc::new(request) })
     }
+}
+
+/// The account that an operator looks at. Nothing is changed by it.
+async fn view(
+    auth: &Auth,
+    operator: &Customer,
+    whom: &HeaderValue,
+    method: &Method,
+) -> Result<Customer, Problem> {
+    if operator.role != Role::Operator {
+        return Err(Problem::new(Code::OperatorOnly, "Your account is a customer's."));
+    }
+    if method != Method::GET {
+        let detail = "You see what the customer sees. Nothing can be changed this way, and nothing was.";
+        return Err(Problem::new(Code::ViewIsReadOnly, detail));
+    }
+    let whom =
+        whom.to_str().ok().and_then(|id| id.parse::<CustomerId>().ok()).ok_or_else(Problem::not_found)?;
+    let viewed = customers::viewed(&auth.db, whom, &operator_actor(operator)).await?;
+    let detail = "Say first why you look: POST /api/operator/customers/{id}/view. It holds for an hour.";
+    viewed.ok_or_else(|| Problem::new(Code::ViewNotBegun, detail))
+}
+
+/// An operator, as the audit log names them.
+pub fn operator_actor(operator: &Customer) -> String {
+    format!("operator:{}", operator.email)
 }
 
 fn too_many(most: usize) -> Problem {
@@ -156,6 +198,10 @@ where
         match caller.credential {
             Credential::Session(session) => Ok(Self { customer: caller.customer, session, _made_here: () }),
             Credential::Key(_) => Err(Problem::new(Code::SessionRequired, detail)),
+            Credential::View(_) => {
+                let detail = "This is the customer's own, and not shown to operators.";
+                Err(Problem::new(Code::SessionRequired, detail))
+            }
         }
     }
 }

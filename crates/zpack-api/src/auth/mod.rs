@@ -11,7 +11,7 @@ mod parts;
 mod permission;
 mod secret;
 
-pub use caller::{Caller, Credential, SignedIn};
+pub use caller::{Caller, Credential, SignedIn, operator_actor};
 pub use owned::{Ownable, Owned};
 pub use parts::Auth;
 pub use permission::{

@@ -8,7 +8,7 @@ use axum::{
 };
 use domain::account::{ApiScope, Customer, Role};
 
-use super::{Auth, Caller, SignedIn};
+use super::{Auth, Caller, Credential, SignedIn};
 use crate::problem::{Code, Problem};
 
 /// Something that a caller may or may not do.
@@ -71,7 +71,11 @@ where
         if caller.has(P::SCOPE) {
             return Ok(Self { caller, permission: PhantomData });
         }
-        Err(Problem::new(Code::ScopeMissing, format!("The API key would need the scope {}.", P::SCOPE)))
+        let detail = match caller.credential {
+            Credential::View(_) => "This is the customer's own, and not shown to operators.".to_owned(),
+            _ => format!("The API key would need the scope {}.", P::SCOPE),
+        };
+        Err(Problem::new(Code::ScopeMissing, detail))
     }
 }
 

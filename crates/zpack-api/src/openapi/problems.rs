@@ -21,6 +21,8 @@ const CODES: &str = "x-problem-codes";
 const ANY: &[Code] = codes![Internal, Overloaded, TooManyRequests, DatabaseUnavailable, TimedOut, BadRequest];
 
 const SIGNED_IN: &[Code] = codes![Unauthenticated, AccountDisabled];
+/// What an operator who looks at a customer's pages is answered as well.
+const VIEWED: &[Code] = codes![OperatorOnly, ViewIsReadOnly, ViewNotBegun];
 const BODY: &[Code] =
     codes![UnsupportedMediaType, BodyTooLarge, BodyTimeout, MalformedJson, ValidationFailed];
 const IDEMPOTENT: &[Code] =
@@ -53,8 +55,8 @@ const SCHEDULE: &[Code] = codes![InvalidSchedule];
 #[expect(clippy::match_same_arms, reason = "the operations stand by subject")]
 fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
     Some(match operation_id {
-        "getAccount" | "logout" | "listApiKeys" | "revokeApiKey" | "listBlueprints" | "listPlans"
-        | "checkHostname" => {
+        "getAccount" | "logout" | "listApiKeys" | "revokeApiKey" | "listSessions" | "endSession"
+        | "listBlueprints" | "listPlans" | "checkHostname" => {
             vec![]
         }
         "register" => vec![codes![RegistrationClosed, RateLimited, EmailTaken, WeakPassword]],
@@ -67,7 +69,8 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         | "listInstanceActivity"
         | "listOperations"
         | "getOperation" => vec![],
-        "listNodes" | "listAllOperations" | "getAnyOperation" => vec![codes![OperatorOnly]],
+        "listNodes" | "listAllOperations" | "getAnyOperation" | "listAllInstances" | "listCustomers"
+        | "viewCustomer" => vec![codes![OperatorOnly]],
         "resumeOperation" => vec![codes![OperatorOnly, OperationNotStuck]],
         "createInstance" => vec![
             codes![InstanceLimitReached, NameTaken, HostnameTaken, NoCapacity, CatalogueUnavailable],
@@ -112,6 +115,7 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
             ]
         }
         "listSchedules" | "getSchedule" | "listScheduleRuns" | "runSchedule" | "deleteSchedule" => vec![],
+        "previewTimetable" => vec![SCHEDULE],
         "createSchedule" => vec![SCHEDULE, codes![TooManySchedules, InstanceNotActive]],
         "updateSchedule" => vec![SCHEDULE],
         _ => return None,
@@ -126,7 +130,8 @@ fn codes(operation: &Operation, unsafe_method: bool) -> Vec<Code> {
     let callers = described["security"].as_array().map(Vec::as_slice).unwrap_or_default();
     let with_key = callers.iter().any(|it| it.get("api_key").is_some());
     let json = described.pointer("/requestBody/content/application~1json").is_some();
-    let rules: [(bool, &[Code]); 8] = [
+    let rules: [(bool, &[Code]); 9] = [
+        (!callers.is_empty(), VIEWED),
         (!callers.is_empty(), SIGNED_IN),
         (!callers.is_empty(), if with_key { codes![ScopeMissing] } else { codes![SessionRequired] }),
         (unsafe_method, codes![CsrfRejected]),

@@ -49,6 +49,8 @@ codes! {
     RegistrationClosed = 403 "registration_closed" "Registration is closed",
     ScopeMissing = 403 "scope_missing" "The API key lacks a scope",
     SessionRequired = 403 "session_required" "This needs a signed-in session",
+    ViewIsReadOnly = 403 "view_is_read_only" "A customer's view cannot be changed by an operator",
+    ViewNotBegun = 403 "view_not_begun" "The reason for looking is missing",
     FileNotFound = 404 "file_not_found" "The file or folder does not exist",
     NotFound = 404 "not_found" "Not found",
     MethodNotAllowed = 405 "method_not_allowed" "The method is not allowed",

@@ -1,8 +1,12 @@
 //! Accounts and API keys as their owner sees them.
 
 use chrono::{DateTime, Utc};
-use domain::account::{ApiKey, ApiScope, Customer, Role};
+use domain::{
+    account::{ApiKey, ApiScope, Customer, Role},
+    ids::SessionId,
+};
 use serde::Serialize;
+use store::accounts::sessions::Listed;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -36,6 +40,38 @@ impl From<Customer> for MeView {
             role: customer.role,
             instance_limit: customer.instance_limit,
             created_at: customer.created_at,
+        }
+    }
+}
+
+/// Where somebody is signed in.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
+pub struct SessionView {
+    /// Its id.
+    pub id: Uuid,
+    /// What the browser calls itself; empty if it says nothing.
+    pub user_agent: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+    /// When it was opened.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, to within a few minutes.
+    pub last_seen_at: DateTime<Utc>,
+    /// When it ends unless it is used before.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl SessionView {
+    /// A session, seen from another one or from itself.
+    pub fn new(it: Listed, current: SessionId) -> Self {
+        Self {
+            id: it.session.id.0,
+            user_agent: it.user_agent,
+            current: it.session.id == current,
+            created_at: it.session.created_at,
+            last_seen_at: it.session.last_seen_at,
+            expires_at: it.session.expires_at,
         }
     }
 }

@@ -21,7 +21,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-pub use account::{ApiKeyView, MeView, NewApiKeyView};
+pub use account::{ApiKeyView, MeView, NewApiKeyView, SessionView};
 pub use activity::{ActivityView, ActorView};
 pub use backup::{BackupAcceptedView, BackupView};
 pub use catalogue::{BlueprintView, HostnameView, PlanView, VariantView};
@@ -30,9 +30,9 @@ pub use file::{FileJobView, FileUploadView, FileView, FilesUsageView, FolderView
 pub use instance::{InstanceView, ResourcesView};
 pub use load::{LoadSampleView, LoadView, PlayersView};
 pub use operation::{OperationDetailView, OperationView, OperatorOperationDetailView, OperatorOperationView};
-pub use operator::NodeView;
+pub use operator::{NodeView, OperatorCustomerView, OperatorInstanceView};
 pub use reason::ReasonView;
-pub use schedule::{ScheduleRunView, ScheduleView};
+pub use schedule::{ScheduleRunView, ScheduleView, TimetableView};
 pub use schema::{api_scopes, schedule_action};
 pub use status::{InstanceStatusView, StatusView};
 

@@ -1,9 +1,15 @@
 //! What operators see.
 
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::{account::Role, ids::CustomerId, instance::Instance};
 use serde::Serialize;
-use store::nodes::Node;
+use store::{accounts::customers::Account, nodes::Node};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use super::{InstanceView, schema};
 
 /// A machine and how full it is.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,6 +53,73 @@ impl From<Node> for NodeView {
             disk_mib: it.disk_mib,
             used_disk_mib: it.used_disk_mib,
             free_port_count: it.free_ports,
+        }
+    }
+}
+
+/// A customer.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatorCustomer)]
+pub struct OperatorCustomerView {
+    /// Its id.
+    pub id: Uuid,
+    /// Lower-case address.
+    pub email: String,
+    /// For people.
+    pub display_name: String,
+    /// What it is for.
+    #[schema(schema_with = schema::role)]
+    pub role: Role,
+    /// How many live servers it may have.
+    pub instance_limit: i32,
+    /// How many it has.
+    pub instance_count: i64,
+    /// Since when it cannot be signed in to.
+    #[schema(required)]
+    pub disabled_at: Option<DateTime<Utc>>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+impl From<Account> for OperatorCustomerView {
+    fn from(Account { customer, instances }: Account) -> Self {
+        Self {
+            id: customer.id.0,
+            email: customer.email,
+            display_name: customer.display_name,
+            role: customer.role,
+            instance_limit: customer.instance_limit,
+            instance_count: instances,
+            disabled_at: customer.disabled_at,
+            created_at: customer.created_at,
+        }
+    }
+}
+
+/// A server as operators see it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = OperatorInstance)]
+pub struct OperatorInstanceView {
+    /// What its customer sees.
+    #[serde(flatten)]
+    pub instance: InstanceView,
+    /// Whose it is.
+    pub customer_id: Uuid,
+    /// Their address.
+    pub customer_email: String,
+    /// Where it runs.
+    pub node_name: String,
+}
+
+impl OperatorInstanceView {
+    /// With what its owner and its node are called.
+    pub fn new(it: Instance, emails: &HashMap<CustomerId, String>, nodes: &[Node]) -> Self {
+        let node = nodes.iter().find(|node| node.id == it.node_id);
+        Self {
+            customer_id: it.customer_id.0,
+            customer_email: emails.get(&it.customer_id).cloned().unwrap_or_default(),
+            node_name: node.map(|node| node.name.clone()).unwrap_or_default(),
+            instance: it.into(),
         }
     }
 }

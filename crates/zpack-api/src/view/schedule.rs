@@ -101,3 +101,11 @@ impl From<ScheduleRun> for ScheduleRunView {
         }
     }
 }
+
+/// When a timetable's next times are.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Timetable)]
+pub struct TimetableView {
+    /// The next times, soonest first; fewer than five when there are no more.
+    pub next_run_at: Vec<DateTime<Utc>>,
+}

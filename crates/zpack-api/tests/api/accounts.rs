@@ -275,3 +275,21 @@ async fn an_account_has_fifty_sessions_at_most() {
     assert_eq!(world.database.count("SELECT count(*) FROM sessions").await, 50);
     first.get("/api/me").await.expect_problem(401, "unauthenticated");
 }
+
+#[tokio::test]
+async fn sessions_are_seen_and_ended_by_their_owner() {
+    let world = World::start().await;
+    let here = world.customer("ada").await;
+    let mut there = world.anonymous();
+    there.log_in("ada@example.org", PASSWORD).await.expect(200);
+    let sessions = here.get("/api/sessions").await.expect(200).json();
+    let sessions = sessions.as_array().unwrap();
+    assert_eq!(sessions.len(), 2);
+    let other = sessions.iter().find(|it| it["current"] == false).unwrap();
+    let path = format!("/api/sessions/{}", other["id"].as_str().unwrap());
+    world.customer("eve").await.delete(&path).await.expect_problem(404, "not_found");
+    here.delete(&path).await.expect(204);
+    there.get("/api/me").await.expect_problem(401, "unauthenticated");
+    here.delete(&path).await.expect_problem(404, "not_found");
+    here.get("/api/me").await.expect(200);
+}

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::{Answer, Client, World, order};
+use crate::support::{Answer, Client, PASSWORD, World, order};
 
 /// What anybody may call; everything else needs a credential.
 const PUBLIC: &[&str] = &["register", "login"];
@@ -79,6 +79,7 @@ struct Things {
     api_key: String,
     schedule: String,
     backup: String,
+    session: String,
 }
 
 impl Things {
@@ -88,6 +89,12 @@ impl Things {
         owner.make_key(&["account:read"], &world.in_days(1)).await;
         let instance = text(answer.at("/instance/id"));
         let body = json!({ "name": "s", "cron": "@daily", "time_zone": "UTC", "action": "stop" });
+        // Not the one that everything here is asked with.
+        let mut elsewhere = world.anonymous();
+        elsewhere.log_in("ada@example.org", PASSWORD).await.expect(200);
+        let sessions = owner.get("/api/sessions").await.expect(200).json();
+        let other = sessions.as_array().unwrap().iter().find(|it| it["current"] == false).unwrap();
+        let session = text(other["id"].clone());
         let schedule = owner.post(&format!("/api/instances/{instance}/schedules"), body).await.expect(201);
         let backup = id();
         let insert = format!(
@@ -99,6 +106,7 @@ impl Things {
         Self {
             instance,
             backup,
+            session,
             schedule: text(schedule.at("/id")),
             operation: text(answer.at("/operation/id")),
             api_key: text(owner.get("/api/api-keys").await.at("/0/id")),
@@ -112,6 +120,8 @@ impl Things {
                 &self.operation
             }
             _ if path.starts_with("/api/api-keys/") => &self.api_key,
+            _ if path.starts_with("/api/sessions/") => &self.session,
+            _ if path.starts_with("/api/operator/customers/") => &self.instance,
             _ => {
                 assert!(!path.contains('{'), "tell this test what {path} names");
                 return path.to_owned();
@@ -158,7 +168,14 @@ async fn somebody_elses_things_are_answered_as_if_they_did_not_exist() {
     let owner = world.customer("ada").await;
     let stranger = world.customer("mallory").await;
     let things = Things::of(&world, &owner).await;
-    let nothing = Things { instance: id(), operation: id(), api_key: id(), schedule: id(), backup: id() };
+    let nothing = Things {
+        instance: id(),
+        operation: id(),
+        api_key: id(),
+        schedule: id(),
+        backup: id(),
+        session: id(),
+    };
     let mut tried = 0;
     for operation in operations().iter().filter(|operation| is_a_customers(&operation.path)) {
         let theirs = operation.call(&stranger, &things.fill(&operation.path)).await;
@@ -243,5 +260,5 @@ async fn operators_pages_are_for_operators() {
         assert!(served.contains(&answer.status.as_u16()), "{}: {}", operation.id, answer.text);
         tried += 1;
     }
-    assert_eq!(tried, 4);
+    assert_eq!(tried, 7);
 }

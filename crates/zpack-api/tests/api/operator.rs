@@ -53,3 +53,68 @@ async fn an_operator_sees_every_operation_with_its_journal_and_lets_a_stuck_one_
         .await
         .expect_problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn an_operator_finds_servers_and_customers_by_what_people_know_of_them() {
+    let world = World::start().await;
+    world.node("one", 4).await;
+    let (ada, operator) = (world.customer("ada").await, world.operator().await);
+    ada.create("k", &order("Survival")).await.expect(202);
+    let instances = async |query: &str| {
+        let found = operator.get(&format!("/api/operator/instances?query={query}")).await.expect(200);
+        (found.json()["items"].as_array().unwrap().len(), found.at("/items/0/customer_email"))
+    };
+    for query in ["", "surv", "ADA@"] {
+        assert_eq!(instances(query).await, (1, json!("ada@example.org")), "{query}");
+    }
+    assert_eq!(instances("creative").await.0, 0);
+    let found = operator.get("/api/operator/instances").await.expect(200);
+    assert_eq!(found.at("/items/0/node_name"), "one");
+    let people = operator.get("/api/operator/customers?query=ada").await.expect(200);
+    assert_eq!(people.at("/items/0/instance_count"), 1);
+    assert_eq!(people.at("/items/1"), json!(null));
+    ada.get("/api/operator/customers").await.expect_problem(403, "operator_only");
+}
+
+#[tokio::test]
+async fn an_operator_sees_a_customers_pages_for_a_reason_and_changes_and_reads_nothing_of_their_own() {
+    let world = World::start().await;
+    world.node("one", 4).await;
+    let (ada, operator) = (world.customer("ada").await, world.operator().await);
+    let id = world.active_instance(&ada, "Survival").await;
+    let customer = ada.get("/api/me").await.at("/id").as_str().unwrap().to_owned();
+    let as_ada =
+        |method: reqwest::Method, path: &str| operator.request(method, path).header("zlh-view-as", &customer);
+    let get = async |path: &str| operator.send(as_ada(reqwest::Method::GET, path)).await;
+    get("/api/instances").await.expect_problem(403, "view_not_begun");
+    let view = format!("/api/operator/customers/{customer}/view");
+    operator.post(&view, json!({ "reason": "" })).await.expect_problem(400, "validation_failed");
+    let nobody = format!("/api/operator/customers/{id}/view");
+    operator.post(&nobody, json!({ "reason": "ticket 7" })).await.expect_problem(404, "not_found");
+    operator.post(&view, json!({ "reason": "ticket 7" })).await.expect(204);
+
+    assert_eq!(get("/api/instances").await.expect(200).at("/items/0/id"), id.as_str());
+    assert_eq!(get("/api/me").await.expect(200).at("/id"), customer.as_str());
+    get(&format!("/api/instances/{id}/activity")).await.expect(200);
+    for own in ["files", "files/content?path=x", "backups", "console/history"] {
+        get(&format!("/api/instances/{id}/{own}")).await.expect_problem(403, "scope_missing");
+    }
+    get("/api/api-keys").await.expect_problem(403, "session_required");
+    get("/api/operator/nodes").await.expect_problem(403, "session_required");
+    for method in [reqwest::Method::PATCH, reqwest::Method::DELETE] {
+        let change = as_ada(method, &format!("/api/instances/{id}")).json(&json!({ "name": "x" }));
+        operator.send(change).await.expect_problem(403, "view_is_read_only");
+    }
+    // A customer is nobody's operator, and the reason stands in the log with who gave it.
+    let eve = world.customer("eve").await;
+    let theirs = eve.request(reqwest::Method::GET, "/api/instances").header("zlh-view-as", &customer);
+    eve.send(theirs).await.expect_problem(403, "operator_only");
+    let audited =
+        "SELECT actor || ' ' || (detail->>'reason') FROM audit_log WHERE action = 'operator.customer_viewed'";
+    assert!(world.database.text(audited).await.starts_with("operator:"));
+    assert!(world.database.text(audited).await.ends_with(" ticket 7"));
+    // It holds for an hour.
+    world.database.execute("ALTER TABLE audit_log DISABLE TRIGGER ALL").await;
+    world.database.execute("UPDATE audit_log SET at = now() - interval '61 minutes'").await;
+    get("/api/instances").await.expect_problem(403, "view_not_begun");
+}

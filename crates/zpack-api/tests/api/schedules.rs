@@ -415,3 +415,20 @@ async fn the_loop_carries_out_what_becomes_due_and_finishes_it_when_it_is_to_end
     assert_eq!(s.history(&schedule).await, [failed("agent_unreachable")]);
     assert_eq!(s.world.clock.now(), next);
 }
+
+#[tokio::test]
+async fn the_next_times_are_seen_before_a_schedule_is_made() {
+    let world = World::start().await;
+    let client = world.customer("ada").await;
+    let look = async |cron: &str, zone: &str| {
+        let cron = cron.replace(' ', "%20").replace('*', "%2A");
+        client.get(&format!("/api/schedules/timetable?cron={cron}&time_zone={zone}")).await
+    };
+    let times = look("0 4 * * *", "Europe/Berlin").await.expect(200).json();
+    let times = times["next_run_at"].as_array().unwrap();
+    assert_eq!(times.len(), 5);
+    assert!(times.windows(2).all(|pair| pair[0].as_str() < pair[1].as_str()), "{times:?}");
+    look("0 4 * *", "UTC").await.expect_problem(422, "invalid_schedule");
+    look("0 4 * * *", "Mars").await.expect_problem(422, "invalid_schedule");
+    look("* * * * *", "UTC").await.expect_problem(422, "invalid_schedule");
+}

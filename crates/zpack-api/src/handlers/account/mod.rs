@@ -6,6 +6,7 @@ pub mod me;
 pub mod password;
 pub mod register;
 mod sessions;
+pub mod signed_in;
 
 use domain::account::Customer;
 use secrecy::SecretString;

@@ -95,7 +95,7 @@ pub async fn create(
     let (id, actor) = (ScheduleId::generate(), caller.actor());
     let api_key_id = match &caller.credential {
         Credential::Key(key) => Some(key.id),
-        Credential::Session(_) => None,
+        Credential::Session(_) | Credential::View(_) => None,
     };
     let new = NewSchedule { id, customer_id: caller.customer.id, instance_id: it.id, plan, api_key_id };
     let by = By { actor: &actor, request_id: Some(&request_id.0) };

@@ -1,5 +1,7 @@
 //! `/api/operator`: for those who run the installation. The only handlers that see more than one customer's things.
 
+pub mod people;
+
 use axum::{
     Extension, Json,
     extract::{Path, State, rejection::PathRejection},
@@ -12,7 +14,7 @@ use store::{Db, audit::By, queue::Notifier};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    auth::Operator,
+    auth::{Operator, operator_actor},
     extract::{Listed, ValidJson, ValidQuery},
     problem::{Code, Problem},
     request_id::RequestId,
@@ -94,7 +96,7 @@ fn rule_of_reasons(text: &str, (): &()) -> garde::Result {
     if counted && !has_hidden(text) {
         return Ok(());
     }
-    Err(garde::Error::new("say in 3 to 500 visible characters what was mended"))
+    Err(garde::Error::new("say why, in 3 to 500 visible characters"))
 }
 
 /// Lets a stuck operation go on where it gave up, once what was in its way is mended.
@@ -115,7 +117,7 @@ pub async fn resume(
 ) -> Result<(StatusCode, Json<OperatorOperationDetailView>), Problem> {
     let Path(id) = id.map_err(|_| Problem::not_found())?;
     let reason = reason.trim();
-    let actor = format!("operator:{}", operator.customer.email);
+    let actor = operator_actor(&operator.customer);
     let by = By { actor: &actor, request_id: Some(&request_id.0) };
     let Some(dispatch) = store::operations::resume_stuck(&db, id, by, reason).await? else {
         store::operations::find(&db, id).await?.ok_or_else(Problem::not_found)?;
