@@ -241,7 +241,9 @@ impl Customer {
     /// Asks for a server; the answer must be 202. Returns the instance's id and the operation's path.
     pub fn create(&self, name: &str, blueprint: &str, variant: &str) -> (String, String) {
         let body = json!({ "name": name, "blueprint": blueprint, "variant": variant, "plan": "small" });
-        let answer = self.post("/api/instances", Some(&format!("key-{}", name.replace(' ', "-"))), &body);
+        // Printable whatever the name is.
+        let key = format!("key-{}", name.escape_unicode());
+        let answer = self.post("/api/instances", Some(&key), &body);
         assert_eq!(answer.status, 202, "{:?}", answer.body);
         let id = answer.body["instance"]["id"].as_str().expect("an id").to_owned();
         (id, answer.location.expect("a location"))

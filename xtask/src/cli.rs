@@ -41,6 +41,8 @@ enum Command {
     Tidy,
     /// Measure
     Bench(bench::Options),
+    /// Take pictures of every page of the Portal, light and dark, on a desktop and a phone
+    Screenshots,
     /// Write the generated files: query data, docs/openapi.json, docs/configuration.md
     Generate {
         /// Only say whether they are up to date
@@ -66,6 +68,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test(options) => testing::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Screenshots => testing::screenshots(&workspace),
         Command::Generate { check } => generate::run(&workspace, check),
         Command::Supervise { release } => up::supervise(&mut up::adopt(&workspace, release)?),
     }

@@ -1,6 +1,7 @@
 //! `cargo xtask test`: the tests of the workspace, with a PostgreSQL and a Redis that live as long as they run.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     thread,
@@ -25,6 +26,26 @@ pub struct Options {
     /// Only the tests of this crate; may be given several times
     #[arg(short, long, value_name = "CRATE")]
     package: Vec<String>,
+    /// Where pictures of pages go.
+    #[arg(skip)]
+    pictures: Option<PathBuf>,
+}
+
+/// The test that looks at every page.
+const EVERY_PAGE: &str = "every_page_is_accessible";
+
+/// Takes pictures of every page, by the test that looks at each of them.
+pub fn screenshots(workspace: &Workspace) -> Result<ExitCode> {
+    let folder = workspace.target.join("screenshots");
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    fs::create_dir_all(&folder)?;
+    let package = vec!["zlh-tests".to_owned()];
+    let options = Options { filter: Some(EVERY_PAGE.to_owned()), package, pictures: Some(folder.clone()) };
+    let ended = run(workspace, &options)?;
+    ui::say(&format!("The pictures are in {}", folder.display()));
+    Ok(ended)
 }
 
 /// Runs the tests; their exit code is ours.
@@ -99,6 +120,9 @@ fn run_tests(
     }
     command.args(options.package.iter().flat_map(|name| ["--package", name]));
     command.args(&options.filter);
+    if let Some(folder) = &options.pictures {
+        command.env("ZLH_TEST_PICTURES", folder);
+    }
     let status = command
         .env("ZLH_TEST_DATABASE_URL", services.cluster.owner_url("postgres"))
         .env("ZLH_TEST_REDIS_URL", redis.url())

@@ -92,15 +92,112 @@ fn a_customers_day_in_the_browser_through_restarts_conflicts_and_the_end_of_a_se
 
 #[test]
 fn every_page_is_accessible_in_both_themes_and_sizes() {
-    let town = Town::start(&[]);
+    let mut town = Town::start(&[]);
     let customer = town.customer("nils");
     let operator = ["create-operator", "olga@example.com"];
     town.stack.api_command(&operator, Some(PASSWORD)).expect("an operator");
     let (id, _) = customer.server("Survival", "minecraft-js", "flying-squid");
+    town.stack.stop(Daemon::Worker).expect("the worker stops");
+    let held = every_state(&town);
     let task = json!({
         "portal": town.stack.api_url(), "email": "nils@example.com", "operator": "olga@example.com",
-        "password": PASSWORD, "instance": id, "pictures": std::env::var("ZLH_TEST_PICTURES").ok(),
+        "states": "mara@example.com", "held": held, "password": PASSWORD, "instance": id,
+        "pictures": std::env::var("ZLH_TEST_PICTURES").ok(),
     });
     Script::start("pages.mjs", &task).expect("end");
-    customer.remove(&id);
 }
+
+/// A customer with a server in each state that there is. They are rows: what is behind them is not asked. The id of the one
+/// that is on hold.
+fn every_state(town: &Town) -> String {
+    let mara = town.customer("mara");
+    town.sql("UPDATE nodes SET memory_mib = 1000000, cpu_percent = 100000, disk_mib = 10000000");
+    // The watch would find out that nothing answers.
+    town.sql(
+        "CREATE FUNCTION keep_power() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN NEW.observed_power = OLD.observed_power; RETURN NEW; END';",
+    );
+    let mut held = String::new();
+    for (name, sql) in STATES {
+        let (id, operation) = mara.create(name, "minecraft-js", "flying-squid");
+        let operation = operation.rsplit('/').next().unwrap_or_default();
+        if !sql.contains("operations") {
+            town.sql(&format!(
+                "UPDATE operations SET state = 'succeeded', finished_at = now() WHERE id = '{operation}';
+                 UPDATE instances SET lifecycle = 'active', address = 'play.example.com:25600' WHERE id = '{id}';"
+            ));
+        }
+        town.sql(&sql.replace("{id}", &id).replace("{operation}", operation));
+        if *name == "Arena" {
+            held = id;
+        }
+    }
+    town.sql(
+        "CREATE TRIGGER keep_power BEFORE UPDATE OF observed_power ON instances FOR EACH ROW
+         WHEN (NEW.address = 'play.example.com:25600') EXECUTE FUNCTION keep_power();",
+    );
+    held
+}
+
+/// Servers' names, and what brings them into their state.
+const STATES: &[(&str, &str)] = &[
+    ("Weekend event", "SELECT 'queued' FROM operations LIMIT 1"),
+    (
+        "Skyblock",
+        "UPDATE operations SET state = 'running', started_at = now(), step = 'install', progress = 40,
+             step_detail = 'Downloading server.jar, 40 %' WHERE id = '{operation}'",
+    ),
+    (
+        "Half done",
+        "UPDATE operations SET state = 'undoing', started_at = now(), step = 'install', failure_code = 'artifact_missing',
+             failure_message = 'x' WHERE id = '{operation}'",
+    ),
+    (
+        "Modded test",
+        "UPDATE operations SET state = 'failed', started_at = now(), finished_at = now(), step = 'install',
+             failure_code = 'artifact_unreachable', failure_message = 'The download of Paper broke off three times. Everything was undone.'
+             WHERE id = '{operation}';
+         UPDATE instances SET lifecycle = 'failed', capacity_held = false WHERE id = '{id}'",
+    ),
+    (
+        "Old map",
+        "UPDATE operations SET state = 'stuck', started_at = now(), step = 'create_container', failure_code = 'undo_failed',
+             failure_message = 'Cleaning up failed.' WHERE id = '{operation}'",
+    ),
+    (
+        "Creative build",
+        "UPDATE instances SET observed_power = 'running' WHERE id = '{id}';
+         INSERT INTO instance_status (instance_id, heard_at, measured_at, cpu_percent, memory_bytes, disk_bytes, players_online,
+             players_max) VALUES ('{id}', now(), now(), 38, 1100000000, 9900000000, 7, 20)",
+    ),
+    ("Lobby", "UPDATE instances SET observed_power = 'starting' WHERE id = '{id}'"),
+    ("Arcade", "UPDATE instances SET observed_power = 'stopping' WHERE id = '{id}'"),
+    (
+        "Thesis notebook",
+        "UPDATE instances SET observed_power = 'stopped' WHERE id = '{id}';
+         INSERT INTO instance_status (instance_id, heard_at, measured_at, memory_bytes, disk_bytes, stopped_at, stop_reason,
+             stopped_by) VALUES ('{id}', now(), now(), 0, 3200000000, now() - interval '1 day', 'requested', 'customer:x')",
+    ),
+    (
+        "Kids club",
+        "UPDATE instances SET observed_power = 'crashed' WHERE id = '{id}';
+         INSERT INTO instance_status (instance_id, heard_at, stopped_at, stop_reason, stop_message)
+         VALUES ('{id}', now(), now(), 'crashed', 'It stopped by itself 5 times in 10 minutes. The last line: mod needs default.')",
+    ),
+    (
+        "Far away",
+        "UPDATE instances SET observed_power = 'unknown' WHERE id = '{id}';
+         INSERT INTO instance_status (instance_id, heard_at) VALUES ('{id}', now() - interval '40 seconds')",
+    ),
+    (
+        "Arena",
+        "UPDATE instances SET observed_power = 'stopped' WHERE id = '{id}';
+         INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at) VALUES (gen_random_uuid(), '{id}', 'abuse',
+             'We stopped this server on 18 November. It sent traffic that looked like an attack.', 'operator:x', now())",
+    ),
+    (
+        "سيرفر العائلة 🎮",
+        "UPDATE operations SET state = 'succeeded', finished_at = now() WHERE id = '{operation}';
+         UPDATE instances SET lifecycle = 'deleting' WHERE id = '{id}'",
+    ),
+];

@@ -7,7 +7,7 @@ const LOOKS = [
   { size: 'phone', viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
 ]
 
-await run(async ({ email, operator, password, instance, pictures }, { context }) => {
+await run(async ({ email, operator, states, held, password, instance, pictures }, { context }) => {
   const found = []
   const pages = [
     ['login', '/login'],
@@ -23,12 +23,18 @@ await run(async ({ email, operator, password, instance, pictures }, { context })
     ['account', '/account'],
     ['not-here', '/servers/00000000-0000-7000-8000-000000000000'],
     ['operations', '/op', operator],
+    ['operation-states', '/op?state=all', operator],
+    ['instances', '/op/instances', operator],
+    ['customers', '/op/customers', operator],
     ['nodes', '/op/nodes', operator],
+    ['states', '/', states],
+    ['server-on-hold', `/servers/${held}`, states],
+    ['files-on-hold', `/servers/${held}/files`, states],
   ]
   for (const look of LOOKS) {
     for (const colorScheme of ['light', 'dark']) {
       const people = new Map()
-      for (const who of [email, operator]) {
+      for (const who of [email, operator, states]) {
         const { size: _, ...options } = look
         const made = await context({ ...options, colorScheme, reducedMotion: 'reduce' })
         const page = await made.newPage()
@@ -44,7 +50,7 @@ await run(async ({ email, operator, password, instance, pictures }, { context })
         found.push(...(await violations(page, place)))
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
         if (wider > 0) found.push(`${place}: scrolls sideways by ${wider} px`)
-        if (pictures) await page.screenshot({ path: `${pictures}/${place}.png` })
+        if (pictures) await page.screenshot({ path: `${pictures}/${place}.png`, fullPage: true })
       }
     }
   }

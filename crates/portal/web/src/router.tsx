@@ -110,16 +110,31 @@ const operator = createRoute({
   path: '/op',
   component: lazyRouteComponent(() => import('./pages/operator/Operator'), 'Operator'),
 })
+const STATES = ['running', 'queued', 'undoing', 'failed', 'succeeded', 'all']
+const isState = (it: unknown): it is string => typeof it === 'string' && STATES.includes(it)
 const operations = createRoute({
   getParentRoute: () => operator,
   path: '/',
-  validateSearch: (search: Record<string, unknown>): { state?: string } => (typeof search['state'] === 'string' ? { state: search['state'] } : {}),
+  validateSearch: (search: Record<string, unknown>): { state?: string } => (isState(search['state']) ? { state: search['state'] } : {}),
   component: lazyRouteComponent(() => import('./pages/operator/Operations'), 'Operations'),
 })
 const operation = createRoute({
   getParentRoute: () => operator,
   path: '/operations/$id',
   component: lazyRouteComponent(() => import('./pages/operator/Operation'), 'OperationPage'),
+})
+const searched = (search: Record<string, unknown>): { query?: string } => (typeof search['query'] === 'string' ? { query: search['query'] } : {})
+const everybodysInstances = createRoute({
+  getParentRoute: () => operator,
+  path: '/instances',
+  validateSearch: searched,
+  component: lazyRouteComponent(() => import('./pages/operator/Instances'), 'Instances'),
+})
+const customers = createRoute({
+  getParentRoute: () => operator,
+  path: '/customers',
+  validateSearch: searched,
+  component: lazyRouteComponent(() => import('./pages/operator/Customers'), 'Customers'),
 })
 const nodes = createRoute({
   getParentRoute: () => operator,
@@ -135,7 +150,7 @@ const tree = root.addChildren([
     create,
     server.addChildren([overview, consoleTab, files, backups, schedules, settings]),
     account,
-    operator.addChildren([operations, operation, nodes]),
+    operator.addChildren([operations, operation, everybodysInstances, customers, nodes]),
   ]),
 ])
 

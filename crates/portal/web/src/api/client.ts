@@ -3,6 +3,7 @@ import createClient, { type Middleware } from 'openapi-fetch'
 import type { components, paths } from './schema'
 import { Problem, readProblem } from './problem'
 import { session } from './session'
+import { viewHeader } from './viewing'
 
 type Schemas = components['schemas']
 export type Instance = Schemas['Instance']
@@ -27,6 +28,9 @@ export type Hold = Schemas['Hold']
 export type OperatorOperation = Schemas['OperatorOperation']
 export type OperatorOperationDetail = Schemas['OperatorOperationDetail']
 export type Node = Schemas['Node']
+export type OperatorInstance = Schemas['OperatorInstance']
+export type OperatorCustomer = Schemas['OperatorCustomer']
+export type Session = Schemas['Session']
 export type PowerAction = Schemas['PowerChange']['action']
 
 /** No answer of ours takes longer; the API itself gives up before. */
@@ -38,7 +42,9 @@ const PUBLIC = ['/api/auth/login', '/api/auth/register', '/api/auth/logout']
 const guard: Middleware = {
   async onRequest({ request }) {
     const deadline = AbortSignal.timeout(DEADLINE_MS)
-    return new Request(request, { signal: AbortSignal.any([request.signal, deadline]) })
+    const asked = new Request(request, { signal: AbortSignal.any([request.signal, deadline]) })
+    Object.entries(viewHeader(new URL(request.url).pathname)).forEach(([name, value]) => asked.headers.set(name, value))
+    return asked
   },
   async onResponse({ request, response }) {
     if (response.status !== 401 || !session.isKnown || PUBLIC.includes(new URL(request.url).pathname)) return response

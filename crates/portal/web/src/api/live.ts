@@ -64,6 +64,13 @@ export function follow(queries: QueryClient, signal: AbortSignal): void {
   signal.addEventListener('abort', () => clearTimeout(others))
 }
 
+/** Asks for everything again and again, for a tab that must hear nothing of others. */
+export function poll(queries: QueryClient, signal: AbortSignal): void {
+  setLiveness('live')
+  const timer = setInterval(() => apply(queries, { type: 'resync' }), 2 * POLL_MS)
+  signal.addEventListener('abort', () => clearInterval(timer))
+}
+
 async function lead(tell: (message: Message) => void, signal: AbortSignal): Promise<void> {
   let failures = 0
   while (!signal.aborted) {

@@ -1,6 +1,6 @@
 /** What is asked of the API, with the keys under which it is remembered. */
-import { QueryClient, infiniteQueryOptions, queryOptions } from '@tanstack/react-query'
-import { api, unwrap, type Activity, type Backup, type Instance, type Operation, type OperatorOperation } from './client'
+import { QueryClient, infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query'
+import { api, unwrap, type Activity, type Backup, type Instance, type Operation, type OperatorCustomer, type OperatorInstance, type OperatorOperation } from './client'
 import { Problem } from './problem'
 import { session } from './session'
 
@@ -186,3 +186,23 @@ export const anyOperation = (id: string) =>
     queryFn: () => unwrap(api.GET('/api/operator/operations/{id}', { params: { path: { id } } })),
     refetchInterval: 5_000,
   })
+
+export const allInstances = (query: string) =>
+  queryOptions({
+    queryKey: ['operator', 'instances', query],
+    queryFn: async () => (await unwrap(api.GET('/api/operator/instances', { params: { query: { limit: 100, query } } }))).items as OperatorInstance[],
+    placeholderData: keepPreviousData,
+    refetchInterval: 20_000,
+  })
+
+export const customers = (query: string) =>
+  queryOptions({
+    queryKey: ['operator', 'customers', query],
+    queryFn: async () => (await unwrap(api.GET('/api/operator/customers', { params: { query: { limit: 100, query } } }))).items as OperatorCustomer[],
+    placeholderData: keepPreviousData,
+  })
+
+export const sessions = queryOptions({
+  queryKey: ['sessions'],
+  queryFn: () => unwrap(api.GET('/api/sessions')),
+})

@@ -1,7 +1,9 @@
 /** The console: a list of lines that is as long as it likes, and one line to type. Output is never covered or cleared. */
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDownToLine, CornerDownLeft, Copy, Download, Search, X } from 'lucide-react'
-import { useEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type SubmitEvent } from 'react'
+import { lazy, Suspense, useEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type SubmitEvent } from 'react'
+import { api, unwrap } from '../api/client'
+import { Problem } from '../api/problem'
 import { clock } from '../model/format'
 import { en } from '../text/en'
 import { Button, classes, Icon } from '../ui/parts'
@@ -10,12 +12,14 @@ import { pieces, plain } from './ansi'
 import type { ConsoleDriver } from './driver'
 import type { Entry, Phase } from './machine'
 
+const Terminal = lazy(() => import('./Terminal'))
+
 /** Commands that the arrows bring back. */
 const REMEMBERED = 50
 
 const PROMPT = '›'
 
-export function Console({ driver, name }: { driver: ConsoleDriver; name: string }) {
+export function Console({ driver, instance, name }: { driver: ConsoleDriver; instance: string; name: string }) {
   const state = useSyncExternalStore(driver.subscribe, driver.get)
   const { phase, entries, pending } = state
   const scroller = useRef<HTMLDivElement>(null)
@@ -55,18 +59,22 @@ export function Console({ driver, name }: { driver: ConsoleDriver; name: string 
     if (node) setFollow(node.scrollHeight - node.scrollTop - node.clientHeight < 24)
   }
   const text = () => entries.map(written).join('\n')
+  const [downloading, setDownloading] = useState(false)
   const copy = async () => {
     await navigator.clipboard.writeText(text())
     toast({ text: en.common.copied(en.console.output) })
   }
-  const download = () => {
-    const link = document.createElement('a')
-    link.href = URL.createObjectURL(new Blob([text(), '\n'], { type: 'text/plain' }))
-    link.download = `${name}.log`
-    link.click()
-    URL.revokeObjectURL(link.href)
+  const download = async () => {
+    setDownloading(true)
+    try {
+      save(await history(instance), `${name}.log`)
+    } catch (error) {
+      toast({ text: Problem.of(error).message })
+    }
+    setDownloading(false)
   }
   const unseen = entries.length - seen
+  const isTerminal = state.mode === 'pty'
   return (
     <section className="card console" aria-label={en.server.tabs.console}>
       <header>
@@ -74,7 +82,7 @@ export function Console({ driver, name }: { driver: ConsoleDriver; name: string 
         <span className="end row">
           <Button kind="ghost" size="s" icon={Search} aria-label={en.console.search} aria-pressed={query !== null} onClick={() => setQuery(query === null ? '' : null)} />
           <Button kind="ghost" size="s" icon={Copy} aria-label={en.console.copy} onClick={() => void copy()} />
-          <Button kind="ghost" size="s" icon={Download} aria-label={en.console.download} onClick={download} />
+          <Button kind="ghost" size="s" icon={Download} aria-label={en.console.download} working={downloading} onClick={() => void download()} />
           <Button kind="ghost" size="s" icon={ArrowDownToLine} className={classes(follow && 'on')} aria-pressed={follow} onClick={() => setFollow(true)}>
             {!follow && unseen > 0 ? en.console.newLines(unseen) : en.console.follow}
           </Button>
@@ -101,16 +109,22 @@ export function Console({ driver, name }: { driver: ConsoleDriver; name: string 
           <Button kind="ghost" size="s" icon={X} aria-label={en.common.close} onClick={() => setQuery(null)} />
         </div>
       )}
-      <div className="lines" ref={scroller} onScroll={scrolled} role="log" aria-label={en.console.output} aria-live="off" tabIndex={0}>
-        {entries.length === 0 && phase.name === 'live' && <p className="none">{en.console.empty}</p>}
-        <div className="all" style={{ height: lines.getTotalSize() }}>
-          {lines.getVirtualItems().map(item => (
-            <div key={item.key} ref={lines.measureElement} data-index={item.index} className="at" style={{ transform: `translateY(${item.start}px)` }}>
-              <Line entry={entries[item.index]} found={item.index === current} />
-            </div>
-          ))}
+      {isTerminal ? (
+        <Suspense fallback={<div className="terminal" />}>
+          <Terminal driver={driver} query={query} />
+        </Suspense>
+      ) : (
+        <div className="lines" ref={scroller} onScroll={scrolled} role="log" aria-label={en.console.output} aria-live="off" tabIndex={0}>
+          {entries.length === 0 && phase.name === 'live' && <p className="none">{en.console.empty}</p>}
+          <div className="all" style={{ height: lines.getTotalSize() }}>
+            {lines.getVirtualItems().map(item => (
+              <div key={item.key} ref={lines.measureElement} data-index={item.index} className="at" style={{ transform: `translateY(${item.start}px)` }}>
+                <Line entry={entries[item.index]} found={item.index === current} />
+              </div>
+            ))}
+          </div>
         </div>
-      </div>
+      )}
       {pending
         .filter(it => it.error !== null)
         .map(it => (
@@ -121,9 +135,30 @@ export function Console({ driver, name }: { driver: ConsoleDriver; name: string 
             <Button kind="ghost" size="s" icon={X} aria-label={en.common.dismiss} onClick={() => driver.send({ type: 'drop_pending', id: it.id })} />
           </div>
         ))}
-      <Prompt live={phase.name === 'live'} onSend={typed => driver.send({ type: 'send', text: typed })} />
+      {!isTerminal && <Prompt live={phase.name === 'live'} onSend={typed => driver.send({ type: 'send', text: typed })} />}
     </section>
   )
+}
+
+/** Everything that is still kept, not only what is shown here. */
+async function history(id: string): Promise<string[]> {
+  const parts: string[] = []
+  let since = 0
+  for (;;) {
+    const page = await unwrap(api.GET('/api/instances/{id}/console/history', { params: { path: { id }, query: { since } } }))
+    parts.push(...page.entries.map(({ at, text }) => `${at} ${plain(text)}\n`))
+    const last = page.entries.at(-1)
+    if (!last || last.seq + 1 >= page.next) return parts
+    since = last.seq
+  }
+}
+
+function save(parts: string[], name: string): void {
+  const link = document.createElement('a')
+  link.href = URL.createObjectURL(new Blob(parts, { type: 'text/plain' }))
+  link.download = name
+  link.click()
+  URL.revokeObjectURL(link.href)
 }
 
 const key = (entry: Entry | undefined, at: number) => (entry?.kind === 'line' ? `${entry.seq}` : `${entry?.kind}${at}`)

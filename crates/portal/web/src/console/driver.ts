@@ -52,6 +52,9 @@ export class ConsoleDriver {
       case 'say':
         this.#socket?.send(JSON.stringify({ type: 'input', id: effect.id, text: effect.text }))
         break
+      case 'tell_size':
+        this.#socket?.send(JSON.stringify({ type: 'resize', columns: effect.columns, rows: effect.rows }))
+        break
       case 'start_deadline':
         this.#timers.push(setTimeout(() => this.send({ type: 'deadline' }), effect.ms))
         break

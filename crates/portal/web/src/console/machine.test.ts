@@ -123,4 +123,13 @@ describe('the console', () => {
     expect(state.pending).toMatchObject([{ id: 1, error: 'Away.' }])
     expect(run(state, send('list'), result(3, true)).state.pending).toEqual([])
   })
+
+  it('tells a terminal its size when it is drawn, and again whenever the console comes back', () => {
+    const resize: Event = { type: 'resize', columns: 120, rows: 40 }
+    expect(run(live, resize).effects).toEqual([{ type: 'tell_size', columns: 120, rows: 40 }])
+    expect(run(initial, resize).effects).toEqual([])
+    const back: Event = { type: 'message', message: { type: 'hello', state: null, mode: 'pty', first: 1, next: 1 } }
+    const { effects } = run(live, resize, closed(1006), { type: 'retry' }, back)
+    expect(effects).toContainEqual({ type: 'tell_size', columns: 120, rows: 40 })
+  })
 })

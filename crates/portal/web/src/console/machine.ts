@@ -36,6 +36,8 @@ export type Console = {
   status: ProcessStatus | null
   stats: Stats | null
   pending: readonly Pending[]
+  /** How large a terminal is here; `null` as long as none was drawn. */
+  size: { columns: number; rows: number } | null
   newestId: number
   /** Tries in a row that did not reach the server. */
   attempts: number
@@ -62,6 +64,7 @@ export type Event =
   | { type: 'retry' }
   | { type: 'send'; text: string }
   | { type: 'drop_pending'; id: number }
+  | { type: 'resize'; columns: number; rows: number }
   | { type: 'leave' }
 
 /** What the driver does. Each state's timers and socket end when it is left: `disconnect` comes first wherever one could be. */
@@ -69,6 +72,7 @@ export type Effect =
   | { type: 'connect' }
   | { type: 'disconnect' }
   | { type: 'say'; id: number; text: string }
+  | { type: 'tell_size'; columns: number; rows: number }
   | { type: 'start_deadline'; ms: number }
   | { type: 'start_pause'; ms: number }
   | { type: 'clear_timers' }
@@ -81,6 +85,7 @@ export const initial: Console = {
   status: null,
   stats: null,
   pending: [],
+  size: null,
   newestId: 0,
   attempts: 0,
   lastWord: null,
@@ -124,6 +129,10 @@ export function reduce(state: Console, event: Event, random = 0.5): Step {
     }
     case 'drop_pending':
       return [{ ...state, pending: state.pending.filter(it => it.id !== event.id) }, []]
+    case 'resize': {
+      const size = { columns: event.columns, rows: event.rows }
+      return [{ ...state, size }, phase.name === 'live' ? [{ type: 'tell_size', ...size }] : []]
+    }
     case 'leave':
       return [{ ...state, phase: { name: 'idle' } }, [{ type: 'clear_timers' }, { type: 'disconnect' }]]
   }
@@ -156,7 +165,8 @@ function take(state: Console, message: Message): Step {
       // Smaller numbers than those that were seen: another console.
       const anew = state.next !== null && message.next < state.next
       const entries = anew ? [...state.entries, { kind: 'anew' } as const] : state.entries
-      return [{ ...live, entries, next: anew ? null : state.next }, [{ type: 'clear_timers' }]]
+      const tellSize: Effect[] = message.mode === 'pty' && state.size ? [{ type: 'tell_size', ...state.size }] : []
+      return [{ ...live, entries, next: anew ? null : state.next }, [{ type: 'clear_timers' }, ...tellSize]]
     }
     case 'output': {
       const wanted = state.next ?? 0

@@ -1,15 +1,15 @@
 /** Who one is, the password, and the keys of programs. */
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
-import { KeyRound, Plus } from 'lucide-react'
+import { KeyRound, Monitor, Plus } from 'lucide-react'
 import { useState, type SubmitEvent } from 'react'
 import { api, unwrap, type ApiKey } from '../api/client'
 import { Problem } from '../api/problem'
-import { apiKeys, me } from '../api/queries'
+import { apiKeys, me, sessions } from '../api/queries'
 import { day } from '../model/format'
 import { useTitle } from '../shell/title'
 import { en } from '../text/en'
 import { Confirm, Dialog } from '../ui/Dialog'
-import { Button, Checkbox, CopyButton, Done, Field, Icon, ProblemNote, TextField } from '../ui/parts'
+import { Ago, Button, Checkbox, CopyButton, Done, Field, Icon, ProblemNote, TextField } from '../ui/parts'
 import { toast } from '../ui/toast'
 import { PasswordField } from './SignIn'
 
@@ -38,6 +38,7 @@ export function Account() {
           </dl>
         </section>
         <Password />
+        <Sessions />
         <Keys />
       </div>
     </main>
@@ -85,6 +86,57 @@ function Password() {
           {state === 'done' && <Done>{en.account.changed}</Done>}
         </div>
       </form>
+    </section>
+  )
+}
+
+/** What a browser calls itself, in two words. */
+function browserOf(agent: string): string {
+  const find = (known: [RegExp, string][]) => known.find(([pattern]) => pattern.test(agent))?.[1] ?? ''
+  const name = find([[/Edg\//, 'Edge'], [/OPR\//, 'Opera'], [/Firefox\//, 'Firefox'], [/Chrome\//, 'Chrome'], [/Safari\//, 'Safari']])
+  const system = find([[/Android/, 'Android'], [/iPhone|iPad/, 'iOS'], [/Windows/, 'Windows'], [/Mac OS X/, 'macOS'], [/Linux/, 'Linux']])
+  return en.account.browser(name, system)
+}
+
+function Sessions() {
+  const queries = useQueryClient()
+  const list = useQuery(sessions)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const end = async (id: string) => {
+    setProblem(null)
+    try {
+      await unwrap(api.DELETE('/api/sessions/{id}', { params: { path: { id } } }))
+      toast({ text: en.account.sessionEnded })
+    } catch (error) {
+      setProblem(Problem.of(error))
+    }
+    await queries.invalidateQueries(sessions)
+  }
+  return (
+    <section className="card" aria-label={en.account.sessions}>
+      <header>
+        <h2>{en.account.sessions}</h2>
+      </header>
+      {problem && <ProblemNote error={problem} />}
+      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
+      <ul className="feed">
+        {list.data?.map(it => (
+          <li key={it.id}>
+            <Icon of={Monitor} />
+            <div className="grow stack t">
+              <span className="strong" title={it.user_agent}>
+                {browserOf(it.user_agent)}
+              </span>
+              <span className="t-13 faint">{it.current ? en.account.thisOne : <Ago at={it.last_seen_at} say={en.account.seen} />}</span>
+            </div>
+            {!it.current && (
+              <Button kind="ghost" size="s" className="danger-text" onClick={() => void end(it.id)}>
+                {en.account.endSession}
+              </Button>
+            )}
+          </li>
+        ))}
+      </ul>
     </section>
   )
 }

@@ -1,19 +1,22 @@
 /** Around every page of somebody who is signed in: navigation, search, and how live the data is. */
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { Activity, ChevronsUpDown, HardDrive, LogOut, MonitorCog, Search, Server, User, type LucideIcon } from 'lucide-react'
-import { lazy, Suspense, useEffect, useState, useSyncExternalStore } from 'react'
+import { Activity, ChevronsUpDown, Eye, HardDrive, LogOut, MonitorCog, Search, Server, User, Users, type LucideIcon } from 'lucide-react'
+import { lazy, Suspense, useEffect, useMemo, useState, useSyncExternalStore } from 'react'
 import { api } from '../api/client'
-import { follow, live } from '../api/live'
+import { follow, live, poll } from '../api/live'
 import { instances, me, stuck } from '../api/queries'
+import { endViewing, viewing } from '../api/viewing'
 import { en } from '../text/en'
 import { Menu, type Item } from '../ui/Menu'
 import { Button, classes, Icon } from '../ui/parts'
+import { useKeys } from './keys'
 import { cycleTheme, theme } from './theme'
 
+const Keys = lazy(async () => ({ default: (await import('./Keys')).Keys }))
 const Palette = lazy(async () => ({ default: (await import('./Palette')).Palette }))
 
-type Entry = { here?: boolean; to: '/' | '/account' | '/op' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
+type Entry = { here?: boolean; to: '/' | '/account' | '/op' | '/op/instances' | '/op/customers' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
 
 function useEntries(operator: boolean, path: string): Entry[] {
   const servers = useQuery(instances)
@@ -21,6 +24,8 @@ function useEntries(operator: boolean, path: string): Entry[] {
   if (operator) {
     return [
       { to: '/op', label: en.nav.operations, icon: Activity, count: stuckOnes.data?.length, bad: true, exact: true, here: path.startsWith('/op/operations') },
+      { to: '/op/instances', label: en.nav.instances, icon: Server },
+      { to: '/op/customers', label: en.nav.customers, icon: Users },
       { to: '/op/nodes', label: en.nav.nodes, icon: HardDrive },
     ]
   }
@@ -37,24 +42,19 @@ export function Shell() {
   const onOperatorSide = path.startsWith('/op')
   const entries = useEntries(onOperatorSide, path)
   const [searching, search] = useState(false)
+  const [helping, help] = useState(false)
+  const whom = viewing()
+  const keys = useMemo(() => ({ search: () => search(true), help: () => help(true) }), [])
 
   useEffect(() => {
     const gone = new AbortController()
-    follow(queries, gone.signal)
+    // What tabs tell one another is of one account: whoever looks at another one asks by themselves.
+    if (viewing()) poll(queries, gone.signal)
+    else follow(queries, gone.signal)
     return () => gone.abort()
   }, [queries])
 
-  useEffect(() => {
-    const keys = (event: KeyboardEvent) => {
-      const typing = event.target instanceof HTMLElement && event.target.matches('input, textarea, select, [contenteditable=true]')
-      if (((event.ctrlKey || event.metaKey) && event.key === 'k') || (event.key === '/' && !typing)) {
-        event.preventDefault()
-        search(true)
-      }
-    }
-    document.addEventListener('keydown', keys)
-    return () => document.removeEventListener('keydown', keys)
-  }, [])
+  useKeys(keys)
 
   const signOut = async () => {
     await api.POST('/api/auth/logout')
@@ -77,7 +77,7 @@ export function Shell() {
     .map(word => [...word][0]?.toUpperCase())
     .join('')
   return (
-    <div className="shell">
+    <div className={classes('shell', whom && 'viewing')}>
       <a className="skip" href="#page">
         {en.skip}
       </a>
@@ -112,6 +112,15 @@ export function Shell() {
             <Menu label={viewer.display_name} icon={User} items={menu} button={{ kind: 'ghost' }} />
           </span>
         </div>
+        {whom && (
+          <div className="banner info" role="status">
+            <Icon of={Eye} />
+            <span className="grow">{en.viewing.strip(whom.name)}</span>
+            <Button size="s" onClick={endViewing}>
+              {en.viewing.leave}
+            </Button>
+          </div>
+        )}
         <LivenessBanner />
         <div id="page" tabIndex={-1}>
           <Outlet />
@@ -125,6 +134,11 @@ export function Shell() {
       {searching && (
         <Suspense>
           <Palette operator={viewer.role === 'operator'} onClose={() => search(false)} />
+        </Suspense>
+      )}
+      {helping && (
+        <Suspense>
+          <Keys onClose={() => help(false)} />
         </Suspense>
       )}
     </div>

@@ -95,7 +95,7 @@ export function Confirm({ title, steps, text, name, verb, children, onConfirm, o
   )
 }
 
-type FormProps = { title: string; verb: string; ready: boolean; onDone: () => Promise<unknown>; onClose: () => void; children: ReactNode }
+type FormProps = { title: string; verb: string; ready: boolean; onDone: () => Promise<unknown>; onClose: () => void; children: ReactNode | ((problem: Problem | null) => ReactNode) }
 
 /** A form in a dialog that closes once it was done, and says why it was not. */
 export function FormDialog({ title, verb, ready, onDone, onClose, children }: FormProps) {
@@ -116,8 +116,8 @@ export function FormDialog({ title, verb, ready, onDone, onClose, children }: Fo
   return (
     <Dialog title={title} onClose={onClose}>
       <form className="stack m" onSubmit={submit}>
-        {children}
-        {problem && <ProblemNote error={problem} />}
+        {typeof children === 'function' ? children(problem) : children}
+        {problem && (typeof children !== 'function' || problem.fields.size === 0) && <ProblemNote error={problem} />}
         <div className="row">
           <Button className="end" onClick={onClose}>
             {en.common.cancel}

@@ -13,7 +13,7 @@ export function ConsoleTab() {
   if (instance.lifecycle !== 'active') return <Empty icon={TerminalSquare} title={en.console.empty} text={en.servers.canClose} />
   return (
     <div className="full-console">
-      <Console driver={driver} name={instance.hostname} />
+      <Console driver={driver} instance={instance.id} name={instance.hostname} />
     </div>
   )
 }

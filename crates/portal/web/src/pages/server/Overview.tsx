@@ -30,7 +30,7 @@ function Running({ instance }: { instance: Instance }) {
   const { stats } = useSyncExternalStore(driver.subscribe, driver.get)
   return (
     <div className="over">
-      <Console driver={driver} name={instance.hostname} />
+      <Console driver={driver} instance={instance.id} name={instance.hostname} />
       <LoadGraphs instance={instance} stats={stats} />
       <ActivityFeed instance={instance} />
       {stats?.players && <PlayerList players={stats.players} />}

@@ -1,14 +1,14 @@
 /** What a server does by itself, with times in the viewer's zone and in the schedule's. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
-import { CalendarClock, Pause, Play, Plus, Trash2, Zap } from 'lucide-react'
-import { useState, type SubmitEvent } from 'react'
+import { CalendarClock, ListChecks, Pause, Pencil, Play, Plus, Trash2, Zap } from 'lucide-react'
+import { useDeferredValue, useState } from 'react'
 import { api, unwrap, type Instance, type Schedule } from '../../api/client'
 import { Problem } from '../../api/problem'
-import { schedules } from '../../api/schedules'
+import { runsOf, schedules, timetable } from '../../api/schedules'
 import { day, inZone, viewerZone } from '../../model/format'
 import { en } from '../../text/en'
-import { Dialog } from '../../ui/Dialog'
-import { Button, Empty, Field, ProblemNote, TextField } from '../../ui/parts'
+import { Dialog, FormDialog } from '../../ui/Dialog'
+import { Ago, Button, classes, Empty, Field, ProblemNote, TextField } from '../../ui/parts'
 import { toast } from '../../ui/toast'
 import { useInstance } from './context'
 
@@ -19,7 +19,8 @@ export function Schedules() {
   const instance = useInstance()
   const queries = useQueryClient()
   const list = useQuery(schedules(instance.id))
-  const [making, make] = useState<'new' | 'nightly' | null>(null)
+  const [making, make] = useState<Schedule | 'new' | 'nightly' | null>(null)
+  const [looking, look] = useState<Schedule | null>(null)
   const [problem, setProblem] = useState<Problem | null>(null)
   const run = async (act: () => Promise<unknown>, said?: string) => {
     setProblem(null)
@@ -90,6 +91,8 @@ export function Schedules() {
                   </td>
                   <td className="acts">
                     <div className="row">
+                      <Button kind="ghost" size="s" icon={ListChecks} aria-label={`${en.schedules.runs}: ${it.name}`} onClick={() => look(it)} />
+                      <Button kind="ghost" size="s" icon={Pencil} aria-label={`${en.schedules.edit}: ${it.name}`} onClick={() => make(it)} />
                       <Button kind="ghost" size="s" icon={Zap} aria-label={`${en.schedules.run}: ${it.name}`} onClick={() => void run(() => unwrap(api.POST('/api/instances/{id}/schedules/{schedule}/run', { params: of(it) })), en.schedules.ran)} />
                       <Button
                         kind="ghost"
@@ -116,7 +119,8 @@ export function Schedules() {
           </table>
         </div>
       )}
-      {making && <ScheduleDialog instance={instance} nightly={making === 'nightly'} onClose={() => make(null)} onMade={() => void queries.invalidateQueries(schedules(instance.id))} />}
+      {making && <ScheduleDialog instance={instance} of={making} onClose={() => make(null)} onDone={() => void queries.invalidateQueries(schedules(instance.id))} />}
+      {looking && <Runs instance={instance} schedule={looking} onClose={() => look(null)} />}
     </section>
   )
 }
@@ -137,91 +141,132 @@ function cronOf(every: Every, at: string, weekday: number, custom: string): stri
   }
 }
 
-type DialogProps = { instance: Instance; nightly: boolean; onClose: () => void; onMade: () => void }
+/** The parts of the builder that make this cron expression, or the expression itself. */
+function partsOf(cron: string): { every: Every; at: string; weekday: number } {
+  const two = (n: string | undefined) => (n ?? '0').padStart(2, '0')
+  const hourly = /^(\d+) \* \* \* \*$/.exec(cron)
+  if (hourly) return { every: 'hourly', at: `00:${two(hourly[1])}`, weekday: 0 }
+  const daily = /^(\d+) (\d+) \* \* (\*|[0-6])$/.exec(cron)
+  if (daily) return { every: daily[3] === '*' ? 'daily' : 'weekly', at: `${two(daily[2])}:${two(daily[1])}`, weekday: Number(daily[3]) || 0 }
+  return { every: 'custom', at: '04:00', weekday: 0 }
+}
 
-function ScheduleDialog({ instance, nightly, onClose, onMade }: DialogProps) {
-  const [name, setName] = useState(nightly ? en.schedules.nightly : '')
-  const [action, setAction] = useState<Action>('backup')
-  const [command, setCommand] = useState('')
-  const [every, setEvery] = useState<Every>('daily')
-  const [at, setAt] = useState('04:00')
-  const [weekday, setWeekday] = useState(0)
-  const [custom, setCustom] = useState('0 4 * * *')
-  const [problem, setProblem] = useState<Problem | null>(null)
-  const [working, work] = useState(false)
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault()
-    work(true)
-    setProblem(null)
-    try {
-      const body = { name: name.trim(), action, cron: cronOf(every, at, weekday, custom), time_zone: viewerZone, enabled: true, ...(action === 'command' && { command }) }
-      await unwrap(api.POST('/api/instances/{id}/schedules', { params: { path: { id: instance.id } }, body }))
-      onMade()
-      onClose()
-    } catch (error) {
-      setProblem(Problem.of(error))
-      work(false)
+type DialogProps = { instance: Instance; of: Schedule | 'new' | 'nightly'; onClose: () => void; onDone: () => void }
+
+function ScheduleDialog({ instance, of, onClose, onDone }: DialogProps) {
+  const edited = typeof of === 'object' ? of : null
+  const first = edited?.cron ?? '0 4 * * *'
+  const [name, setName] = useState(edited?.name ?? (of === 'nightly' ? en.schedules.nightly : ''))
+  const [action, setAction] = useState<Action>(edited?.action ?? 'backup')
+  const [command, setCommand] = useState(edited?.command ?? '')
+  const [{ every, at, weekday }, setTimes] = useState(() => partsOf(first))
+  const [custom, setCustom] = useState(first)
+  const zone = edited?.time_zone ?? viewerZone
+  const cron = cronOf(every, at, weekday, custom)
+  const change = (some: Partial<{ every: Every; at: string; weekday: number }>) => setTimes({ every, at, weekday, ...some })
+  const save = async () => {
+    const body = { name: name.trim(), action, cron, time_zone: zone, ...(action === 'command' && { command }) }
+    if (edited) {
+      const params = { path: { id: instance.id, schedule: edited.id }, header: { 'If-Match': `"${edited.row_version}"` } }
+      await unwrap(api.PATCH('/api/instances/{id}/schedules/{schedule}', { params, body }))
+    } else {
+      await unwrap(api.POST('/api/instances/{id}/schedules', { params: { path: { id: instance.id } }, body: { ...body, enabled: true } }))
     }
+    onDone()
   }
-  const field = (of: string) => problem?.fields.get(of)
   return (
-    <Dialog title={en.schedules.new} onClose={onClose}>
-      <form className="stack m" onSubmit={submit}>
-        <TextField label={en.schedules.name} value={name} onChange={setName} error={field('name')} maxLength={64} required autoFocus />
-        <Field label={en.schedules.action} error={field('action')}>
-          {props => (
-            <select {...props} className="input" value={action} onChange={event => setAction(event.target.value as Action)}>
-              {ACTIONS.map(it => (
-                <option key={it} value={it}>
-                  {en.schedules.actions[it]}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
-        {action === 'command' && <TextField label={en.schedules.command} value={command} onChange={setCommand} error={field('command')} required />}
-        <div className="fields">
-          <Field label={en.schedules.when}>
+    <FormDialog title={edited ? en.schedules.edit : en.schedules.new} verb={edited ? en.common.save : en.schedules.make} ready={name.trim() !== ''} onDone={save} onClose={onClose}>
+      {problem => (
+        <>
+          <TextField label={en.schedules.name} value={name} onChange={setName} error={problem?.fields.get('name')} maxLength={64} required autoFocus />
+          <Field label={en.schedules.action} error={problem?.fields.get('action')}>
             {props => (
-              <select {...props} className="input" value={every} onChange={event => setEvery(event.target.value as Every)}>
-                {(['hourly', 'daily', 'weekly', 'custom'] as const).map(it => (
+              <select {...props} className="input" value={action} onChange={event => setAction(event.target.value as Action)}>
+                {ACTIONS.map(it => (
                   <option key={it} value={it}>
-                    {en.schedules[it]}
+                    {en.schedules.actions[it]}
                   </option>
                 ))}
               </select>
             )}
           </Field>
-          {every === 'custom' ? (
-            <TextField label={en.schedules.cron} hint={en.schedules.cronHint} value={custom} onChange={setCustom} error={field('cron')} required />
-          ) : (
-            <TextField label={en.schedules.at} type="time" value={at} onChange={setAt} error={field('cron')} required />
+          {action === 'command' && <TextField label={en.schedules.command} value={command} onChange={setCommand} error={problem?.fields.get('command')} required />}
+          <div className="fields">
+            <Field label={en.schedules.when}>
+              {props => (
+                <select {...props} className="input" value={every} onChange={event => change({ every: event.target.value as Every })}>
+                  {(['hourly', 'daily', 'weekly', 'custom'] as const).map(it => (
+                    <option key={it} value={it}>
+                      {en.schedules[it]}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </Field>
+            {every === 'custom' ? (
+              <TextField label={en.schedules.cron} hint={en.schedules.cronHint} value={custom} onChange={setCustom} error={problem?.fields.get('cron')} required />
+            ) : (
+              <TextField label={en.schedules.at} type="time" value={at} onChange={value => change({ at: value })} error={problem?.fields.get('cron')} required />
+            )}
+          </div>
+          {every === 'weekly' && (
+            <Field label={en.schedules.on}>
+              {props => (
+                <select {...props} className="input" value={weekday} onChange={event => change({ weekday: Number(event.target.value) })}>
+                  {en.schedules.weekdays.map((it, number) => (
+                    <option key={it} value={number}>
+                      {it}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </Field>
           )}
-        </div>
-        {every === 'weekly' && (
-          <Field label={en.schedules.on}>
-            {props => (
-              <select {...props} className="input" value={weekday} onChange={event => setWeekday(Number(event.target.value))}>
-                {en.schedules.weekdays.map((it, number) => (
-                  <option key={it} value={number}>
-                    {it}
-                  </option>
-                ))}
-              </select>
-            )}
-          </Field>
-        )}
-        <p className="t-13 muted">{en.schedules.zone(viewerZone)}</p>
-        {problem && problem.fields.size === 0 && <ProblemNote error={problem} />}
-        <div className="row">
-          <Button className="end" onClick={onClose}>
-            {en.common.cancel}
-          </Button>
-          <Button type="submit" kind="primary" working={working && en.common.working}>
-            {en.schedules.make}
-          </Button>
-        </div>
-      </form>
+          <NextRuns cron={cron} zone={zone} />
+        </>
+      )}
+    </FormDialog>
+  )
+}
+
+/** When it would run, as the server reckons it: in the viewer's zone, and in the schedule's where that is another one. */
+function NextRuns({ cron, zone }: { cron: string; zone: string }) {
+  const times = useQuery(timetable(useDeferredValue(cron), zone))
+  if (times.isError) return <p className="t-13 warn-t">{Problem.of(times.error).message}</p>
+  return (
+    <div className="stack t t-13 muted" aria-live="polite">
+      <span>{en.schedules.zone(zone)}</span>
+      <span className="strong">{en.schedules.nextRuns}</span>
+      <ol className="stack next-runs">
+        {times.data?.next_run_at.map(at => (
+          <li key={at}>
+            {day(at)}
+            {zone !== viewerZone && ` · ${en.schedules.theirs(inZone(at, zone), zone)}`}
+          </li>
+        ))}
+      </ol>
+    </div>
+  )
+}
+
+/** What became of its times, with the reason of each that was not. */
+function Runs({ instance, schedule, onClose }: { instance: Instance; schedule: Schedule; onClose: () => void }) {
+  const list = useQuery(runsOf(instance.id, schedule.id))
+  return (
+    <Dialog title={en.schedules.runsOf(schedule.name)} onClose={onClose} wide foot={<Button onClick={onClose}>{en.common.close}</Button>}>
+      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
+      {list.data?.length === 0 && <p className="muted">{en.schedules.noRuns}</p>}
+      <ul className="feed">
+        {list.data?.map(it => (
+          <li key={it.id}>
+            <span className={classes('nowrap', it.state === 'failed' && 'bad-t', it.state === 'skipped' && 'warn-t', it.state === 'succeeded' && 'ok-t')}>{en.schedules.runState[it.state]}</span>
+            <span className="grow t-13 muted">{it.reason?.message ?? (it.origin === 'customer' ? en.schedules.byHand : '')}</span>
+            <span className="t-13 faint nowrap">
+              <Ago at={it.planned_for} />
+            </span>
+          </li>
+        ))}
+      </ul>
     </Dialog>
   )
 }
