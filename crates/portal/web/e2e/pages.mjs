@@ -54,6 +54,32 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
       }
     }
   }
+  await seeAsTheyDo(await context(), operator, password)
   expect(found.length === 0, `nothing to mend, but:\n${found.join('\n')}`)
   return { pages: pages.length }
 })
+
+/** An operator reads the journal of what is stuck, and then sees what a customer sees, for a reason, and changes nothing. */
+async function seeAsTheyDo(made, operator, password) {
+  const page = await made.newPage()
+  await signIn(page, operator, password)
+  await page.goto('/op')
+  await page.getByRole('link', { name: 'Create' }).first().click()
+  await page.getByRole('region', { name: 'Journal' }).waitFor()
+  await page.getByText('Cleaning up failed.').first().waitFor()
+
+  await page.goto('/op/customers?query=nils')
+  await page.getByRole('button', { name: /^See as they do/ }).click()
+  await page.getByLabel('Why').fill('ticket 7')
+  await page.getByRole('dialog').getByRole('button', { name: 'See as they do' }).click()
+  await page.getByText('You see what nils sees. Nothing can be changed.').waitFor()
+  await page.getByRole('link', { name: 'Survival' }).click()
+  await page.getByRole('link', { name: 'Settings' }).click()
+  await page.getByLabel('Name').fill('Renamed by somebody else')
+  await page.getByRole('button', { name: 'Save' }).click()
+  await page.getByText(/Nothing can be changed this way/).waitFor()
+  await page.getByRole('link', { name: 'Files' }).click()
+  await page.getByText(/not shown to operators/).first().waitFor()
+  await page.getByRole('button', { name: 'Leave' }).click()
+  await page.getByRole('heading', { name: 'Customers', level: 1 }).waitFor()
+}

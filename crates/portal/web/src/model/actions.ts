@@ -11,6 +11,7 @@ export function usePower(id: string) {
     mutationFn: (action: PowerAction) => unwrap(api.POST('/api/instances/{id}/power', { params: { path: { id } }, body: { action } })),
     onSuccess: ({ instance, status: now }, action) => {
       queries.setQueryData(instanceQuery(id).queryKey, instance)
+      queries.setQueryData(instances.queryKey, list => list?.map(it => (it.id === id ? instance : it)))
       queries.setQueryData(status(id).queryKey, old => ({ load: null, players: null, ...old, ...now }))
       toast({ text: en.power.asked[action] })
     },

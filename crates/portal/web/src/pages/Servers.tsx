@@ -1,15 +1,15 @@
 /** All servers, each in its place from the moment it is asked for. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
-import { Clock, Folder, Plus, Server as ServerIcon, SquareTerminal } from 'lucide-react'
+import { Clock, Folder, Play, Plus, Server as ServerIcon, SquareTerminal } from 'lucide-react'
 import { useEffect, useState, useSyncExternalStore } from 'react'
 import { live } from '../api/live'
 import { blueprints, instances, me, operation as operationQuery, operations } from '../api/queries'
 import type { Blueprint, Instance, Operation } from '../api/client'
 import { Problem } from '../api/problem'
-import { useDelete, workspaceUrl } from '../model/actions'
+import { useDelete, usePower, workspaceUrl } from '../model/actions'
 import { newestOf, softwareOf, useStale } from '../model/known'
-import { busyWith, needsAttention, stateOf, type State } from '../model/state'
+import { busyWith, isActive, needsAttention, stateOf, type State } from '../model/state'
 import { useTitle } from '../shell/title'
 import { en } from '../text/en'
 import { Confirm } from '../ui/Dialog'
@@ -158,7 +158,7 @@ function Middle({ instance, operation, state }: Omit<CardProps, 'known'>) {
     case 'deleting':
       return (
         <>
-          {operation && <OperationProgress operation={operation} />}
+          {operation && (operation.kind === 'delete') === (state.key === 'deleting') && <OperationProgress operation={operation} />}
           {state.key === 'queued' && operation && <QueuePlace operation={operation} />}
           {state.key === 'queued' && <span className="t-13 muted">{en.servers.canClose}</span>}
         </>
@@ -262,7 +262,20 @@ function Foot({ instance, operation, state }: Omit<CardProps, 'known'>) {
           {en.servers.console}
         </Link>
       )}
+      {(state.key === 'stopped' || state.key === 'crashed') && !isActive(operation) && <StartButton instance={instance} />}
     </div>
+  )
+}
+
+function StartButton({ instance }: { instance: Instance }) {
+  const power = usePower(instance.id)
+  useEffect(() => {
+    if (power.error) toast({ text: Problem.of(power.error).message })
+  }, [power.error])
+  return (
+    <Button kind="primary" size="s" icon={Play} working={power.isPending && en.power.starting} onClick={() => power.mutate('start')}>
+      {en.power.start}
+    </Button>
   )
 }
 

@@ -57,8 +57,7 @@ const byActor = (it: Actor): string => {
   if (it.kind === 'customer') return 'by you'
   if (it.kind === 'operator') return 'by us'
   if (it.kind === 'system') return 'by itself'
-  const words = actor(it)
-  return `by ${words.charAt(0).toLowerCase()}${words.slice(1)}`
+  return `by ${within(actor(it))}`
 }
 
 const asked: Record<string, string> = { start: 'Start', stop: 'Stop', restart: 'Restart', kill: 'Stop at once', command: 'Command', backup: 'Backup' }
@@ -92,6 +91,9 @@ const done: Record<string, (object: string, power: string) => string> = {
   'operation.stuck': () => 'Something went wrong. We look at it',
   'operation.resume': () => 'We let it go on',
 }
+
+/** Within a sentence. */
+const within = (words: string) => words.charAt(0).toLowerCase() + words.slice(1)
 
 const plural = (n: number, one: string, many: string) => `${count(n)} ${n === 1 ? one : many}`
 
@@ -208,12 +210,13 @@ export const en = {
     restore: 'Restoring',
     verify: 'Checking a backup',
     stuckText: 'We are looking at it. You need not do anything.',
+    progress: 'Progress',
     queuedText: 'Waiting for its turn',
     queuePlace: (place: number) => (place === 1 ? 'Next in line' : `${count(place - 1)} before it`),
     crashedText: (times: number) => (times > 1 ? `Stopped by itself ${times} times.` : 'Stopped by itself.'),
     silentText: 'The game may well run. What you ask for now is done as soon as its machine answers.',
     heardOf: (at: string) => `Last heard of ${ago(at)}.`,
-    heldSince: (at: string) => `Since ${day(at)}. Your files and backups are kept.`,
+    heldSince: (at: string) => `Since ${within(day(at))}. Your files and backups are kept.`,
     stoppedText: 'Nobody can join until it is started.',
     stoppedBy: ({ at, reason, actor: by }: NonNullable<Instance['stopped']>) => {
       const when = day(at)

@@ -16,7 +16,7 @@ export function OperationProgress({ operation }: { operation: Operation }) {
         </span>
         {at > 0 && <span className="end muted num">{en.servers.step(at, of)}</span>}
       </div>
-      <div className="steps" role="progressbar" aria-valuemin={0} aria-valuemax={of} aria-valuenow={at} aria-valuetext={word} data-of={of}>
+      <div className="steps" role="progressbar" aria-label={en.state.progress} aria-valuemin={0} aria-valuemax={of} aria-valuenow={at} aria-valuetext={word} data-of={of}>
         {Array.from({ length: of }, (_, step) => (
           <i key={step} className={classes(step + 1 < at && 'done', step + 1 === at && (failed ? 'fail' : 'now'))} />
         ))}
