@@ -8,6 +8,7 @@ mod customers;
 mod events;
 mod files;
 mod game;
+mod portal;
 mod processes;
 mod samples;
 mod stage;
@@ -21,8 +22,13 @@ use serde::Serialize;
 use crate::workspace::Workspace;
 
 /// Every benchmark, by name.
-const BENCHES: &[(&str, Bench)] =
-    &[("create", create::run), ("console", console::run), ("files", files::run), ("backup", backup::run)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("create", create::run),
+    ("console", console::run),
+    ("files", files::run),
+    ("backup", backup::run),
+    ("portal", portal::run),
+];
 
 type Bench = fn(&Workspace, Build) -> Result<Vec<Measurement>>;
 

@@ -70,6 +70,21 @@ await run(async ({ email, password }, { context }) => {
   expect(new Set(shown).size === shown.length, 'no line is doubled')
   expect(sorted.every((seq, at) => at === 0 || seq === sorted[at - 1] + 1), `no line is missing: ${shown}`)
 
+  // Far more lines than fit: the end is in view, what is above can be scrolled to, and only a hand pauses.
+  await page.getByRole('link', { name: 'Console' }).click()
+  await console.locator('[data-phase=live]').waitFor()
+  for (let n = 0; n < 40; n++) await type(`say line ${n}`)
+  await console.getByText('[Server] line 39').waitFor()
+  const log = console.getByRole('log')
+  const above = () => log.evaluate(node => [node.scrollHeight - node.clientHeight - node.scrollTop, node.scrollHeight - node.clientHeight])
+  await until('the end is in view', async () => (await above())[0] < 24)
+  expect((await above())[1] > 100, 'there is more than fits')
+  await log.hover()
+  await page.mouse.wheel(0, -10_000)
+  await type('say while one reads above')
+  await console.getByRole('button', { name: /new line/ }).click()
+  await console.getByText('[Server] while one reads above').waitFor()
+
   // A file: made, edited, changed by somebody else meanwhile.
   await page.getByRole('link', { name: 'Files' }).click()
   const add = async what => {

@@ -1,7 +1,7 @@
 /** The console: a list of lines that is as long as it likes, and one line to type. Output is never covered or cleared. */
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDownToLine, CornerDownLeft, Copy, Download, Search, X } from 'lucide-react'
-import { lazy, Suspense, useEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type SubmitEvent } from 'react'
+import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type SubmitEvent } from 'react'
 import { api, unwrap } from '../api/client'
 import { Problem } from '../api/problem'
 import { clock } from '../model/format'
@@ -16,6 +16,9 @@ const Terminal = lazy(() => import('./Terminal'))
 
 /** Commands that the arrows bring back. */
 const REMEMBERED = 50
+
+/** So long after a wheel, a finger or a key a scroll is taken to be theirs. */
+const BY_HAND_MS = 1_000
 
 const PROMPT = '›'
 
@@ -35,11 +38,14 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
     getItemKey: at => key(entries[at], at),
   })
 
-  useEffect(() => {
-    if (!follow) return
+  // Lines that turn out to be taller than was thought move the end as well.
+  const total = lines.getTotalSize()
+  useLayoutEffect(() => {
+    const node = scroller.current
+    if (!follow || !node) return
     setSeen(entries.length)
-    if (entries.length > 0) lines.scrollToIndex(entries.length - 1, { align: 'end' })
-  }, [entries.length, follow, lines])
+    node.scrollTop = node.scrollHeight
+  }, [entries.length, follow, total])
 
   const matches = useMemo(() => {
     const wanted = query?.toLowerCase()
@@ -54,9 +60,18 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
     lines.scrollToIndex(current, { align: 'center' })
   }, [current, lines])
 
+  // Output that comes faster than it is drawn leaves the end behind: only a hand pauses, and only upwards.
+  const hand = useRef({ at: 0, top: 0 })
+  const touched = () => {
+    hand.current.at = Date.now()
+  }
   const scrolled = () => {
     const node = scroller.current
-    if (node) setFollow(node.scrollHeight - node.scrollTop - node.clientHeight < 24)
+    if (!node) return
+    const up = node.scrollTop < hand.current.top && Date.now() - hand.current.at < BY_HAND_MS
+    hand.current.top = node.scrollTop
+    if (node.scrollHeight - node.scrollTop - node.clientHeight < 24) setFollow(true)
+    else if (up) setFollow(false)
   }
   const text = () => entries.map(written).join('\n')
   const [downloading, setDownloading] = useState(false)
@@ -114,9 +129,9 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
           <Terminal driver={driver} query={query} />
         </Suspense>
       ) : (
-        <div className="lines" ref={scroller} onScroll={scrolled} role="log" aria-label={en.console.output} aria-live="off" tabIndex={0}>
+        <div className="lines" ref={scroller} onScroll={scrolled} onWheel={touched} onTouchMove={touched} onKeyDown={touched} onPointerDown={touched} role="log" aria-label={en.console.output} aria-live="off" tabIndex={0}>
           {entries.length === 0 && phase.name === 'live' && <p className="none">{en.console.empty}</p>}
-          <div className="all" style={{ height: lines.getTotalSize() }}>
+          <div className="all" style={{ height: total }}>
             {lines.getVirtualItems().map(item => (
               <div key={item.key} ref={lines.measureElement} data-index={item.index} className="at" style={{ transform: `translateY(${item.start}px)` }}>
                 <Line entry={entries[item.index]} found={item.index === current} />

@@ -45,9 +45,12 @@ export type Console = {
   lastWord: { code: string; detail: string } | null
 }
 
-type Message =
+/** A piece of output. */
+export type Output = { seq: number; at: string; text: string }
+
+export type Message =
   | { type: 'hello'; state: ProcessStatus | null; mode: 'pipes' | 'pty'; first: number; next: number }
-  | { type: 'output'; entries: { seq: number; at: string; text: string }[] }
+  | { type: 'output'; entries: Output[] }
   | { type: 'gap'; from: number; to: number }
   | { type: 'state'; state: ProcessStatus }
   | ({ type: 'stats' } & Stats)

@@ -37,7 +37,7 @@ export function Servers() {
   const liveness = useSyncExternalStore(live.subscribe, live.get)
   const [filter, setFilter] = useState<Filter>('all')
   useEntry(list.data)
-  if (!list.data) return <main className="main">{list.isError ? <ProblemNote error={list.error} onRetry={() => void list.refetch()} /> : <Placeholders />}</main>
+  if (!list.data) return <main className="main">{list.isError ? <ProblemNote error={list.error} onRetry={() => void list.refetch()} /> : <Waiting />}</main>
 
   const servers = list.data.map(instance => {
     const operation = newestOf(work.data, instance.id)
@@ -276,6 +276,18 @@ function StartButton({ instance }: { instance: Instance }) {
     <Button kind="primary" size="s" icon={Play} working={power.isPending && en.power.starting} onClick={() => power.mutate('start')}>
       {en.power.start}
     </Button>
+  )
+}
+
+/** What is certain already, and the room of what comes. */
+function Waiting() {
+  return (
+    <>
+      <div className="head">
+        <h1 className="grow">{en.servers.title}</h1>
+      </div>
+      <Placeholders />
+    </>
   )
 }
 
