@@ -68,16 +68,7 @@ impl TryFrom<Row> for Credentials {
     type Error = StoreError;
 
     fn try_from(row: Row) -> Result<Self, StoreError> {
-        let customer = Customer {
-            id: row.id.into(),
-            email: row.email,
-            display_name: row.display_name,
-            role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
-            instance_limit: row.instance_limit,
-            disabled_at: row.disabled_at,
-            created_at: row.created_at,
-        };
-        Ok(Self { customer, password_hash: row.password_hash })
+        Ok(Self { customer: customer!(row), password_hash: row.password_hash })
     }
 }
 
@@ -213,16 +204,7 @@ impl TryFrom<AccountRow> for Account {
     type Error = StoreError;
 
     fn try_from(row: AccountRow) -> Result<Self, StoreError> {
-        let customer = Customer {
-            id: row.id.into(),
-            email: row.email,
-            display_name: row.display_name,
-            role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
-            instance_limit: row.instance_limit,
-            disabled_at: row.disabled_at,
-            created_at: row.created_at,
-        };
-        Ok(Self { customer, instances: row.instances })
+        Ok(Self { customer: customer!(row), instances: row.instances })
     }
 }
 

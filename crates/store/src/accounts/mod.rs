@@ -2,6 +2,21 @@
 //!
 //! Tokens and keys come in as SHA-256 hashes: this crate never sees a secret that would let anybody sign in.
 
+/// The [`domain::account::Customer`] of a row that has its columns, where a [`crate::StoreError`] can be returned.
+macro_rules! customer {
+    ($row:ident) => {
+        domain::account::Customer {
+            id: $row.id.into(),
+            email: $row.email,
+            display_name: $row.display_name,
+            role: $row.role.parse().map_err(|e| crate::StoreError::corrupt("customers", e))?,
+            instance_limit: $row.instance_limit,
+            disabled_at: $row.disabled_at,
+            created_at: $row.created_at,
+        }
+    };
+}
+
 pub mod api_keys;
 pub mod customers;
 pub mod sessions;

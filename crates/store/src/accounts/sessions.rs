@@ -83,16 +83,7 @@ impl TryFrom<Row> for (Session, Customer) {
             last_seen_at: row.last_seen_at,
             expires_at: row.expires_at,
         };
-        let customer = Customer {
-            id: row.id.into(),
-            email: row.email,
-            display_name: row.display_name,
-            role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
-            instance_limit: row.instance_limit,
-            disabled_at: row.disabled_at,
-            created_at: row.created_at,
-        };
-        Ok((session, customer))
+        Ok((session, customer!(row)))
     }
 }
 
