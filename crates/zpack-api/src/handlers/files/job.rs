@@ -10,18 +10,16 @@ use axum::{
 };
 use domain::{
     agent::{ArchiveFormat, FileJobSpec, FileJobState},
-    ids::{CustomerId, InstanceId},
     instance::Instance,
 };
 use garde::Validate;
 use serde::Deserialize;
-use store::{Db, StoreError};
 use utoipa::ToSchema;
-use uuid::Uuid;
 
+use super::AtAgent;
 use crate::{
     agent::{self, Agents},
-    auth::{Ownable, Owned, ReadFiles, WriteFiles},
+    auth::{Owned, ReadFiles, WriteFiles},
     extract::ValidJson,
     files::{FilesError, reader, soon, writer},
     problem::Problem,
@@ -101,25 +99,6 @@ impl From<Job> for FileJobSpec {
     }
 }
 
-/// A job by its path. Whether it exists only its server's agent knows.
-pub struct JobOf {
-    instance: Instance,
-    id: Uuid,
-}
-
-impl Ownable for JobOf {
-    type Id = (InstanceId, Uuid);
-
-    async fn load(
-        db: &Db,
-        owner: CustomerId,
-        (instance, id): (InstanceId, Uuid),
-    ) -> Result<Option<Self>, StoreError> {
-        let instance = Instance::load(db, owner, instance).await?;
-        Ok(instance.map(|instance| Self { instance, id }))
-    }
-}
-
 /// Copies, packs, unpacks, fetches or searches. Waits some seconds for the end: 200 is a job that has ended, 202 one that goes on.
 #[utoipa::path(
     post, path = "/instances/{id}/files/jobs", tag = "files", operation_id = "createFileJob",
@@ -158,7 +137,7 @@ pub async fn start(
 )]
 pub async fn get(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<JobOf, ReadFiles>,
+    Owned { it, .. }: Owned<AtAgent, ReadFiles>,
 ) -> Result<Json<FileJobView>, Problem> {
     let session = reader(&agents, &it.instance).await?;
     Ok(Json(agent::call(session.file_job(it.id, Duration::ZERO)).await.map_err(FilesError::Agent)?.into()))
@@ -173,7 +152,7 @@ pub async fn get(
 )]
 pub async fn cancel(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<JobOf, WriteFiles>,
+    Owned { it, .. }: Owned<AtAgent, WriteFiles>,
 ) -> Result<Json<FileJobView>, Problem> {
     // Ending something is always possible, as stopping a server is.
     let session = reader(&agents, &it.instance).await?;

@@ -6,21 +6,19 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode, header},
 };
-use domain::{
-    ids::{CustomerId, InstanceId},
-    instance::Instance,
-};
+use domain::instance::Instance;
 use futures_util::StreamExt as _;
 use garde::Validate;
 use serde::Deserialize;
-use store::{Db, StoreError};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
-use super::content::{SENT, not_written, only};
+use super::{
+    AtAgent,
+    content::{SENT, not_written, only},
+};
 use crate::{
     agent::{self, Agents},
-    auth::{Ownable, Owned, WriteFiles},
+    auth::{Owned, WriteFiles},
     extract::{ValidJson, ValidQuery},
     files::{FilesError, reader, writer},
     http::{Transfers, incoming},
@@ -42,25 +40,6 @@ pub struct NewUpload {
     #[serde(default)]
     #[garde(skip)]
     parents: bool,
-}
-
-/// An upload by its path. Whether it exists only its server's agent knows.
-pub struct UploadOf {
-    instance: Instance,
-    id: Uuid,
-}
-
-impl Ownable for UploadOf {
-    type Id = (InstanceId, Uuid);
-
-    async fn load(
-        db: &Db,
-        owner: CustomerId,
-        (instance, id): (InstanceId, Uuid),
-    ) -> Result<Option<Self>, StoreError> {
-        let instance = Instance::load(db, owner, instance).await?;
-        Ok(instance.map(|instance| Self { instance, id }))
-    }
 }
 
 /// Begins an upload in parts. `If-Match` and `If-None-Match: *` are as for a whole file, and looked at again when all has
@@ -96,7 +75,7 @@ pub async fn begin(
 )]
 pub async fn get(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<UploadOf, WriteFiles>,
+    Owned { it, .. }: Owned<AtAgent, WriteFiles>,
 ) -> Result<Json<FileUploadView>, Problem> {
     let session = reader(&agents, &it.instance).await?;
     Ok(Json(agent::call(session.file_upload(it.id)).await.map_err(FilesError::Agent)?.into()))
@@ -123,7 +102,7 @@ pub struct Part {
 pub async fn send(
     State(agents): State<Agents>,
     State(transfers): State<Transfers>,
-    Owned { it, caller }: Owned<UploadOf, WriteFiles>,
+    Owned { it, caller }: Owned<AtAgent, WriteFiles>,
     ValidQuery(Part { offset }): ValidQuery<Part>,
     body: Body,
 ) -> Result<Json<FileUploadView>, Problem> {
@@ -145,7 +124,7 @@ pub async fn send(
 )]
 pub async fn cancel(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<UploadOf, WriteFiles>,
+    Owned { it, .. }: Owned<AtAgent, WriteFiles>,
 ) -> Result<StatusCode, Problem> {
     // Ending something is always possible, as stopping a server is.
     let session = reader(&agents, &it.instance).await?;
