@@ -84,14 +84,16 @@ async fn a_file_whose_upload_is_cut_twice_is_whole_and_was_sent_once() {
 #[tokio::test]
 async fn who_comes_back_takes_over_from_a_connection_that_nobody_has_missed_yet() {
     let agent = TestAgent::start();
-    let content = noise(MIB);
+    let content = noise(16 * MIB);
     let id = agent.begin_upload("f", content.len(), &[]).await.unwrap().id.to_string();
     // A part that never ends: its client is gone, and the network says nothing.
     let (send, receive) = mpsc::channel::<Result<Vec<u8>, std::io::Error>>(4);
     let hanging = agent.part(&id, 0, Body::wrap_stream(ReceiverStream::new(receive)));
     let hanging = tokio::spawn(hanging.send());
-    send.send(Ok(content[..1_000].to_vec())).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    // More than the sockets hold when nobody reads, so once all of it is sent the agent has begun to take it.
+    for piece in content[..12 * MIB].chunks(64 * 1024) {
+        send.send(Ok(piece.to_vec())).await.unwrap();
+    }
     // It does not know how far that one came.
     let wrong = agent.send_part(&id, 0, Body::from(vec![])).await;
     let offset = match wrong {
