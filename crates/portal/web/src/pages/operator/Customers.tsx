@@ -10,7 +10,8 @@ import { day } from '../../model/format'
 import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
 import { FormDialog } from '../../ui/Dialog'
-import { Button, Empty, ProblemNote, TextField } from '../../ui/parts'
+import { ListTable } from '../../ui/ListTable'
+import { Button, Empty, TextField } from '../../ui/parts'
 import { SearchField, useSearchText } from './SearchField'
 
 export function Customers() {
@@ -22,53 +23,40 @@ export function Customers() {
     <>
       <h1>{en.operator.customers}</h1>
       <SearchField label={en.operator.searchCustomers} text={text} onChange={type} />
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data?.length === 0 && <Empty icon={Users} title={en.operator.noneFound} />}
-      {list.data && list.data.length > 0 && (
-        <div className="card">
-          <table className="table fold">
-            <thead>
-              <tr>
-                <th>{en.operator.customer}</th>
-                <th>{en.operator.instances}</th>
-                <th>{en.account.member}</th>
-                <th>
-                  <span className="visually-hidden">{en.common.more}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map(it => (
-                <tr key={it.id}>
-                  <td>
-                    <div className="stack t">
-                      <span className="row">
-                        <bdi className="strong">{it.display_name}</bdi>
-                        {it.role === 'operator' && <span className="tag">{en.operatorTag}</span>}
-                        {it.disabled_at && <span className="pill bad">{en.operator.disabled}</span>}
-                      </span>
-                      <span className="t-13 muted">{it.email}</span>
-                    </div>
-                  </td>
-                  <td>
-                    <Link to="/op/instances" search={{ query: it.email }}>
-                      {en.common.of(String(it.instance_count), String(it.instance_limit))}
-                    </Link>
-                  </td>
-                  <td className="t-13 muted nowrap">{day(it.created_at)}</td>
-                  <td className="acts">
-                    <div className="row">
-                      <Button size="s" icon={Eye} aria-label={`${en.operator.seeAs}: ${it.display_name}`} onClick={() => look(it)}>
-                        {en.operator.seeAs}
-                      </Button>
-                    </div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        list={list}
+        empty={<Empty icon={Users} title={en.operator.noneFound} />}
+        headings={[en.operator.customer, en.operator.instances, en.account.member]}
+        acts
+      >
+        {it => (
+          <tr key={it.id}>
+            <td>
+              <div className="stack t">
+                <span className="row">
+                  <bdi className="strong">{it.display_name}</bdi>
+                  {it.role === 'operator' && <span className="tag">{en.operatorTag}</span>}
+                  {it.disabled_at && <span className="pill bad">{en.operator.disabled}</span>}
+                </span>
+                <span className="t-13 muted">{it.email}</span>
+              </div>
+            </td>
+            <td>
+              <Link to="/op/instances" search={{ query: it.email }}>
+                {en.common.of(String(it.instance_count), String(it.instance_limit))}
+              </Link>
+            </td>
+            <td className="t-13 muted nowrap">{day(it.created_at)}</td>
+            <td className="acts">
+              <div className="row">
+                <Button size="s" icon={Eye} aria-label={`${en.operator.seeAs}: ${it.display_name}`} onClick={() => look(it)}>
+                  {en.operator.seeAs}
+                </Button>
+              </div>
+            </td>
+          </tr>
+        )}
+      </ListTable>
       {whom && <Reason whom={whom} onClose={() => look(null)} />}
     </>
   )

@@ -6,7 +6,8 @@ import { allInstances } from '../../api/queries'
 import { stateOf } from '../../model/state'
 import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
-import { Ago, Empty, ProblemNote, StatePill } from '../../ui/parts'
+import { ListTable } from '../../ui/ListTable'
+import { Ago, Empty, StatePill } from '../../ui/parts'
 import { SearchField, useSearchText } from './SearchField'
 
 export function Instances() {
@@ -17,45 +18,32 @@ export function Instances() {
     <>
       <h1>{en.operator.instances}</h1>
       <SearchField label={en.operator.searchInstances} text={text} onChange={type} />
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data?.length === 0 && <Empty icon={Server} title={en.operator.noneFound} />}
-      {list.data && list.data.length > 0 && (
-        <div className="card">
-          <table className="table fold">
-            <thead>
-              <tr>
-                <th>{en.operator.instance}</th>
-                <th>{en.operator.customer}</th>
-                <th>{en.operator.node}</th>
-                <th>{en.operator.state}</th>
-                <th>{en.operator.heard}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map(it => (
-                <tr key={it.id}>
-                  <td>
-                    <div className="stack t">
-                      <bdi className="strong">{it.name}</bdi>
-                      <code className="t-13 muted">{it.hostname}</code>
-                    </div>
-                  </td>
-                  <td>
-                    <Link to="/op/customers" search={{ query: it.customer_email }}>
-                      {it.customer_email}
-                    </Link>
-                  </td>
-                  <td>{it.node_name}</td>
-                  <td>
-                    <StatePill state={stateOf({ instance: it })} />
-                  </td>
-                  <td className="t-13 muted nowrap">{it.last_heard_at ? <Ago at={it.last_heard_at} /> : '–'}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        list={list}
+        empty={<Empty icon={Server} title={en.operator.noneFound} />}
+        headings={[en.operator.instance, en.operator.customer, en.operator.node, en.operator.state, en.operator.heard]}
+      >
+        {it => (
+          <tr key={it.id}>
+            <td>
+              <div className="stack t">
+                <bdi className="strong">{it.name}</bdi>
+                <code className="t-13 muted">{it.hostname}</code>
+              </div>
+            </td>
+            <td>
+              <Link to="/op/customers" search={{ query: it.customer_email }}>
+                {it.customer_email}
+              </Link>
+            </td>
+            <td>{it.node_name}</td>
+            <td>
+              <StatePill state={stateOf({ instance: it })} />
+            </td>
+            <td className="t-13 muted nowrap">{it.last_heard_at ? <Ago at={it.last_heard_at} /> : '–'}</td>
+          </tr>
+        )}
+      </ListTable>
     </>
   )
 }

@@ -5,7 +5,8 @@ import { nodes } from '../../api/queries'
 import { bytes, count, percent } from '../../model/format'
 import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
-import { Empty, ProblemNote } from '../../ui/parts'
+import { ListTable } from '../../ui/ListTable'
+import { Empty } from '../../ui/parts'
 
 const MIB = 1024 * 1024
 
@@ -15,43 +16,30 @@ export function Nodes() {
   return (
     <>
       <h1>{en.operator.nodes}</h1>
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data?.length === 0 && <Empty icon={HardDrive} title={en.operator.noNodes} />}
-      {list.data && list.data.length > 0 && (
-        <div className="card">
-          <table className="table fold">
-            <thead>
-              <tr>
-                <th>{en.operator.node}</th>
-                <th>{en.operator.cpu}</th>
-                <th>{en.operator.memory}</th>
-                <th>{en.operator.disk}</th>
-                <th>{en.operator.ports}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map(it => (
-                <tr key={it.id}>
-                  <td>
-                    <div className="stack t">
-                      <span className="strong">{it.name}</span>
-                      <span className="t-13 muted">{it.public_host}</span>
-                      <span className={it.cordoned ? 'pill warn' : 'pill ok'}>{it.cordoned ? en.operator.cordoned : en.operator.open}</span>
-                    </div>
-                  </td>
-                  <Share used={it.used_cpu_percent} of={it.cpu_percent} say={n => percent(n)} name={en.operator.cpu} />
-                  <Share used={it.used_memory_mib} of={it.memory_mib} say={n => bytes(n * MIB)} name={en.operator.memory} />
-                  <Share used={it.used_disk_mib} of={it.disk_mib} say={n => bytes(n * MIB)} name={en.operator.disk} />
-                  <td className="num">
-                    <span className="narrow-only muted t-13">{`${en.operator.ports} `}</span>
-                    {count(it.free_port_count)}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        list={list}
+        empty={<Empty icon={HardDrive} title={en.operator.noNodes} />}
+        headings={[en.operator.node, en.operator.cpu, en.operator.memory, en.operator.disk, en.operator.ports]}
+      >
+        {it => (
+          <tr key={it.id}>
+            <td>
+              <div className="stack t">
+                <span className="strong">{it.name}</span>
+                <span className="t-13 muted">{it.public_host}</span>
+                <span className={it.cordoned ? 'pill warn' : 'pill ok'}>{it.cordoned ? en.operator.cordoned : en.operator.open}</span>
+              </div>
+            </td>
+            <Share used={it.used_cpu_percent} of={it.cpu_percent} say={n => percent(n)} name={en.operator.cpu} />
+            <Share used={it.used_memory_mib} of={it.memory_mib} say={n => bytes(n * MIB)} name={en.operator.memory} />
+            <Share used={it.used_disk_mib} of={it.disk_mib} say={n => bytes(n * MIB)} name={en.operator.disk} />
+            <td className="num">
+              <span className="narrow-only muted t-13">{`${en.operator.ports} `}</span>
+              {count(it.free_port_count)}
+            </td>
+          </tr>
+        )}
+      </ListTable>
     </>
   )
 }

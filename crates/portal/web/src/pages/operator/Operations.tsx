@@ -6,7 +6,8 @@ import type { Operation } from '../../api/client'
 import { allOperations } from '../../api/queries'
 import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
-import { Ago, Empty, ProblemNote } from '../../ui/parts'
+import { ListTable } from '../../ui/ListTable'
+import { Ago, Empty } from '../../ui/parts'
 import { OperationPill } from './OperationPill'
 
 const STATES = ['stuck', 'running', 'queued', 'failed', 'succeeded'] as const satisfies Operation['state'][]
@@ -26,50 +27,39 @@ export function Operations() {
           </button>
         ))}
       </div>
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data?.length === 0 &&
-        (state === 'stuck' ? (
-          <Empty icon={CircleCheck} title={en.operator.stuckNone} text={en.operator.stuckNoneText} />
-        ) : (
-          <Empty icon={CircleCheck} title={en.operator.noneSo} />
-        ))}
-      {list.data && list.data.length > 0 && (
-        <div className="card">
-          <table className="table fold">
-            <thead>
-              <tr>
-                <th>{en.operator.operation}</th>
-                <th>{en.operator.step}</th>
-                <th>{en.operator.state}</th>
-                <th>{en.operator.asked}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map(it => (
-                <tr key={it.id}>
-                  <td>
-                    <div className="stack t">
-                      <Link to="/op/operations/$id" params={{ id: it.id }} className="strong">
-                        {en.operator.kind[it.kind]}
-                      </Link>
-                      <span className="t-13 muted">{it.failure?.message ?? it.step_detail ?? it.instance_id}</span>
-                    </div>
-                  </td>
-                  <td>
-                    <code className="t-13">{it.step ?? '–'}</code>
-                  </td>
-                  <td>
-                    <OperationPill state={it.state} />
-                  </td>
-                  <td className="t-13 muted nowrap">
-                    <Ago at={it.created_at} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        list={list}
+        empty={
+          state === 'stuck' ? (
+            <Empty icon={CircleCheck} title={en.operator.stuckNone} text={en.operator.stuckNoneText} />
+          ) : (
+            <Empty icon={CircleCheck} title={en.operator.noneSo} />
+          )
+        }
+        headings={[en.operator.operation, en.operator.step, en.operator.state, en.operator.asked]}
+      >
+        {it => (
+          <tr key={it.id}>
+            <td>
+              <div className="stack t">
+                <Link to="/op/operations/$id" params={{ id: it.id }} className="strong">
+                  {en.operator.kind[it.kind]}
+                </Link>
+                <span className="t-13 muted">{it.failure?.message ?? it.step_detail ?? it.instance_id}</span>
+              </div>
+            </td>
+            <td>
+              <code className="t-13">{it.step ?? '–'}</code>
+            </td>
+            <td>
+              <OperationPill state={it.state} />
+            </td>
+            <td className="t-13 muted nowrap">
+              <Ago at={it.created_at} />
+            </td>
+          </tr>
+        )}
+      </ListTable>
     </>
   )
 }

@@ -11,6 +11,7 @@ import { useServerState } from '../../model/known'
 import { isActive } from '../../model/state'
 import { en } from '../../text/en'
 import { Confirm, NameDialog } from '../../ui/Dialog'
+import { ListTable } from '../../ui/ListTable'
 import { Menu } from '../../ui/Menu'
 import { Ago, Button, Checkbox, Empty, Icon, ProblemNote } from '../../ui/parts'
 import { toast } from '../../ui/toast'
@@ -43,110 +44,97 @@ export function Backups() {
         {shown.length > 0 && make}
       </div>
       {problem && <ProblemNote error={problem} />}
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data && shown.length === 0 && (
-        <Empty icon={Archive} title={en.backups.none} text={en.backups.noneText}>
-          {make}
-        </Empty>
-      )}
-      {shown.length > 0 && (
-        <div className="card">
-          <table className="table fold">
-            <thead>
-              <tr>
-                <th>{en.backups.name}</th>
-                <th>{en.backups.size}</th>
-                <th>{en.backups.files}</th>
-                <th>{en.backups.state}</th>
-                <th>
-                  <span className="visually-hidden">{en.common.more}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {shown.map(backup => (
-                <tr key={backup.id}>
-                  <td>
-                    <div className="stack t">
-                      <span className="strong">
-                        <bdi>{backup.name}</bdi>
-                      </span>
-                      <span className="t-13 muted">
-                        <Ago at={backup.created_at} say={at => en.backups.madeAt(at, backup.origin === 'schedule' ? en.backups.bySchedule : en.backups.byYou)} />
-                      </span>
-                      {backup.locked && (
-                        <span className="row t-13 muted">
-                          <Icon of={Lock} size="s" />
-                          {en.backups.locked}
-                        </span>
-                      )}
-                      {isActive(operation) && operation.backup_id === backup.id && (
-                        <div className="prog stack">
-                          <progress max={100} value={operation.progress_percent} aria-label={en.state.backup} />
-                          <span className="t-12 muted">{operation.step_detail ?? (operation.step && en.steps[operation.step])}</span>
-                          {operation.next_operation_id && <span className="t-12 muted">{en.backups.thenRestores}</span>}
-                        </div>
-                      )}
-                    </div>
-                  </td>
-                  <td className="num nowrap">{backup.archive_bytes !== null && bytes(backup.archive_bytes)}</td>
-                  <td className="num">{backup.file_count !== null && count(backup.file_count)}</td>
-                  <td>
-                    <BackupState backup={backup} />
-                  </td>
-                  <td className="acts">
-                    <div className="row">
-                      {isActive(operation) && operation.backup_id === backup.id && (operation.kind === 'backup' || operation.kind === 'verify') && (
-                        <Button size="s" icon={X} working={(operation.cancel_requested_at !== null || working === 'cancel') && en.backups.cancelling} onClick={() => void run('cancel', () => unwrap(api.POST('/api/operations/{id}/cancel', { params: { path: { id: operation.id } } })))}>
-                          {en.common.cancel}
-                        </Button>
-                      )}
-                      {backup.state === 'available' && (
-                        <>
-                          <Button size="s" icon={History} disabled={busy} onClick={() => ask({ what: 'restore', backup })}>
-                            {en.backups.restore}
-                          </Button>
-                          <a className="button ghost s square" href={`/api/instances/${instance.id}/backups/${backup.id}/download`} aria-label={en.backups.download}>
-                            <Icon of={Download} />
-                          </a>
-                          <Button
-                            kind="ghost"
-                            size="s"
-                            icon={backup.locked ? Lock : LockOpen}
-                            aria-label={backup.locked ? en.backups.unlock : en.backups.lock}
-                            aria-pressed={backup.locked}
-                            onClick={() => void run('lock', () => unwrap(api.PATCH('/api/instances/{id}/backups/{backup}', { params: { path: path(backup) }, body: { locked: !backup.locked } })))}
-                          />
-                        </>
-                      )}
-                      {(backup.state === 'available' || backup.state === 'failed') && (
-                        <Menu
-                          label={en.common.more}
-                          icon={MoreHorizontal}
-                          button={{ kind: 'ghost', size: 's' }}
-                          items={[
-                            { label: en.files.rename, icon: Pencil, run: () => ask({ what: 'rename', backup }) },
-                            ...(backup.state === 'available' && !busy
-                              ? [
-                                  {
-                                    label: en.backups.verify,
-                                    icon: CircleCheck,
-                                    run: () => void run('verify', () => unwrap(api.POST('/api/instances/{id}/backups/{backup}/verify', { params: { path: path(backup), header: { 'Idempotency-Key': onceKey() } } }))),
-                                  },
-                                ]
-                              : []),
-                            { label: en.backups.delete, icon: Trash2, danger: true, run: () => ask({ what: 'delete', backup }) },
-                          ]}
-                        />
-                      )}
-                    </div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        list={list}
+        items={list.data && shown}
+        empty={
+          <Empty icon={Archive} title={en.backups.none} text={en.backups.noneText}>
+            {make}
+          </Empty>
+        }
+        headings={[en.backups.name, en.backups.size, en.backups.files, en.backups.state]}
+        acts
+      >
+        {backup => (
+          <tr key={backup.id}>
+            <td>
+              <div className="stack t">
+                <span className="strong">
+                  <bdi>{backup.name}</bdi>
+                </span>
+                <span className="t-13 muted">
+                  <Ago at={backup.created_at} say={at => en.backups.madeAt(at, backup.origin === 'schedule' ? en.backups.bySchedule : en.backups.byYou)} />
+                </span>
+                {backup.locked && (
+                  <span className="row t-13 muted">
+                    <Icon of={Lock} size="s" />
+                    {en.backups.locked}
+                  </span>
+                )}
+                {isActive(operation) && operation.backup_id === backup.id && (
+                  <div className="prog stack">
+                    <progress max={100} value={operation.progress_percent} aria-label={en.state.backup} />
+                    <span className="t-12 muted">{operation.step_detail ?? (operation.step && en.steps[operation.step])}</span>
+                    {operation.next_operation_id && <span className="t-12 muted">{en.backups.thenRestores}</span>}
+                  </div>
+                )}
+              </div>
+            </td>
+            <td className="num nowrap">{backup.archive_bytes !== null && bytes(backup.archive_bytes)}</td>
+            <td className="num">{backup.file_count !== null && count(backup.file_count)}</td>
+            <td>
+              <BackupState backup={backup} />
+            </td>
+            <td className="acts">
+              <div className="row">
+                {isActive(operation) && operation.backup_id === backup.id && (operation.kind === 'backup' || operation.kind === 'verify') && (
+                  <Button size="s" icon={X} working={(operation.cancel_requested_at !== null || working === 'cancel') && en.backups.cancelling} onClick={() => void run('cancel', () => unwrap(api.POST('/api/operations/{id}/cancel', { params: { path: { id: operation.id } } })))}>
+                    {en.common.cancel}
+                  </Button>
+                )}
+                {backup.state === 'available' && (
+                  <>
+                    <Button size="s" icon={History} disabled={busy} onClick={() => ask({ what: 'restore', backup })}>
+                      {en.backups.restore}
+                    </Button>
+                    <a className="button ghost s square" href={`/api/instances/${instance.id}/backups/${backup.id}/download`} aria-label={en.backups.download}>
+                      <Icon of={Download} />
+                    </a>
+                    <Button
+                      kind="ghost"
+                      size="s"
+                      icon={backup.locked ? Lock : LockOpen}
+                      aria-label={backup.locked ? en.backups.unlock : en.backups.lock}
+                      aria-pressed={backup.locked}
+                      onClick={() => void run('lock', () => unwrap(api.PATCH('/api/instances/{id}/backups/{backup}', { params: { path: path(backup) }, body: { locked: !backup.locked } })))}
+                    />
+                  </>
+                )}
+                {(backup.state === 'available' || backup.state === 'failed') && (
+                  <Menu
+                    label={en.common.more}
+                    icon={MoreHorizontal}
+                    button={{ kind: 'ghost', size: 's' }}
+                    items={[
+                      { label: en.files.rename, icon: Pencil, run: () => ask({ what: 'rename', backup }) },
+                      ...(backup.state === 'available' && !busy
+                        ? [
+                            {
+                              label: en.backups.verify,
+                              icon: CircleCheck,
+                              run: () => void run('verify', () => unwrap(api.POST('/api/instances/{id}/backups/{backup}/verify', { params: { path: path(backup), header: { 'Idempotency-Key': onceKey() } } }))),
+                            },
+                          ]
+                        : []),
+                      { label: en.backups.delete, icon: Trash2, danger: true, run: () => ask({ what: 'delete', backup }) },
+                    ]}
+                  />
+                )}
+              </div>
+            </td>
+          </tr>
+        )}
+      </ListTable>
       <p className="row t-13 faint">
         <Icon of={Info} size="s" />
         {en.backups.foot}

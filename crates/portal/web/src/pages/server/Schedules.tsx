@@ -8,6 +8,7 @@ import { runsOf, schedules, timetable } from '../../api/schedules'
 import { day, inZone, viewerZone } from '../../model/format'
 import { en } from '../../text/en'
 import { Dialog, FormDialog } from '../../ui/Dialog'
+import { ListTable } from '../../ui/ListTable'
 import { Ago, Button, classes, Empty, Field, ProblemNote, TextField } from '../../ui/parts'
 import { toast } from '../../ui/toast'
 import { useInstance } from './context'
@@ -45,80 +46,67 @@ export function Schedules() {
         </Button>
       </div>
       {problem && <ProblemNote error={problem} />}
-      {list.isError && <ProblemNote error={list.error} onRetry={() => void list.refetch()} />}
-      {list.data?.length === 0 && (
-        <Empty icon={CalendarClock} title={en.schedules.none} text={en.schedules.noneText}>
-          <Button onClick={() => make('nightly')}>{en.schedules.nightly}</Button>
-        </Empty>
-      )}
-      {list.data && list.data.length > 0 && (
-        <div className="card">
-          <table className="table fold">
-            <thead>
-              <tr>
-                <th>{en.schedules.name}</th>
-                <th>{en.schedules.action}</th>
-                <th>{en.schedules.next}</th>
-                <th>
-                  <span className="visually-hidden">{en.common.more}</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {list.data.map(it => (
-                <tr key={it.id}>
-                  <td>
-                    <div className="stack t">
-                      <span className="strong">
-                        <bdi>{it.name}</bdi>
-                      </span>
-                      <code className="t-13 muted">{it.cron}</code>
-                    </div>
-                  </td>
-                  <td>
-                    {en.schedules.actions[it.action]}
-                    {it.command && <code className="t-13 muted"> {it.command}</code>}
-                  </td>
-                  <td>
-                    {it.enabled && it.next_run_at ? (
-                      <div className="stack t">
-                        <span>{day(it.next_run_at)}</span>
-                        {it.time_zone !== viewerZone && <span className="t-13 muted">{en.schedules.theirs(inZone(it.next_run_at, it.time_zone), it.time_zone)}</span>}
-                      </div>
-                    ) : (
-                      <span className="pill">{en.schedules.paused}</span>
-                    )}
-                  </td>
-                  <td className="acts">
-                    <div className="row">
-                      <Button kind="ghost" size="s" icon={ListChecks} aria-label={`${en.schedules.runs}: ${it.name}`} onClick={() => look(it)} />
-                      <Button kind="ghost" size="s" icon={Pencil} aria-label={`${en.schedules.edit}: ${it.name}`} onClick={() => make(it)} />
-                      <Button kind="ghost" size="s" icon={Zap} aria-label={`${en.schedules.run}: ${it.name}`} onClick={() => void run(() => unwrap(api.POST('/api/instances/{id}/schedules/{schedule}/run', { params: of(it) })), en.schedules.ran)} />
-                      <Button
-                        kind="ghost"
-                        size="s"
-                        icon={it.enabled ? Pause : Play}
-                        aria-label={`${it.enabled ? en.schedules.pause : en.schedules.resume}: ${it.name}`}
-                        onClick={() =>
-                          void run(() =>
-                            unwrap(
-                              api.PATCH('/api/instances/{id}/schedules/{schedule}', {
-                                params: { ...of(it), header: { 'If-Match': `"${it.row_version}"` } },
-                                body: { enabled: !it.enabled },
-                              }),
-                            ),
-                          )
-                        }
-                      />
-                      <Button kind="ghost" size="s" icon={Trash2} aria-label={`${en.schedules.delete}: ${it.name}`} onClick={() => void run(() => unwrap(api.DELETE('/api/instances/{id}/schedules/{schedule}', { params: of(it) })))} />
-                    </div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
+      <ListTable
+        list={list}
+        empty={
+          <Empty icon={CalendarClock} title={en.schedules.none} text={en.schedules.noneText}>
+            <Button onClick={() => make('nightly')}>{en.schedules.nightly}</Button>
+          </Empty>
+        }
+        headings={[en.schedules.name, en.schedules.action, en.schedules.next]}
+        acts
+      >
+        {it => (
+          <tr key={it.id}>
+            <td>
+              <div className="stack t">
+                <span className="strong">
+                  <bdi>{it.name}</bdi>
+                </span>
+                <code className="t-13 muted">{it.cron}</code>
+              </div>
+            </td>
+            <td>
+              {en.schedules.actions[it.action]}
+              {it.command && <code className="t-13 muted"> {it.command}</code>}
+            </td>
+            <td>
+              {it.enabled && it.next_run_at ? (
+                <div className="stack t">
+                  <span>{day(it.next_run_at)}</span>
+                  {it.time_zone !== viewerZone && <span className="t-13 muted">{en.schedules.theirs(inZone(it.next_run_at, it.time_zone), it.time_zone)}</span>}
+                </div>
+              ) : (
+                <span className="pill">{en.schedules.paused}</span>
+              )}
+            </td>
+            <td className="acts">
+              <div className="row">
+                <Button kind="ghost" size="s" icon={ListChecks} aria-label={`${en.schedules.runs}: ${it.name}`} onClick={() => look(it)} />
+                <Button kind="ghost" size="s" icon={Pencil} aria-label={`${en.schedules.edit}: ${it.name}`} onClick={() => make(it)} />
+                <Button kind="ghost" size="s" icon={Zap} aria-label={`${en.schedules.run}: ${it.name}`} onClick={() => void run(() => unwrap(api.POST('/api/instances/{id}/schedules/{schedule}/run', { params: of(it) })), en.schedules.ran)} />
+                <Button
+                  kind="ghost"
+                  size="s"
+                  icon={it.enabled ? Pause : Play}
+                  aria-label={`${it.enabled ? en.schedules.pause : en.schedules.resume}: ${it.name}`}
+                  onClick={() =>
+                    void run(() =>
+                      unwrap(
+                        api.PATCH('/api/instances/{id}/schedules/{schedule}', {
+                          params: { ...of(it), header: { 'If-Match': `"${it.row_version}"` } },
+                          body: { enabled: !it.enabled },
+                        }),
+                      ),
+                    )
+                  }
+                />
+                <Button kind="ghost" size="s" icon={Trash2} aria-label={`${en.schedules.delete}: ${it.name}`} onClick={() => void run(() => unwrap(api.DELETE('/api/instances/{id}/schedules/{schedule}', { params: of(it) })))} />
+              </div>
+            </td>
+          </tr>
+        )}
+      </ListTable>
       {making && <ScheduleDialog instance={instance} of={making} onClose={() => make(null)} onDone={() => void queries.invalidateQueries(schedules(instance.id))} />}
       {looking && <Runs instance={instance} schedule={looking} onClose={() => look(null)} />}
     </section>
