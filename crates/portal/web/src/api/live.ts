@@ -1,8 +1,8 @@
 /** One stream of events for all tabs of a browser: the tab that has the lock reads it and passes it on. What it says goes
  * into the cache; when it cannot be read, everything is asked for again every few seconds, and the page says so. */
-import type { QueryClient } from '@tanstack/react-query'
+import type { QueryClient, QueryKey } from '@tanstack/react-query'
 import type { Instance, Operation } from './client'
-import { backups, instances, operations, operationsOf } from './queries'
+import { backups, instance, instances, operations, operationsOf } from './queries'
 import { session } from './session'
 
 /** A comment comes every 15 s; after so long without anything the stream is dead. */
@@ -143,21 +143,21 @@ export function apply(queries: QueryClient, event: Event): void {
     case 'instance': {
       const now = event.data
       const newer = (old: Instance | undefined) => (old && old.row_version > now.row_version ? old : now)
-      queries.setQueryData(['instance', now.id], newer)
-      queries.setQueryData(instances.queryKey, list => list && put(list, now, newer))
+      set(queries, instance(now.id).queryKey, newer)
+      set(queries, instances.queryKey, (list?: Instance[]) => list && put(list, now, newer))
       void queries.invalidateQueries({ queryKey: ['status', now.id] })
       void queries.invalidateQueries({ queryKey: ['activity', now.id] })
       break
     }
     case 'instance_deleted':
-      queries.setQueryData(instances.queryKey, list => list?.filter(it => it.id !== event.data.id))
+      set(queries, instances.queryKey, (list?: Instance[]) => list?.filter(it => it.id !== event.data.id))
       void queries.invalidateQueries({ queryKey: ['instance', event.data.id] })
       break
     case 'operation': {
       const now = event.data
       const newer = (old: Operation | undefined) => (old?.finished_at ? old : now)
-      queries.setQueryData(operations.queryKey, list => list && put(list, now, newer))
-      queries.setQueryData(operationsOf(now.instance_id).queryKey, list => list && put(list, now, newer))
+      set(queries, operations.queryKey, (list?: Operation[]) => list && put(list, now, newer))
+      set(queries, operationsOf(now.instance_id).queryKey, (list?: Operation[]) => list && put(list, now, newer))
       void queries.invalidateQueries({ queryKey: ['operation', now.id] })
       if (now.backup_id) void queries.invalidateQueries(backups(now.instance_id))
       void queries.invalidateQueries({ queryKey: ['activity', now.instance_id] })
@@ -165,6 +165,13 @@ export function apply(queries: QueryClient, event: Event): void {
       break
     }
   }
+}
+
+/** Changes what is known. An answer that is under way was perhaps read before this change and would undo it: it is asked
+ * for once more. */
+function set<T>(queries: QueryClient, queryKey: QueryKey, change: (old: T | undefined) => T | undefined): void {
+  queries.setQueryData<T>(queryKey, change)
+  if (queries.isFetching({ queryKey, exact: true }) > 0) void queries.invalidateQueries({ queryKey, exact: true })
 }
 
 /** Replaces it in its place; what is new comes first, as the API lists it. */
