@@ -14,7 +14,11 @@ import { useKeys } from './keys'
 import { cycleTheme, theme } from './theme'
 
 const Keys = lazy(async () => ({ default: (await import('./Keys')).Keys }))
-const Palette = lazy(async () => ({ default: (await import('./Palette')).Palette }))
+const palette = async () => ({ default: (await import('./Palette')).Palette })
+const Palette = lazy(palette)
+
+/** After the first page is there, what a key opens is loaded too: who types on at once loses no letter. */
+const IDLE_AFTER_MS = 2_000
 
 type Entry = { here?: boolean; to: '/' | '/account' | '/op' | '/op/instances' | '/op/customers' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
 
@@ -53,6 +57,11 @@ export function Shell() {
     else follow(queries, gone.signal)
     return () => gone.abort()
   }, [queries])
+
+  useEffect(() => {
+    const timer = setTimeout(() => void palette().catch(() => undefined), IDLE_AFTER_MS)
+    return () => clearTimeout(timer)
+  }, [])
 
   useKeys(keys)
 
