@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 use xtask::{minecraft, stack::Daemon};
-use zlh_tests::{PASSWORD, Town, eventually};
+use zlh_tests::{Customer, PASSWORD, Town, eventually};
 
 /// A script that drives the browser, and says how far it is.
 struct Script {
@@ -89,6 +89,85 @@ fn a_customers_day_in_the_browser_through_restarts_conflicts_and_the_end_of_a_se
     script.expect("end");
     town.expect_nothing_left();
 }
+
+#[test]
+fn workspaces_terminals_many_files_many_servers_and_refusals_in_the_browser() {
+    let mut town = Town::start(&[TERMINAL]);
+    let _account = town.customer("kim");
+    let many = town.customer("lou");
+    let task = json!({
+        "portal": town.stack.api_url(), "email": "kim@example.com", "many": "lou@example.com", "password": PASSWORD,
+    });
+    let mut script = Script::start("unusual.mjs", &task);
+
+    let held = script.expect("hold")["instance"].as_str().expect("an instance").to_owned();
+    town.sql(&format!(
+        "INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at) VALUES (gen_random_uuid(), '{held}', 'operator',
+             'We are looking into a report.', 'operator:x', now())"
+    ));
+    script.go_on();
+
+    script.expect("stop_database");
+    town.stack.stop(Daemon::Worker).expect("the worker stops");
+    clone_servers(&town, &many);
+    town.stack.stop_postgres().expect("PostgreSQL stops");
+    script.go_on();
+    script.expect("start_database");
+    town.stack.start_postgres().expect("PostgreSQL starts");
+    script.go_on();
+
+    script.expect("end");
+}
+
+/// 500 servers of one customer. They are rows: nothing is behind them.
+fn clone_servers(town: &Town, customer: &Customer) {
+    let (id, operation) = customer.create("Server 500", "terminal", "only");
+    let operation = operation.rsplit('/').next().unwrap_or_default();
+    town.sql(&format!(
+        "UPDATE operations SET state = 'succeeded', finished_at = now() WHERE id = '{operation}';
+         UPDATE instances SET lifecycle = 'active', observed_power = 'stopped', capacity_held = false WHERE id = '{id}';
+         INSERT INTO instances SELECT (jsonb_populate_record(one, jsonb_build_object(
+             'id', gen_random_uuid(), 'name', 'Server ' || n, 'hostname', 'server-' || n))).*
+         FROM instances one, generate_series(1, 499) n WHERE one.id = '{id}';"
+    ));
+}
+
+/// A game whose console is a terminal.
+const TERMINAL: &str = r#"
+id = "terminal"
+name = "Terminal"
+summary = "Talks to a terminal and knows its size."
+kind = "game"
+min_memory_mib = 64
+ports = [{ name = "game", protocol = "udp" }]
+
+[[variants]]
+id = "only"
+name = "Only"
+versions = ["1"]
+run = { argv = ["/bin/sh", "game.sh"], console = "pty", stop_line = "stop", stop_grace_seconds = 5 }
+ready = { probe = { kind = "log", pattern = "ready" }, deadline_seconds = 20 }
+
+[[variants.install]]
+kind = "write"
+path = "game.sh"
+content = """
+printf '\\033[32mready\\033[0m\\n'
+while read line; do
+  case "$line" in
+    stop) exit 0 ;;
+    size) echo "size $(stty size)" ;;
+    many)
+      mkdir many
+      n=1
+      while [ $n -le 10000 ]; do : > many/$(printf %05d $n).txt; n=$((n + 1)); done
+      echo 'made them'
+      ;;
+    *) echo "you said $line" ;;
+  esac
+done
+"""
+"#;
 
 #[test]
 fn every_page_is_accessible_in_both_themes_and_sizes() {

@@ -50,7 +50,15 @@ export async function open(portal) {
     })
     return made
   }
-  return { context, complaints, close: () => browser.close() }
+  /** What every page shows, for whoever reads why a test failed. */
+  const shown = () =>
+    Promise.all(
+      browser
+        .contexts()
+        .flatMap(it => it.pages())
+        .map(async page => `${page.url()} shows:\n${(await page.locator('body').innerText({ timeout: 1_000 }).catch(String)).slice(0, 2_000)}`),
+    )
+  return { context, complaints, shown, close: () => browser.close() }
 }
 
 export async function signIn(page, email, password) {
@@ -76,7 +84,7 @@ export async function run(test) {
     outcome = await test(task, portal)
     if (portal.complaints.length > 0) throw new Error(portal.complaints.join('\n'))
   } catch (error) {
-    outcome = { error: `${error.stack}\n${portal.complaints.join('\n')}` }
+    outcome = { error: [error.stack, ...portal.complaints, ...(await portal.shown())].join('\n') }
   }
   await portal.close()
   console.log(JSON.stringify({ step: 'end', ...outcome }))
