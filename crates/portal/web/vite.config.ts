@@ -2,11 +2,10 @@ import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 import { budget } from './build/budget'
 import { compress } from './build/compress'
-import { preload } from './build/preload'
 import { xterm } from './build/xterm'
 
 export default defineConfig({
-  plugins: [react(), xterm(), preload(), budget(), compress()],
+  plugins: [react(), xterm(), budget(), compress()],
   build: {
     target: 'es2022',
     // The policy allows no `data:` fonts or scripts.

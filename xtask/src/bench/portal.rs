@@ -51,6 +51,7 @@ fn measure(workspace: &Workspace, stack: &Stack, browser: &std::path::Path) -> R
         Measurement::new("first load: font", value("font")?, "kB"),
         Measurement::new("first load: the API's data", value("data")?, "kB"),
         Measurement::new("first load without font and data", first, "kB").aiming(Aim::AtMost(150.0)),
+        Measurement::new("first contentful paint, slow phone", value("frame")?, "s"),
         Measurement::new("largest contentful paint, slow phone", value("paint")?, "s")
             .aiming(Aim::AtMost(1.5)),
         Measurement::new("total blocking time, slow phone", value("blocked")?, "ms"),

@@ -19,10 +19,9 @@ export function budget(): Plugin {
         chunk.imports.forEach(follow)
         chunk.viteMetadata?.importedCss.forEach(follow)
       }
-      // The entry, and the page that is behind the address without a path.
+      // The entry, in which the list of servers is.
       for (const chunk of Object.values(bundle)) {
-        if (chunk.type !== 'chunk') continue
-        if (chunk.isEntry || chunk.facadeModuleId?.endsWith('/pages/Servers.tsx')) follow(chunk.fileName)
+        if (chunk.type === 'chunk' && chunk.isEntry) follow(chunk.fileName)
       }
       let bytes = 0
       for (const name of first) {

@@ -1,6 +1,6 @@
 // What the Portal costs: what the first load weighs, when a phone on a slow line sees servers, and what an hour of console
 // output keeps in memory.
-import { run, until } from './browser.mjs'
+import { expect, run, until } from './browser.mjs'
 
 /** A slow line as Lighthouse has it, and a processor a quarter as fast. */
 const SLOW = { offline: false, latency: 150, downloadThroughput: 1_600_000 / 8, uploadThroughput: 750_000 / 8 }
@@ -34,6 +34,7 @@ await run(async ({ portal, cookie, instance }, { context: plain }) => {
   await cold.getByRole('article').first().waitFor()
   const kilobytes = (...types) => types.reduce((sum, type) => sum + (weight.get(type) ?? 0), 0) / 1000
 
+  const frames = []
   const paints = []
   const blocks = []
   for (let n = 0; n < RUNS; n++) {
@@ -44,15 +45,18 @@ await run(async ({ portal, cookie, instance }, { context: plain }) => {
     await slow.send('Network.emulateNetworkConditions', SLOW)
     await slow.send('Emulation.setCPUThrottlingRate', { rate: SLOWER })
     await page.addInitScript(() => {
-      globalThis.seen = { paint: 0, blocked: 0 }
+      globalThis.seen = { frame: 0, paint: 0, blocked: 0 }
       new PerformanceObserver(list => list.getEntries().forEach(it => (globalThis.seen.paint = it.startTime))).observe({ type: 'largest-contentful-paint', buffered: true })
+      new PerformanceObserver(list => list.getEntriesByName('first-contentful-paint').forEach(it => (globalThis.seen.frame = it.startTime))).observe({ type: 'paint', buffered: true })
       // Of each long task, what is beyond the 50 ms that nobody notices.
       new PerformanceObserver(list => list.getEntries().forEach(it => (globalThis.seen.blocked += it.duration - 50))).observe({ type: 'longtask', buffered: true })
     })
     await page.goto('/')
-    await page.getByRole('article').first().waitFor()
-    await page.waitForTimeout(5_000)
+    // Nothing looks for anything meanwhile: on a processor this slow, the looking would be measured.
+    await page.waitForTimeout(8_000)
+    expect(await page.getByRole('article').first().isVisible(), 'a server is shown')
     const seen = await page.evaluate(() => globalThis.seen)
+    frames.push(seen.frame)
     paints.push(seen.paint)
     blocks.push(seen.blocked)
     await made.close()
@@ -84,6 +88,7 @@ await run(async ({ portal, cookie, instance }, { context: plain }) => {
       font: kilobytes('Font'),
       document: kilobytes('Document'),
       data: kilobytes('Fetch', 'XHR', 'Other'),
+      frame: median(frames) / 1000,
       paint: median(paints) / 1000,
       blocked: median(blocks),
       before,

@@ -47,6 +47,7 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
         await page.goto(path)
         await page.locator('h1, h2').first().waitFor()
         await until(`${place} has loaded`, async () => (await page.locator('[aria-busy=true]:not(button), [data-phase=connecting]').count()) === 0)
+        if (path === '/') expect((await page.evaluate(() => globalThis.zlhEarly.size)) === 0, 'what was asked for early was used')
         found.push(...(await violations(page, place)))
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
         if (wider > 0) found.push(`${place}: scrolls sideways by ${wider} px`)

@@ -4,6 +4,7 @@ import type { QueryClient } from '@tanstack/react-query'
 import { Problem } from './api/problem'
 import { instance, instances, me, queries } from './api/queries'
 import type { Choices } from './pages/retry'
+import { Servers } from './pages/Servers'
 import { Broken, NotHere } from './shell/Faults'
 import { Root } from './shell/Root'
 import { Shell } from './shell/Shell'
@@ -52,7 +53,7 @@ const home = createRoute({
   path: '/',
   // A workspace sends whoever may not enter it here, with its hostname.
   validateSearch: (search: Record<string, unknown>): { ide?: string } => (typeof search['ide'] === 'string' ? { ide: search['ide'] } : {}),
-  component: lazyRouteComponent(() => import('./pages/Servers'), 'Servers'),
+  component: Servers,
   loader: ({ context }) => void context.queries.prefetchQuery(instances),
 })
 

@@ -1,6 +1,7 @@
 /** The API: typed by its description, with failures as one kind of error. */
 import createClient, { type Middleware } from 'openapi-fetch'
 import type { components, paths } from './schema'
+import { early } from './early'
 import { Problem, readProblem } from './problem'
 import { session } from './session'
 import { viewHeader } from './viewing'
@@ -58,7 +59,7 @@ const guard: Middleware = {
   },
 }
 
-const client = createClient<paths>({ baseUrl: location.origin, fetch: request => fetch(keepBody(request)) })
+const client = createClient<paths>({ baseUrl: location.origin, fetch: async request => (await early(request)) ?? fetch(keepBody(request)) })
 client.use(guard)
 
 /** A clone for a repetition is made of a request whose body was not read: so what is sent is a clone itself. */

@@ -57,6 +57,7 @@ export const instance = (id: string) =>
     queryFn: () => unwrap(api.GET('/api/instances/{id}', { params: { path: { id } } })),
     initialData: () => queries.getQueryData(instances.queryKey)?.find(it => it.id === id),
     initialDataUpdatedAt: () => queries.getQueryState(instances.queryKey)?.dataUpdatedAt,
+    refetchInterval: 20_000,
   })
 
 export const status = (id: string) =>

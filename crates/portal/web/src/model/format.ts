@@ -1,16 +1,21 @@
 /** Numbers, sizes and times as the viewer reads them. */
 
-const zone = Intl.DateTimeFormat().resolvedOptions().timeZone
-const whole = new Intl.NumberFormat('en')
-const tenth = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
-const shortTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' })
-const date = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' })
-const dateOfYear = new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' })
-const exactly = new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long' })
+/** A formatter is made when it is first needed: one takes a phone some 20 ms, and the first page needs none of them. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined
+  return () => (made ??= make())
+}
 
-export const viewerZone = zone
-export const count = (n: number) => whole.format(n)
-export const percent = (n: number) => `${whole.format(Math.round(n))} %`
+const whole = once(() => new Intl.NumberFormat('en'))
+const shortTime = once(() => new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit' }))
+const date = once(() => new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long' }))
+const dateOfYear = once(() => new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'long', year: 'numeric' }))
+const exactly = once(() => new Intl.DateTimeFormat('en-GB', { dateStyle: 'full', timeStyle: 'long' }))
+
+export const viewerZone = once(() => Intl.DateTimeFormat().resolvedOptions().timeZone)
+/** A whole number; only those from a thousand on are written with commas. */
+export const count = (n: number) => (n > -1000 && n < 1000 ? String(Math.round(n)) : whole().format(Math.round(n)))
+export const percent = (n: number) => `${count(n)} %`
 
 /** A size in powers of 1024 with the names that people use for them. */
 export function bytes(n: number): string {
@@ -20,7 +25,7 @@ export function bytes(n: number): string {
     n /= 1024
     unit += 1
   }
-  return `${n < 10 && unit > 0 ? tenth.format(n) : whole.format(Math.round(n))} ${units[unit]}`
+  return `${n < 10 && unit > 0 ? Math.round(n * 10) / 10 : count(n)} ${units[unit]}`
 }
 
 export const money = (minor: number, currency: string) =>
@@ -31,18 +36,18 @@ export function clock(at: string | number): string {
   const then = new Date(at)
   return [then.getHours(), then.getMinutes(), then.getSeconds()].map(n => String(n).padStart(2, '0')).join(':')
 }
-export const minute = (at: string | number) => shortTime.format(new Date(at))
-export const exact = (at: string) => exactly.format(new Date(at))
+export const minute = (at: string | number) => shortTime().format(new Date(at))
+export const exact = (at: string) => exactly().format(new Date(at))
 
 /** A moment of the last days, or a date. */
 export function day(at: string, now = Date.now()): string {
   const then = new Date(at)
   const days = Math.round((startOfDay(now) - startOfDay(then.getTime())) / 86_400_000)
-  if (days === 0) return `Today, ${shortTime.format(then)}`
-  if (days === 1) return `Yesterday, ${shortTime.format(then)}`
-  if (days === -1) return `Tomorrow, ${shortTime.format(then)}`
+  if (days === 0) return `Today, ${shortTime().format(then)}`
+  if (days === 1) return `Yesterday, ${shortTime().format(then)}`
+  if (days === -1) return `Tomorrow, ${shortTime().format(then)}`
   const sameYear = then.getFullYear() === new Date(now).getFullYear()
-  return `${(sameYear ? date : dateOfYear).format(then)}, ${shortTime.format(then)}`
+  return `${(sameYear ? date() : dateOfYear()).format(then)}, ${shortTime().format(then)}`
 }
 
 const startOfDay = (at: number) => new Date(at).setHours(0, 0, 0, 0)

@@ -1,4 +1,4 @@
-/** Light, dark, or as the system is. Kept on the device; `theme.js` applies it before the first paint. */
+/** Light, dark, or as the system is. Kept on the device; `first.js` applies it before the first paint. */
 type Theme = 'system' | 'light' | 'dark'
 
 const ORDER: Theme[] = ['system', 'light', 'dark']

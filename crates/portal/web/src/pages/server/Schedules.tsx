@@ -74,7 +74,7 @@ export function Schedules() {
               {it.enabled && it.next_run_at ? (
                 <div className="stack t">
                   <span>{day(it.next_run_at)}</span>
-                  {it.time_zone !== viewerZone && <span className="t-13 muted">{en.schedules.theirs(inZone(it.next_run_at, it.time_zone), it.time_zone)}</span>}
+                  {it.time_zone !== viewerZone() && <span className="t-13 muted">{en.schedules.theirs(inZone(it.next_run_at, it.time_zone), it.time_zone)}</span>}
                 </div>
               ) : (
                 <span className="pill">{en.schedules.paused}</span>
@@ -149,7 +149,7 @@ function ScheduleDialog({ instance, of, onClose, onDone }: DialogProps) {
   const [command, setCommand] = useState(edited?.command ?? '')
   const [{ every, at, weekday }, setTimes] = useState(() => partsOf(first))
   const [custom, setCustom] = useState(first)
-  const zone = edited?.time_zone ?? viewerZone
+  const zone = edited?.time_zone ?? viewerZone()
   const cron = cronOf(every, at, weekday, custom)
   const change = (some: Partial<{ every: Every; at: string; weekday: number }>) => setTimes({ every, at, weekday, ...some })
   const save = async () => {
@@ -229,7 +229,7 @@ function NextRuns({ cron, zone }: { cron: string; zone: string }) {
         {times.data?.next_run_at.map(at => (
           <li key={at}>
             {day(at)}
-            {zone !== viewerZone && ` · ${en.schedules.theirs(inZone(at, zone), zone)}`}
+            {zone !== viewerZone() && ` · ${en.schedules.theirs(inZone(at, zone), zone)}`}
           </li>
         ))}
       </ol>
