@@ -47,6 +47,15 @@ pub struct Town {
 impl Town {
     /// Starts everything, with the repository's catalogue and these further blueprints (TOML).
     pub fn start(blueprints: &[&str]) -> Self {
+        Self::open(blueprints, false)
+    }
+
+    /// Starts everything; servers have names at the sandbox.
+    pub fn start_with_names() -> Self {
+        Self::open(&[], true)
+    }
+
+    fn open(blueprints: &[&str], names: bool) -> Self {
         let home = tempfile::tempdir().expect("a folder");
         let catalogue = home.path().join("catalogue");
         copy_catalogue(&catalogue);
@@ -58,6 +67,7 @@ impl Town {
             bin: program("zlh-agent").parent().expect("a folder").to_owned(),
             catalogue,
             artifacts: PathBuf::from(store::testing::required("ZLH_TEST_ARTIFACTS")),
+            names,
         };
         let mut stack = Stack::open(places, Durability::None).expect("a stack");
         stack.start_postgres().expect("PostgreSQL");

@@ -112,7 +112,9 @@ impl Session {
 pub struct Demo {
     /// Its id.
     pub instance: Option<String>,
-    /// Where players connect.
+    /// Its name, which resolves at the sandbox.
+    pub name: Option<String>,
+    /// Where players of this machine connect.
     pub address: Option<String>,
     /// Its lifecycle, and once that is `active` what was seen of its power.
     pub state: String,
@@ -120,37 +122,40 @@ pub struct Demo {
 
 impl Demo {
     /// Finds it among the customer's servers.
-    pub fn find(session: &Session) -> Result<Option<Self>> {
+    pub fn find(stack: &Stack, session: &Session) -> Result<Option<Self>> {
         let list = session.get("/api/instances")?;
         let items = list["items"].as_array().cloned().unwrap_or_default();
         let ours = items.iter().find(|item| item["name"] == NAME && item["lifecycle"] != "failed");
-        Ok(ours.map(Self::of))
+        ours.map(|instance| Self::of(stack, instance)).transpose()
     }
 
-    fn of(instance: &Value) -> Self {
+    fn of(stack: &Stack, instance: &Value) -> Result<Self> {
         let text = |key: &str| instance[key].as_str().map(str::to_owned);
         let axis = if instance["lifecycle"] == "active" { "observed_power" } else { "lifecycle" };
-        Self {
-            instance: text("id"),
-            address: text("address"),
-            state: text(axis).unwrap_or_else(|| "unknown".to_owned()),
-        }
+        let name = text("address");
+        // Once it has been published.
+        let address =
+            if name.is_some() { stack.direct_address(&text("id").unwrap_or_default())? } else { None };
+        let state = text(axis).unwrap_or_else(|| "unknown".to_owned());
+        Ok(Self { instance: text("id"), name, address, state })
     }
 
     /// Makes it unless it is there, and waits until it can be joined.
-    pub fn ensure(session: &Session) -> Result<Self> {
-        if Self::find(session)?.is_none() {
+    pub fn ensure(stack: &Stack, session: &Session) -> Result<Self> {
+        if Self::find(stack, session)?.is_none() {
             let operation = Self::create(session)?;
             follow(session, &operation)?;
         }
         let step = ui::step("Demo server");
         let address = wait::until("the demo server", JOINABLE_WITHIN, || {
             interrupt::check()?;
-            let Some(address) = Self::find(session)?.and_then(|demo| demo.address) else { return Ok(None) };
+            let Some(address) = Self::find(stack, session)?.and_then(|demo| demo.address) else {
+                return Ok(None);
+            };
             Ok(minecraft::ping(&address, PING_TIMEOUT).is_ok().then_some(address))
         })?;
         step.done(&format!("can be joined at {address}"));
-        Self::find(session)?.context("the demo server has gone")
+        Self::find(stack, session)?.context("the demo server has gone")
     }
 
     /// Asks for it; returns the operation's path.

@@ -13,18 +13,24 @@ pub(crate) struct Fault {
     pub(crate) path_prefix: String,
     /// What goes wrong.
     pub(crate) kind: Kind,
-    /// For `slow`: the pause before each piece of the body (at most 64 KiB), in milliseconds.
+    /// For `slow`: the pause before each piece of the body (at most 64 KiB); for `late`, before the answer. In milliseconds.
     #[serde(default = "one_second")]
     pub(crate) delay_ms: u64,
     /// For `cut`: after how many bytes; half of the body if not given.
     #[serde(default)]
     pub(crate) after_bytes: Option<u64>,
+    /// For `status`: which one.
+    #[serde(default = "bad_gateway")]
+    pub(crate) status: u16,
+    /// For `status`: seconds in `Retry-After`.
+    #[serde(default)]
+    pub(crate) retry_after: Option<u32>,
     /// How many requests it spoils before it goes away; for ever if not given.
     #[serde(default)]
     pub(crate) times: Option<u32>,
 }
 
-/// The ways in which an artifact can be bad.
+/// The ways in which an answer can be bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
@@ -36,6 +42,14 @@ pub(crate) enum Kind {
     Slow,
     /// The connection breaks in the middle of the body.
     Cut,
+    /// A pause before the request is answered.
+    Late,
+    /// A status instead of an answer; nothing is done.
+    Status,
+}
+
+fn bad_gateway() -> u16 {
+    502
 }
 
 fn one_second() -> u64 {

@@ -1,13 +1,20 @@
-//! Stands in for the outside services, for development and tests. So far: the artifact server, with faults on demand.
+//! Stands in for the outside services, for development and tests: the artifact server, Cloudflare's DNS API and a name server
+//! that answers from its records. Any of them fails on demand.
 
 mod artifacts;
 mod body;
+mod calls;
+mod cloudflare;
+mod dns;
 mod faults;
+mod http;
+mod page;
 
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
+use cloudflare::Zone;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -23,33 +30,59 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serve a folder of artifacts, and break it on request (POST, GET, DELETE /_faults)
-    Serve {
-        /// Loopback address to listen on; port 0 takes a free one, which is printed
-        #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9190")]
-        listen: SocketAddr,
-        /// Folder with `_catalog.json` and the artifacts
-        #[arg(long, value_name = "DIR")]
-        artifacts: PathBuf,
-    },
+    /// Serve a folder of artifacts and the services, and break them on request (POST, GET, DELETE /_faults)
+    Serve(Serve),
+}
+
+#[derive(clap::Args)]
+struct Serve {
+    /// Loopback address to listen on; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9190")]
+    listen: SocketAddr,
+    /// Loopback address of the name server; port 0 takes a free one, which is printed
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    dns: SocketAddr,
+    /// Folder with `_catalog.json` and the artifacts
+    #[arg(long, value_name = "DIR")]
+    artifacts: PathBuf,
+    /// File that keeps the zone's records
+    #[arg(long, value_name = "FILE")]
+    zone_file: Option<PathBuf>,
+    /// Id of the zone at the stand-in for Cloudflare
+    #[arg(long, default_value = "sandbox")]
+    zone_id: String,
+    /// The token that opens it; no secret, since nothing here is
+    #[arg(long, default_value = "sandbox")]
+    zone_token: String,
+    /// Records that the zone may have
+    #[arg(long)]
+    zone_quota: Option<usize>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
-    let Command::Serve { listen, artifacts } = Args::parse().command;
+    let Command::Serve(options) = Args::parse().command;
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).init();
-    serve(listen, artifacts).await
+    serve(options).await
 }
 
-async fn serve(listen: SocketAddr, folder: PathBuf) -> anyhow::Result<()> {
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    let Serve { listen, dns, artifacts, zone_file, zone_id, zone_token, zone_quota } = options;
     // Anybody who can reach it can break it.
-    ensure!(listen.ip().is_loopback(), "{listen} is not a loopback address");
-    ensure!(folder.is_dir(), "{} is not a folder", folder.display());
+    for address in [listen, dns] {
+        ensure!(address.ip().is_loopback(), "{address} is not a loopback address");
+    }
+    ensure!(artifacts.is_dir(), "{} is not a folder", artifacts.display());
+    let zone = Zone::open(&zone_id, &zone_token, zone_file.as_deref(), zone_quota)
+        .context("the zone cannot be read")?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let (dns, mut names) = dns::start(dns, zone.clone()).await?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
-    println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, artifacts::router(&folder))
+    // In one piece: whoever wants only the first line may be gone by the second.
+    let said = format!("listening on http://{}\nanswering names on {dns}\n", listener.local_addr()?);
+    print!("{said}");
+    axum::serve(listener, http::router(&artifacts, zone))
         .with_graceful_shutdown(async move {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -57,5 +90,6 @@ async fn serve(listen: SocketAddr, folder: PathBuf) -> anyhow::Result<()> {
             }
         })
         .await
-        .context("the server ended")
+        .context("the server ended")?;
+    names.shutdown_gracefully().await.context("the name server ended")
 }

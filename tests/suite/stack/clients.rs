@@ -10,6 +10,15 @@ use zlh_tests::{Customer, Town, eventually};
 /// A third-party client joins, chats, and leaves. Returns what it says of it.
 pub(super) fn join(address: &str) -> Value {
     let (host, port) = address.rsplit_once(':').expect("host:port");
+    run(host, port)
+}
+
+/// The same, by a name that this name server knows.
+pub(super) fn join_by_name(name: &str, server: std::net::SocketAddr) -> Value {
+    run(name, &format!("dns:{server}"))
+}
+
+fn run(host: &str, port: &str) -> Value {
     let script = PathBuf::from(required("ZLH_TEST_JS")).join("join.mjs");
     #[expect(clippy::disallowed_methods, reason = "the client is a program")]
     let output = std::process::Command::new("node").arg(script).args([host, port]).output().expect("node");

@@ -8,6 +8,7 @@ mod fairness;
 mod files;
 mod log_story;
 mod loopback;
+mod names;
 mod outages;
 mod portal;
 mod takeover;

@@ -93,6 +93,7 @@ fn places(workspace: &Workspace, build: Build, home: &Path) -> Places {
         bin: workspace.bin(build == Build::Release),
         catalogue: workspace.catalogue(),
         artifacts: workspace.home().join("artifacts"),
+        names: false,
     }
 }
 

@@ -20,9 +20,14 @@ const GAMES: (u16, u16) = (25_600, 100);
 
 /// Where the rows of tests' stacks are: below the ports of outgoing connections, and of other tests.
 const TESTS: (u16, u16) = (10_000, 12_000);
-/// Ports of a test's stack: three of daemons, and the rest for game servers.
+/// Ports of a test's stack: four of daemons, and the rest for game servers.
 const TEST_ROW: u16 = 50;
-const FIRST_TEST_GAME: u16 = 4;
+const FIRST_TEST_GAME: u16 = 5;
+
+/// Below this name are servers, where they have names: the sandbox is a name server for it.
+pub const DOMAIN: &str = "play.zlh.test";
+/// Id and token of the zone at the sandbox. Nothing there is a secret.
+pub const ZONE: &str = "sandbox";
 
 /// Chosen once and kept, so that bookmarks and server lists stay right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,6 +40,8 @@ pub(super) struct Ports {
     api: u16,
     #[serde(default)]
     objects: u16,
+    #[serde(default)]
+    names: u16,
     first_game: u16,
     last_game: u16,
 }
@@ -53,6 +60,7 @@ impl Ports {
             sandbox: 0,
             api: 8080,
             objects: 0,
+            names: 0,
             first_game,
             last_game: first_game + GAMES.1 - 1,
         })
@@ -66,6 +74,7 @@ impl Ports {
             sandbox: row.port(1),
             api: row.port(2),
             objects: row.port(3),
+            names: row.port(4),
             first_game: row.port(FIRST_TEST_GAME),
             last_game: row.port(TEST_ROW - 1),
             _reserved: Some(row),
@@ -78,6 +87,7 @@ impl Ports {
             (Daemon::Sandbox, &mut self.sandbox),
             (Daemon::Api, &mut self.api),
             (Daemon::Api, &mut self.objects),
+            (Daemon::Sandbox, &mut self.names),
         ] {
             if !runs(daemon) {
                 *port = ports::prefer(*port)?;
@@ -100,6 +110,11 @@ impl Ports {
         self.sandbox
     }
 
+    /// Where names are answered.
+    pub(super) fn names(&self) -> u16 {
+        self.names
+    }
+
     /// Where the API is served.
     pub(super) fn api(&self) -> u16 {
         self.api
@@ -118,7 +133,7 @@ pub(super) fn health(sockets: &Path, daemon: Daemon) -> PathBuf {
 
 /// `zlh.toml`. Secrets are not in it: each daemon has a credentials folder.
 pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_key: &str) -> String {
-    let Ports { sandbox, api, objects, first_game, last_game, .. } = ports;
+    let Ports { sandbox, api, objects, names, first_game, last_game, .. } = ports;
     let health =
         |daemon| toml::Value::from(format!("unix:{}", health(sockets, daemon).display())).to_string();
     let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
@@ -136,7 +151,8 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [trust]\napi_public_key = \"{api_public_key}\"\n\n\
          [logging]\nformat = \"json\"\n\n\
          [zpack-api.health]\nlisten = {api_health}\n\n\
-         [zpack-provision-worker.health]\nlisten = {worker_health}\n",
+         [zpack-provision-worker.health]\nlisten = {worker_health}\n\n{edge}",
+        edge = if places.names { edge(*sandbox, *names) } else { String::new() },
         api_health = health(Daemon::Api),
         worker_health = health(Daemon::Worker),
         catalogue = path(&places.catalogue),
@@ -144,6 +160,14 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
         backups = path(&places.home.join("backups")),
         agent = path(&places.bin.join("zlh-agent")),
         visible = visible.join(", "),
+    )
+}
+
+/// Names at the sandbox.
+fn edge(sandbox: u16, names: u16) -> String {
+    format!(
+        "[edge]\ndomain = \"{DOMAIN}\"\ninstallation = \"local\"\nresolver = \"127.0.0.1:{names}\"\n\
+         cloudflare_url = \"http://127.0.0.1:{sandbox}/cloudflare/client/v4\"\ncloudflare_zone = \"{ZONE}\"\n"
     )
 }
 
@@ -170,6 +194,7 @@ mod tests {
             bin: "/bin".into(),
             catalogue: "/c".into(),
             artifacts: "/d".into(),
+            names: true,
         };
         let sockets = Path::new("/s");
         let table: toml::Table = toml::from_str(&text(&places, sockets, &ports, "k")).unwrap();

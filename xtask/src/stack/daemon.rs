@@ -1,6 +1,9 @@
 //! The daemons of a stack: what they are called, how they are started, and where they say that they are ready.
 
-use super::{Places, config::Ports};
+use super::{
+    Places,
+    config::{Ports, ZONE},
+};
 
 /// A daemon of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,14 @@ impl Daemon {
                 places.artifacts.to_string_lossy().into_owned(),
                 "--listen".into(),
                 format!("127.0.0.1:{}", ports.sandbox()),
+                "--dns".into(),
+                format!("127.0.0.1:{}", ports.names()),
+                "--zone-file".into(),
+                places.home.join("zone.json").to_string_lossy().into_owned(),
+                "--zone-id".into(),
+                ZONE.into(),
+                "--zone-token".into(),
+                ZONE.into(),
             ],
             Self::Api | Self::Worker => Vec::new(),
         }

@@ -11,6 +11,7 @@ pub use instances::{kill_instances, running_instances};
 use std::{
     fs,
     io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -50,6 +51,8 @@ pub struct Places {
     pub catalogue: PathBuf,
     /// The artifact tree.
     pub artifacts: PathBuf,
+    /// Whether servers have names, at the sandbox; else players use their address and port.
+    pub names: bool,
 }
 
 /// A private stack. Dropped, it leaves its processes running: [`stop`](Self::stop) ends them.
@@ -130,6 +133,7 @@ impl Stack {
             let key = domain::token::generate_key()?;
             remembered(&folder.join("agent.key"), || key)?;
             secrets::write_private(&folder.join("objects.key"), &objects_key)?;
+            secrets::write_private(&folder.join("edge.cloudflare_token"), config::ZONE)?;
         }
         Ok(())
     }
@@ -292,6 +296,31 @@ impl Stack {
     /// The sandbox's address: it serves the artifact tree.
     pub fn sandbox_url(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.sandbox())
+    }
+
+    /// The sandbox's name server.
+    pub fn names(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.ports.names()).into()
+    }
+
+    /// What a client of the sandbox's services has to know.
+    pub fn sandbox(&self) -> serde_json::Value {
+        let page = self.sandbox_url();
+        serde_json::json!({
+            "page": page, "dns": self.names().to_string(),
+            "cloudflare": { "url": format!("{page}/cloudflare/client/v4"), "token": config::ZONE, "zone": config::ZONE },
+        })
+    }
+
+    /// Where a server's players connect without a name.
+    pub fn direct_address(&self, instance: &str) -> Result<Option<String>> {
+        ensure!(instance.chars().all(|c| c.is_ascii_hexdigit() || c == '-'), "{instance} is not an id");
+        let sql = format!(
+            "SELECT n.public_host || ':' || p.port FROM port_allocations p JOIN nodes n ON n.id = p.node_id
+             WHERE p.instance_id = '{instance}' AND p.name <> 'agent' ORDER BY p.port LIMIT 1"
+        );
+        let text = self.cluster.sql(DATABASE, &sql)?;
+        Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 
     /// The daemons' configuration.

@@ -157,7 +157,7 @@ fn start(stack: &mut Stack, options: Options) -> Result<()> {
     let accounts = Accounts::ensure(stack)?;
     step.done("");
     if !options.no_demo {
-        Demo::ensure(&Session::open(stack, &accounts.customer)?)?;
+        Demo::ensure(stack, &Session::open(stack, &accounts.customer)?)?;
     }
     Ok(())
 }
@@ -202,9 +202,10 @@ pub fn status(workspace: &Workspace) -> Result<Value> {
     let accounts = Accounts::read(stack.home());
     let found = accounts.as_ref().and_then(|accounts| {
         let session = Session::open(&stack, &accounts.customer).ok()?;
-        Demo::find(&session).ok()?
+        Demo::find(&stack, &session).ok()?
     });
-    let demo = found.unwrap_or(Demo { instance: None, address: None, state: "unknown".to_owned() });
+    let demo =
+        found.unwrap_or(Demo { instance: None, name: None, address: None, state: "unknown".to_owned() });
     let processes: Vec<_> = (stack.records().iter())
         .map(|record| json!({ "name": record.name, "pid": record.pid, "port": record.port }))
         .collect();
@@ -213,6 +214,7 @@ pub fn status(workspace: &Workspace) -> Result<Value> {
         "customer": accounts.as_ref().map(|accounts| &accounts.customer),
         "operator": accounts.as_ref().map(|accounts| &accounts.operator),
         "demo": demo,
+        "sandbox": stack.sandbox(),
         "processes": processes,
     }))
 }
@@ -230,6 +232,8 @@ pub fn print_summary(status: &Value) {
     let state =
         if demo["instance"].is_null() { String::new() } else { format!(" ({})", text(&demo["state"])) };
     println!("  Demo server   {}{state}", text(&demo["address"]));
+    println!("  Its name      {} (asking {})", text(&demo["name"]), text(&status["sandbox"]["dns"]));
+    println!("  Sandbox       {}", text(&status["sandbox"]["page"]));
 }
 
 /// `status`, printed.
@@ -277,6 +281,7 @@ fn places(workspace: &Workspace, release: bool) -> Places {
         catalogue: workspace.catalogue(),
         artifacts: home.join("artifacts"),
         home,
+        names: true,
     }
 }
 

@@ -14,7 +14,8 @@ pub use validate::BlueprintError;
 
 use crate::{
     agent::{BackupHooks, ConsoleMode, Runtime, Unpack},
-    instance::{InstanceKind, Protocol},
+    edge::Publication,
+    instance::{Instance, InstanceKind, Protocol},
 };
 
 /// A blueprint file.
@@ -63,7 +64,15 @@ pub struct PortTemplate {
     pub name: String,
     /// Transport.
     pub protocol: Protocol,
+    /// The service of DNS under which clients look for this port by the server's name alone (`minecraft`), if they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
 }
+
+/// An instance lacks a port of its blueprint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the instance has no port {0:?}")]
+pub struct MissingPort(String);
 
 /// An edition of the software.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -251,6 +260,20 @@ impl Blueprint {
         let blueprint: Self = toml::from_str(text)?;
         blueprint.validate()?;
         Ok(blueprint)
+    }
+
+    /// What is published of an instance of it, at a node that players reach at `node_host`: its first port. `None` for what has
+    /// no port of its own.
+    pub fn publication(
+        &self,
+        instance: &Instance,
+        node_host: String,
+    ) -> Result<Option<Publication>, MissingPort> {
+        let Some(first) = self.ports.first() else { return Ok(None) };
+        let port = instance.port(&first.name).cloned().ok_or_else(|| MissingPort(first.name.clone()))?;
+        let (instance_id, hostname, service) =
+            (instance.id, instance.hostname.clone(), first.service.clone());
+        Ok(Some(Publication { instance_id, hostname, node_host, port, service }))
     }
 
     /// The variant with this id.

@@ -54,6 +54,9 @@ impl Blueprint {
             if port.name == AGENT_PORT {
                 return invalid("ports", "the name \"agent\" is the agent's own");
             }
+            if let Some(service) = &port.service {
+                check_id("ports.service", service)?;
+            }
         }
         check_unique("ports", self.ports.iter().map(|port| port.name.as_str()))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Address, Edge, EdgeError, Observed, Publication};
+use super::{Address, Edge, EdgeError, Entry, Observed, Publication};
 
 /// Parts in the order in which they stand before a server, the innermost first: a name is announced only once the proxy
 /// behind it knows the server. The outermost says the address.
@@ -52,6 +52,14 @@ impl Edge for CompositeEdge {
         outcome
     }
 
+    fn desired(&self, publication: &Publication) -> Result<Vec<Entry>, EdgeError> {
+        let mut desired = Vec::new();
+        for part in self.inward() {
+            desired.extend(part.desired(publication)?);
+        }
+        Ok(desired)
+    }
+
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
         let mut observed = Vec::new();
         for part in self.inward() {
@@ -86,7 +94,8 @@ mod tests {
         let edge = CompositeEdge::new(proxy.clone()).behind(dns.clone());
         let port = AllocatedPort { name: "game".into(), protocol: Protocol::Tcp, port: 25_600 };
         let (instance_id, hostname) = (InstanceId::generate(), "demo".into());
-        let publication = Publication { instance_id, hostname, node_host: "127.0.0.1".into(), port };
+        let node_host = "127.0.0.1".into();
+        let publication = Publication { instance_id, hostname, node_host, port, service: None };
         Parts { proxy, dns, edge, publication }
     }
 
@@ -116,7 +125,8 @@ mod tests {
     async fn what_is_observed_is_complete_or_an_error() {
         let it = parts();
         it.edge.publish(&it.publication).await.unwrap();
-        assert_eq!(it.edge.observe().await.unwrap().len(), 2);
+        let observed: Vec<_> = it.edge.observe().await.unwrap().into_iter().map(|seen| seen.entry).collect();
+        assert_eq!(observed, it.edge.desired(&it.publication).unwrap());
         it.proxy.scenario.disturb("observe", When::FailBefore, 1);
         it.edge.observe().await.unwrap_err();
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use domain::instance::Protocol;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Address, Edge, EdgeError, Observed, Publication};
+use super::{Address, Edge, EdgeError, Entry, Observed, Publication};
 
 /// How long a server may take to accept a connection at its public address.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
@@ -18,12 +18,13 @@ pub struct DirectEdge;
 #[async_trait]
 impl Edge for DirectEdge {
     async fn publish(&self, publication: &Publication) -> Result<Address, EdgeError> {
-        let address = Address { host: publication.node_host.clone(), port: publication.port.port };
+        let (host, port) = (publication.node_host.clone(), publication.port.port);
+        let address = Address { host: host.clone(), port: Some(port) };
         if publication.port.protocol == Protocol::Udp {
             // UDP has no handshake of its own, and the game's was spoken by the readiness probe on this machine.
             return Ok(address);
         }
-        let attempt = timeout(CONNECT_DEADLINE, TcpStream::connect((address.host.as_str(), address.port)));
+        let attempt = timeout(CONNECT_DEADLINE, TcpStream::connect((host.as_str(), port)));
         let reason = match attempt.await {
             Ok(Ok(_)) => return Ok(address),
             Ok(Err(error)) => error.to_string(),
@@ -35,6 +36,10 @@ impl Edge for DirectEdge {
     /// Publishing makes nothing outside the server itself, so nothing can remain once its port is closed.
     async fn withdraw(&self, _: &Publication) -> Result<(), EdgeError> {
         Ok(())
+    }
+
+    fn desired(&self, _: &Publication) -> Result<Vec<Entry>, EdgeError> {
+        Ok(Vec::new())
     }
 
     /// Nothing carries a mark, since nothing is made.
@@ -53,7 +58,7 @@ mod tests {
     fn publication(host: &str, port: u16) -> Publication {
         let port = AllocatedPort { name: "game".into(), protocol: Protocol::Tcp, port };
         let (instance_id, hostname) = (InstanceId::generate(), "demo".into());
-        Publication { instance_id, hostname, node_host: host.into(), port }
+        Publication { instance_id, hostname, node_host: host.into(), port, service: None }
     }
 
     #[tokio::test]
@@ -71,10 +76,5 @@ mod tests {
         drop(listener);
         let refused = DirectEdge.publish(&publication("127.0.0.1", port)).await.unwrap_err();
         assert!(refused.is_transient() && matches!(refused, EdgeError::NotReachable { .. }), "{refused}");
-    }
-
-    #[test]
-    fn an_ipv6_address_is_written_with_brackets() {
-        assert_eq!(Address { host: "::1".into(), port: 7 }.to_string(), "[::1]:7");
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 use async_trait::async_trait;
 use domain::ids::InstanceId;
 
-use super::{Address, Edge, EdgeError, Observed, Publication};
+use super::{Address, Edge, EdgeError, Entry, Observed, Owner, Publication};
 use crate::scenario::{Scenario, lock};
 
 /// A recording fake.
@@ -24,7 +24,12 @@ impl FakeEdge {
 }
 
 fn address(publication: &Publication) -> Address {
-    Address { host: format!("{}.example.invalid", publication.hostname), port: publication.port.port }
+    Address { host: format!("{}.example.invalid", publication.hostname), port: Some(publication.port.port) }
+}
+
+fn entry(publication: &Publication) -> Entry {
+    let (name, target) = (publication.hostname.clone(), address(publication).to_string());
+    Entry { part: "fake".to_owned(), name, target }
 }
 
 fn injected() -> EdgeError {
@@ -49,12 +54,14 @@ impl Edge for FakeEdge {
         self.scenario.play("withdraw", publication.instance_id, injected, work).await
     }
 
+    fn desired(&self, publication: &Publication) -> Result<Vec<Entry>, EdgeError> {
+        Ok(vec![entry(publication)])
+    }
+
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
         let observed = |publication: &Publication| Observed {
-            instance_id: publication.instance_id,
-            part: "fake".to_owned(),
-            name: publication.hostname.clone(),
-            target: address(publication),
+            entry: entry(publication),
+            owner: Owner::Instance(publication.instance_id),
         };
         let work = || Ok(lock(&self.published).values().map(observed).collect());
         self.scenario.play("observe", "", injected, work).await

@@ -1,77 +1,41 @@
 //! The edge: what makes a server reachable at the address that customers use.
 
+mod cloudflare;
 mod composite;
 mod direct;
 mod fake;
+mod open;
 mod read_only;
-
-use std::fmt;
+mod resolver;
 
 use async_trait::async_trait;
-use domain::{ids::InstanceId, instance::AllocatedPort};
-use serde::{Deserialize, Serialize};
+use domain::edge::DnsNameError;
+pub use domain::edge::{Address, Entry, Observed, Owner, Publication};
 
-pub use self::{composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, read_only::ReadOnlyEdge};
+pub use self::{
+    cloudflare::CloudflareDns, composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, open::open,
+    read_only::ReadOnlyEdge, resolver::Resolver,
+};
 
 /// Publishes servers. Every method may be repeated.
 #[async_trait]
 pub trait Edge: Send + Sync + std::fmt::Debug {
-    /// Makes the server reachable, and returns where. Succeeds only when that was seen.
+    /// Makes the server reachable, and returns where. Succeeds only when that was seen. What leads elsewhere is changed in
+    /// place; what is not ours is left alone.
     async fn publish(&self, publication: &Publication) -> Result<Address, EdgeError>;
 
     /// Takes back everything that [`Edge::publish`] made for this instance. A no-op when there is nothing.
     async fn withdraw(&self, publication: &Publication) -> Result<(), EdgeError>;
 
-    /// Everything out there with our mark, complete or an error: a part of it would look like what is missing.
+    /// What [`Edge::publish`] makes for this server. Asks nobody.
+    fn desired(&self, publication: &Publication) -> Result<Vec<Entry>, EdgeError>;
+
+    /// Everything out there that is ours, and what is others' under names that could be ours. Complete or an error: a part of
+    /// it would look like what is missing.
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError>;
 }
 
-/// Something that carries our mark: one record, one route, one backend.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Observed {
-    /// Whose it says it is.
-    pub instance_id: InstanceId,
-    /// Which part of the edge has it, for example `cloudflare`.
-    pub part: String,
-    /// What it is called there, for example `SRV _minecraft._tcp.demo.example.org`.
-    pub name: String,
-    /// Where it leads.
-    pub target: Address,
-}
-
-/// What is published.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publication {
-    /// Whose it is; the mark on everything that is made.
-    pub instance_id: InstanceId,
-    /// The instance's DNS label.
-    pub hostname: String,
-    /// Where players reach the instance's node: a name or an IP address.
-    pub node_host: String,
-    /// The port that players connect to.
-    pub port: AllocatedPort,
-}
-
-/// Where players connect. Shown as `host:port`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Address {
-    /// A name or an IP address.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            // An IPv6 address needs brackets (RFC 3986, 3.2.2).
-            return write!(f, "[{}]:{}", self.host, self.port);
-        }
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
-/// Why publishing failed.
+/// Why something at the edge could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum EdgeError {
     /// The server does not answer at its public address.
@@ -85,6 +49,59 @@ pub enum EdgeError {
     /// A service of the edge did not answer: may pass by itself.
     #[error("the edge does not answer: {0}")]
     Unreachable(String),
+    /// A service of the edge wants to be left alone for a while.
+    #[error("{part} takes no more calls for {seconds} s")]
+    Limited {
+        /// Which one.
+        part: &'static str,
+        /// For how long.
+        seconds: u64,
+    },
+    /// A listing changed while it was read, or lacked a part.
+    #[error("{part} gave an incomplete list: {reason}")]
+    Incomplete {
+        /// Which one.
+        part: &'static str,
+        /// What did not agree.
+        reason: String,
+    },
+    /// What was made is not there when it is looked for.
+    #[error("{name} was published and is not seen: {reason}")]
+    NotSeen {
+        /// What is looked for.
+        name: String,
+        /// What was seen.
+        reason: String,
+    },
+    /// The name leads to something that is not ours. It was not touched.
+    #[error("{name} is taken by a record that is not ours ({found}); it was left as it is")]
+    NameTaken {
+        /// The record that should be made.
+        name: String,
+        /// The record that is there.
+        found: String,
+    },
+    /// There may be no more records in the zone.
+    #[error("{part} takes no more records: {message}; the zone's quota is used up")]
+    QuotaReached {
+        /// Which one.
+        part: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// A service of the edge refuses us: its settings are wrong.
+    #[error("{part} refused the call ({status}): {message}")]
+    Refused {
+        /// Which one.
+        part: &'static str,
+        /// The answer's status.
+        status: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The server's hostname makes no name.
+    #[error(transparent)]
+    Name(#[from] DnsNameError),
     /// Refused in a dry run.
     #[error("{0} was refused: this edge is read-only")]
     ReadOnly(&'static str),
@@ -93,6 +110,17 @@ pub enum EdgeError {
 impl EdgeError {
     /// Whether trying again can help.
     pub fn is_transient(&self) -> bool {
-        !matches!(self, Self::ReadOnly(_))
+        match self {
+            Self::NotReachable { .. }
+            | Self::Unreachable(_)
+            | Self::Limited { .. }
+            | Self::Incomplete { .. }
+            | Self::NotSeen { .. } => true,
+            Self::NameTaken { .. }
+            | Self::QuotaReached { .. }
+            | Self::Refused { .. }
+            | Self::Name(_)
+            | Self::ReadOnly(_) => false,
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Address, Edge, EdgeError, Observed, Publication};
+use super::{Address, Edge, EdgeError, Entry, Observed, Publication};
 
 /// Passes looks on and refuses everything else.
 #[derive(Clone, Debug)]
@@ -18,6 +18,10 @@ impl Edge for ReadOnlyEdge {
 
     async fn withdraw(&self, _: &Publication) -> Result<(), EdgeError> {
         Err(EdgeError::ReadOnly("withdraw"))
+    }
+
+    fn desired(&self, publication: &Publication) -> Result<Vec<Entry>, EdgeError> {
+        self.0.desired(publication)
     }
 
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {

@@ -5,7 +5,7 @@ mod engine;
 mod provisioning;
 mod trust;
 
-use runtime::config::{AgentSection, ArtifactsSection, Common, Config, ObjectsSection, Section};
+use runtime::config::{AgentSection, ArtifactsSection, Common, Config, EdgeSection, ObjectsSection, Section};
 use serde::{Deserialize, Serialize};
 
 pub use backups::BackupsSection;
@@ -32,6 +32,8 @@ pub struct WorkerConfig {
     pub objects: ObjectsSection,
     /// How backups are made and looked after.
     pub backups: BackupsSection,
+    /// How servers are named.
+    pub edge: EdgeSection,
     /// Where games' files come from.
     pub artifacts: ArtifactsSection,
 }
@@ -45,6 +47,7 @@ impl Config for WorkerConfig {
             &self.trust,
             &self.objects,
             &self.backups,
+            &self.edge,
             &self.artifacts,
         ]
     }

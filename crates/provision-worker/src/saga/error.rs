@@ -123,11 +123,23 @@ impl From<ArtifactError> for StepError {
 
 impl From<EdgeError> for StepError {
     fn from(error: EdgeError) -> Self {
-        Self::because(
-            "edge_failed",
-            "The server runs, but could not be made reachable at its address.",
-            error,
-        )
+        let (code, message) = match error {
+            EdgeError::NameTaken { .. } => (
+                "edge_name_taken",
+                "The server's address is in use outside of ZLH. Nothing of it was changed. Please try again with another \
+                 address, or ask us to free this one.",
+            ),
+            EdgeError::QuotaReached { .. } => (
+                "edge_full",
+                "There is no room for another address at the moment. Nothing of yours was changed; we were told of it. \
+                 Please try again later.",
+            ),
+            _ => (
+                "edge_failed",
+                "The server runs, but could not be made reachable at its address. Please try again.",
+            ),
+        };
+        Self::because(code, message, error)
     }
 }
 

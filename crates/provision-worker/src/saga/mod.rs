@@ -18,7 +18,7 @@ use domain::{
     agent::{Scope, TrustBundle, TrustedKey},
     backup::Backup,
     ids::{BackupId, InstanceId},
-    instance::{AGENT_PORT, AllocatedPort, Instance},
+    instance::{AGENT_PORT, Instance},
     operation::StepName,
     token::Signer,
 };
@@ -140,15 +140,6 @@ impl Work {
     /// Where the instance's node is reached.
     async fn node(&self) -> Result<NodeHosts, StepError> {
         node(&self.db, &self.instance).await
-    }
-
-    /// The port that players use: the blueprint's first, looked up by its name, since ports are stored by name. `None` if
-    /// the blueprint has none.
-    async fn public_port(&self) -> Result<Option<AllocatedPort>, StepError> {
-        let blueprint = self.blueprint().await?;
-        let Some(first) = blueprint.ports.first() else { return Ok(None) };
-        let port = self.instance.port(&first.name).cloned();
-        port.map(Some).ok_or_else(|| StepError::internal("the instance has no such port"))
     }
 
     async fn blueprint(&self) -> Result<domain::blueprint::Blueprint, StepError> {

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use domain::agent::{AgentState, AgentStatus};
 use integrations::{
     agent::{AgentError, AgentSession, Pace},
+    edge::EdgeError,
     objects::ObjectError,
 };
 use tokio::time::{Instant, sleep, timeout_at};
@@ -82,6 +83,12 @@ pub(crate) trait Passing {
 }
 
 impl Passing for AgentError {
+    fn may_pass(&self) -> bool {
+        self.is_transient()
+    }
+}
+
+impl Passing for EdgeError {
     fn may_pass(&self) -> bool {
         self.is_transient()
     }

@@ -1,10 +1,18 @@
 //! The edge: reachable, and not any more.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use integrations::edge::Publication;
 use store::operations;
 
-use crate::saga::{Step, StepError, Work};
+use crate::saga::{Step, StepError, Work, wait::insist};
+
+/// How long the edge may be away, or a new name unseen, before a server counts as not reachable.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(45);
+
+/// The same for taking a name away.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(15);
 
 /// Makes the server reachable and stores its address.
 pub(super) struct Publish;
@@ -13,7 +21,8 @@ pub(super) struct Publish;
 impl Step for Publish {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
         let Some(publication) = publication(work).await? else { return Ok(()) };
-        let address = work.services.edge.publish(&publication).await?;
+        let edge = &work.services.edge;
+        let address = insist(PUBLISHED_WITHIN, || edge.publish(&publication)).await?;
         Ok(operations::save_address(&work.db, &work.lease, &address.to_string()).await?)
     }
 
@@ -43,12 +52,13 @@ impl Step for Withdraw {
 
 async fn withdraw(work: &Work) -> Result<(), StepError> {
     let Some(publication) = publication(work).await? else { return Ok(()) };
-    Ok(work.services.edge.withdraw(&publication).await?)
+    let edge = &work.services.edge;
+    Ok(insist(WITHDRAWN_WITHIN, || edge.withdraw(&publication)).await?)
 }
 
 /// What players reach; `None` for a workspace, which is opened through the control plane.
 async fn publication(work: &Work) -> Result<Option<Publication>, StepError> {
-    let Some(port) = work.public_port().await? else { return Ok(None) };
-    let (hostname, node_host) = (work.instance.hostname.clone(), work.node().await?.public_host);
-    Ok(Some(Publication { instance_id: work.id(), hostname, node_host, port }))
+    let blueprint = work.blueprint().await?;
+    let publication = blueprint.publication(&work.instance, work.node().await?.public_host);
+    publication.map_err(StepError::internal)
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod artifacts;
 mod database;
+mod edge;
 mod health;
 mod logging;
 mod objects;
@@ -12,6 +13,7 @@ mod redis;
 pub use agent::AgentSection;
 pub use artifacts::ArtifactsSection;
 pub use database::DatabaseSection;
+pub use edge::EdgeSection;
 pub use health::HealthSection;
 pub use logging::{LogFormat, LoggingSection};
 pub use objects::{ObjectsKind, ObjectsSection};
@@ -28,6 +30,7 @@ mod tests {
         assert_described::<AgentSection>();
         assert_described::<ArtifactsSection>();
         assert_described::<DatabaseSection>();
+        assert_described::<EdgeSection>();
         assert_described::<RedisSection>();
         assert_described::<LoggingSection>();
         assert_described::<HealthSection>();

@@ -1,0 +1,38 @@
+//! Which parts an edge is of, as it is configured.
+
+use std::net::SocketAddr;
+
+use secrecy::SecretString;
+
+use super::{DnsSettings, Installation};
+
+/// What stands between players and servers.
+#[derive(Clone, Debug, Default)]
+pub struct EdgeSettings {
+    /// Names; without them players use their server's node and port.
+    pub named: Option<NamedEdge>,
+}
+
+/// Names in public DNS.
+#[derive(Clone, Debug)]
+pub struct NamedEdge {
+    /// How servers are named.
+    pub dns: DnsSettings,
+    /// Whose marks they carry.
+    pub installation: Installation,
+    /// Where the records are.
+    pub cloudflare: CloudflareZone,
+    /// Whom to ask whether a name resolves; nobody if not given.
+    pub resolver: Option<SocketAddr>,
+}
+
+/// A zone at Cloudflare.
+#[derive(Clone, Debug)]
+pub struct CloudflareZone {
+    /// Base address of the API, for example `https://api.cloudflare.com/client/v4`.
+    pub url: String,
+    /// The zone's id.
+    pub zone_id: String,
+    /// A token that may edit the zone's records.
+    pub token: SecretString,
+}

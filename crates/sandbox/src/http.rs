@@ -1,0 +1,76 @@
+//! Every service over HTTP at one address: each spoiled by the faults in force, each call to one that can be changed kept, and
+//! one page that shows what was received.
+
+use std::path::Path;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderValue, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use crate::{
+    artifacts, body,
+    calls::{self, Calls},
+    cloudflare::{self, Zone},
+    faults::{self, Faults, Kind},
+    page,
+};
+
+/// All of it.
+pub(crate) fn router(folder: &Path, zone: Zone) -> Router {
+    let (faults, calls) = (Faults::default(), Calls::default());
+    let services = Router::new()
+        .nest("/cloudflare", cloudflare::router(zone.clone()))
+        .layer(middleware::from_fn_with_state(calls.clone(), calls::record))
+        .fallback_service(artifacts::service(folder))
+        .layer(middleware::from_fn_with_state(faults.clone(), spoil));
+    let own = Router::new()
+        .route("/", get(page::show))
+        .with_state((zone, calls.clone()))
+        .route("/healthz", get(async || "ok\n"))
+        .merge(Router::new().route("/_calls", get(calls::list).delete(calls::clear)).with_state(calls))
+        .merge(
+            Router::new()
+                .route("/_faults", get(faults::list).post(faults::add).delete(faults::clear))
+                .with_state(faults),
+        );
+    own.fallback_service(services)
+}
+
+async fn spoil(State(faults): State<Faults>, request: Request, next: Next) -> Response {
+    let Some(fault) = faults.take(request.uri().path()) else { return next.run(request).await };
+    match fault.kind {
+        Kind::NotFound => StatusCode::NOT_FOUND.into_response(),
+        Kind::Status => refused(fault.status, fault.retry_after),
+        Kind::Late => {
+            tokio::time::sleep(std::time::Duration::from_millis(fault.delay_ms)).await;
+            next.run(request).await
+        }
+        _ => {
+            let response = next.run(request).await;
+            if response.status().is_success() { body::spoil(response, &fault) } else { response }
+        }
+    }
+}
+
+fn refused(status: u16, retry_after: Option<u32>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let errors =
+        json!([{ "code": u32::from(status.as_u16()), "message": "The sandbox was told to say this." }]);
+    let mut response =
+        (status, Json(json!({ "success": false, "errors": errors, "result": null }))).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status.is_server_error() {
+        // A gateway's page, not the service's own answer.
+        *response.body_mut() = Body::from("<html>Bad gateway</html>");
+    }
+    response
+}

@@ -1,0 +1,42 @@
+//! One page that shows what the services hold and what they were asked, newest first.
+
+use std::fmt::Write as _;
+
+use axum::{extract::State, response::Html};
+
+use crate::{calls::Calls, cloudflare::Zone};
+
+/// Calls that are shown.
+const SHOWN: usize = 200;
+
+/// `GET /`
+pub(crate) async fn show(State((zone, calls)): State<(Zone, Calls)>) -> Html<String> {
+    let mut page = String::from(
+        "<!doctype html><meta charset=\"utf-8\"><title>ZLH sandbox</title><meta name=\"color-scheme\" content=\"light dark\">\
+         <style>body{font:14px/1.5 system-ui;max-width:64rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;\
+         width:100%}td,th{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #8884}code{font-size:13px}</style>\
+         <h1>Sandbox</h1><p>Stands in for the outside services. Nothing here leaves this machine.</p><h2>DNS records</h2>\
+         <table><tr><th>Type<th>Name<th>Content<th>Comment</tr>",
+    );
+    for record in zone.all() {
+        row(
+            &mut page,
+            [&record.kind, &record.name, &record.content, record.comment.as_deref().unwrap_or_default()],
+        );
+    }
+    page.push_str("</table><h2>Calls, newest first</h2><table><tr><th>Status<th>Call</tr>");
+    for call in calls.all().iter().rev().take(SHOWN) {
+        row(&mut page, [&call.status.to_string(), &format!("{} {}", call.method, call.path)]);
+    }
+    page.push_str("</table>");
+    Html(page)
+}
+
+fn row<const N: usize>(page: &mut String, cells: [&str; N]) {
+    page.push_str("<tr>");
+    for cell in cells {
+        let text = cell.replace('&', "&amp;").replace('<', "&lt;");
+        let _ = write!(page, "<td><code>{text}</code>");
+    }
+    page.push_str("</tr>");
+}
