@@ -54,6 +54,14 @@ id!(
     OperationId
 );
 id!(
+    /// A difference between what should be and what is.
+    FindingId
+);
+id!(
+    /// A repair that the controller has asked for.
+    RepairId
+);
+id!(
     /// A machine of an engine.
     NodeId
 );

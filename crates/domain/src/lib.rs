@@ -5,6 +5,7 @@ pub mod agent;
 pub mod backup;
 pub mod blueprint;
 pub mod clock;
+pub mod drift;
 pub mod edge;
 pub mod ids;
 pub mod instance;

@@ -1,0 +1,171 @@
+//! Drift: what is, compared with what should be. One pure function turns a look at everything into findings, another says of
+//! each whether it may be repaired now, and if not, why.
+//!
+//! Architecture invariant: nothing here, whatever was observed, leads to an action above Level 1, to one on what carries no mark
+//! of ours, or to taking anything away.
+
+mod rules;
+mod verdict;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    edge::{Entry, Observed},
+    ids::{InstanceId, OperationId},
+    instance::{DesiredPower, Lifecycle, ObservedPower, text_enum},
+    operation::{OperationKind, OperationState},
+};
+
+pub use self::{
+    rules::find,
+    verdict::{Attempts, Posture, Reason, Standing, Verdict, breaker_is_open, verdict},
+};
+
+text_enum! {
+    /// What is wrong.
+    Rule {
+        /// A record or an entry that a server should have is not there.
+        EntryMissing = "entry_missing",
+        /// It leads elsewhere.
+        EntryWrong = "entry_wrong",
+        /// Something that is not ours has a server's name.
+        EntryForeign = "entry_foreign",
+        /// Something of ours leads to a server that is not there any more.
+        EntryStale = "entry_stale",
+        /// An operation is held by a worker that is gone, and no other has taken it over.
+        StaleOperationLock = "stale_operation_lock",
+        /// Committed work that no worker has taken.
+        WorkNotTaken = "work_not_taken",
+        /// A server runs though a hold forbids it.
+        RunningOnHold = "running_on_hold",
+        /// A server does not run though its customer wants it to.
+        NotRunning = "not_running",
+        /// Nothing was heard of a server's agent.
+        AgentUnreachable = "agent_unreachable",
+    }
+}
+
+text_enum! {
+    /// What may be repaired by a machine. There is nothing else: Levels 2 and 3 are proposals to people.
+    RepairAction {
+        /// Takes an operation from a worker that is gone, so that another one goes on with it.
+        ClearStaleOperationLock = "clear_stale_operation_lock",
+        /// Publishes a server again, as its create did.
+        EdgeRepublish = "edge_republish",
+    }
+}
+
+text_enum! {
+    /// What the controller may do.
+    Mode {
+        /// Look, find and say.
+        Observe = "observe",
+        /// Also have Level 1 repaired.
+        Level1 = "level1",
+    }
+}
+
+/// How much a repair could harm: 1 can be done by a machine, 2 needs a person's word, 3 a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8")]
+pub enum Level {
+    /// Nothing can be lost by it.
+    One,
+    /// Somebody may notice it.
+    Two,
+    /// Something may be lost by it.
+    Three,
+}
+
+impl From<Level> for u8 {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::One => 1,
+            Level::Two => 2,
+            Level::Three => 3,
+        }
+    }
+}
+
+/// A difference between what should be and what is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What is wrong.
+    pub rule: Rule,
+    /// What a repair could harm.
+    pub level: Level,
+    /// What would be done about it; only at Level 1.
+    pub action: Option<RepairAction>,
+    /// Of which server.
+    pub instance: Option<InstanceId>,
+    /// Of which operation.
+    pub operation: Option<OperationId>,
+    /// What it is about, as people and fingerprints name it.
+    pub subject: String,
+    /// What should be.
+    pub desired: String,
+    /// What was seen.
+    pub observed: String,
+    /// What a person would do where no machine may.
+    pub proposal: Option<String>,
+}
+
+impl Finding {
+    /// The same for the same difference, however often it is seen.
+    pub fn fingerprint(&self) -> String {
+        format!("{}:{}", self.rule, self.subject)
+    }
+}
+
+/// Everything that one pass has seen.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The database's time.
+    pub now: DateTime<Utc>,
+    /// Every instance that is not deleted.
+    pub instances: Vec<InstanceFacts>,
+    /// Everything at the edge with our mark or under our names; `None` if not all of it could be listed.
+    pub edge: Option<Vec<Observed>>,
+}
+
+/// What the rows say of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceFacts {
+    /// Which.
+    pub id: InstanceId,
+    /// Its DNS label, by which people know it.
+    pub hostname: String,
+    /// Where it is in its life.
+    pub lifecycle: Lifecycle,
+    /// What its customer wants.
+    pub desired_power: DesiredPower,
+    /// What was seen of it.
+    pub observed_power: ObservedPower,
+    /// Whether a hold is in force.
+    pub on_hold: bool,
+    /// When its agent was heard last.
+    pub heard_at: Option<DateTime<Utc>>,
+    /// The operation that is under way.
+    pub active: Option<OperationFacts>,
+    /// What the edge should have for it; `None` while it is being made or removed, when anything may be there.
+    pub entries: Option<Vec<Entry>>,
+}
+
+/// What the rows say of an active operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperationFacts {
+    /// Which.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+    /// How far it is.
+    pub state: OperationState,
+    /// Until when its worker holds it; `None` if nobody does.
+    pub lease_expires_at: Option<DateTime<Utc>>,
+    /// Not before this time.
+    pub run_after: DateTime<Utc>,
+}
+
+#[cfg(test)]
+mod tests;

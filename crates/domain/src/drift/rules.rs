@@ -1,0 +1,197 @@
+//! The rules: one look, all findings.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::TimeDelta;
+
+use super::{Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule};
+use crate::{
+    edge::{Entry, Observed, Owner},
+    ids::InstanceId,
+    instance::{DesiredPower, Lifecycle, ObservedPower},
+    operation::OperationState,
+};
+
+/// How long after the end of its lease an operation counts as left: several times what a takeover takes.
+const LEFT_AFTER: TimeDelta = TimeDelta::seconds(60);
+
+/// How long committed work may wait before somebody should look.
+const WAITS: TimeDelta = TimeDelta::minutes(10);
+
+/// How long an agent may be silent.
+const SILENT_AFTER: TimeDelta = TimeDelta::minutes(5);
+
+/// Everything that is not as it should be, in a stable order.
+pub fn find(look: &Look) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for instance in &look.instances {
+        findings.extend(work(look, instance));
+        findings.extend(power(look, instance));
+    }
+    if let Some(edge) = &look.edge {
+        findings.extend(edge_findings(&look.instances, edge));
+    }
+    findings
+}
+
+fn finding(rule: Rule, level: Level, instance: &InstanceFacts, observed: impl Into<String>) -> Finding {
+    Finding {
+        rule,
+        level,
+        action: None,
+        instance: Some(instance.id),
+        operation: None,
+        subject: instance.id.to_string(),
+        desired: String::new(),
+        observed: observed.into(),
+        proposal: None,
+    }
+}
+
+fn work(look: &Look, instance: &InstanceFacts) -> Option<Finding> {
+    let OperationFacts { id, kind, state, lease_expires_at, run_after } = instance.active.as_ref()?;
+    let about = |rule, level, observed: String| Finding {
+        operation: Some(*id),
+        subject: id.to_string(),
+        ..finding(rule, level, instance, observed)
+    };
+    let left_at = lease_expires_at.filter(|end| *end + LEFT_AFTER < look.now);
+    if let (OperationState::Running | OperationState::Undoing, Some(end)) = (state, left_at) {
+        return Some(Finding {
+            action: Some(RepairAction::ClearStaleOperationLock),
+            desired: "a worker that holds it, or none".to_owned(),
+            ..about(
+                Rule::StaleOperationLock,
+                Level::One,
+                format!(
+                    "the {kind} of {} is held by a worker whose lease ended at {}",
+                    instance.hostname,
+                    end.format("%H:%M:%S")
+                ),
+            )
+        });
+    }
+    let waits = lease_expires_at.is_none() && *run_after + WAITS < look.now;
+    (*state != OperationState::Stuck && waits).then(|| Finding {
+        desired: "a worker that takes it".to_owned(),
+        proposal: Some("look whether a provision-worker runs and what it is busy with".to_owned()),
+        ..about(
+            Rule::WorkNotTaken,
+            Level::Two,
+            format!("the {kind} of {} waits since {}", instance.hostname, run_after.format("%H:%M:%S")),
+        )
+    })
+}
+
+fn power(look: &Look, instance: &InstanceFacts) -> Option<Finding> {
+    if instance.lifecycle != Lifecycle::Active || instance.active.is_some() {
+        return None;
+    }
+    let hostname = &instance.hostname;
+    if instance.on_hold {
+        let runs = matches!(instance.observed_power, ObservedPower::Running | ObservedPower::Starting);
+        return runs.then(|| Finding {
+            desired: "stopped, since a hold is in force".to_owned(),
+            proposal: Some("stop the server, or lift the hold".to_owned()),
+            ..finding(Rule::RunningOnHold, Level::Two, instance, format!("{hostname} runs"))
+        });
+    }
+    if instance.desired_power != DesiredPower::Running {
+        return None;
+    }
+    if instance.heard_at.is_some_and(|at| at + SILENT_AFTER < look.now) {
+        let since = instance.heard_at.map(|at| at.format("%H:%M:%S").to_string()).unwrap_or_default();
+        return Some(Finding {
+            desired: "an agent that answers".to_owned(),
+            proposal: Some("look at the container and its node".to_owned()),
+            ..finding(
+                Rule::AgentUnreachable,
+                Level::Two,
+                instance,
+                format!("the agent of {hostname} was heard last at {since}"),
+            )
+        });
+    }
+    let down = matches!(instance.observed_power, ObservedPower::Stopped | ObservedPower::Crashed);
+    down.then(|| Finding {
+        desired: "running".to_owned(),
+        proposal: Some("read the server's console; its customer may be told".to_owned()),
+        ..finding(
+            Rule::NotRunning,
+            Level::Two,
+            instance,
+            format!("{hostname} is {}", instance.observed_power),
+        )
+    })
+}
+
+/// What is at the edge, against what should be.
+fn edge_findings(instances: &[InstanceFacts], seen: &[Observed]) -> Vec<Finding> {
+    let mut by_name: HashMap<(&str, &str), Vec<&Observed>> = HashMap::new();
+    for it in seen {
+        by_name.entry((&it.entry.part, &it.entry.name)).or_default().push(it);
+    }
+    let mut findings = Vec::new();
+    let mut wanted: HashSet<(&str, &str)> = HashSet::new();
+    for instance in instances {
+        for entry in instance.entries.iter().flatten() {
+            let key = (entry.part.as_str(), entry.name.as_str());
+            wanted.insert(key);
+            let there = by_name.get(&key).map_or(&[][..], Vec::as_slice);
+            findings.extend(of_entry(instance, entry, there));
+        }
+    }
+    let index: HashMap<InstanceId, &InstanceFacts> = instances.iter().map(|it| (it.id, it)).collect();
+    for it in seen {
+        let Owner::Instance(id) = it.owner else { continue };
+        // While a server is made or removed, anything of it may be there.
+        let settled = index.get(&id).is_none_or(|instance| instance.entries.is_some());
+        if settled && !wanted.contains(&(it.entry.part.as_str(), it.entry.name.as_str())) {
+            findings.push(stale(id, &it.entry));
+        }
+    }
+    findings
+}
+
+fn of_entry(instance: &InstanceFacts, entry: &Entry, there: &[&Observed]) -> Option<Finding> {
+    let about = |rule, action, observed: String| Finding {
+        action,
+        subject: format!("{} {}", entry.part, entry.name),
+        desired: format!("{} {}", entry.name, entry.target),
+        ..finding(rule, Level::One, instance, observed)
+    };
+    if let Some(other) = there.iter().find(|it| it.owner == Owner::Foreign) {
+        return Some(Finding {
+            level: Level::Three,
+            proposal: Some("find out whose record it is; it is not ours to change".to_owned()),
+            ..about(
+                Rule::EntryForeign,
+                None,
+                format!("{} {}, without our mark", entry.name, other.entry.target),
+            )
+        });
+    }
+    let republish = Some(RepairAction::EdgeRepublish);
+    match there {
+        [] => Some(about(Rule::EntryMissing, republish, "nothing".to_owned())),
+        [one] if one.entry == *entry && one.owner == Owner::Instance(instance.id) => None,
+        all => {
+            let seen: Vec<_> = all.iter().map(|it| it.entry.target.as_str()).collect();
+            Some(about(Rule::EntryWrong, republish, format!("{} {}", entry.name, seen.join(" and "))))
+        }
+    }
+}
+
+fn stale(id: InstanceId, entry: &Entry) -> Finding {
+    Finding {
+        rule: Rule::EntryStale,
+        level: Level::Two,
+        action: None,
+        instance: Some(id),
+        operation: None,
+        subject: format!("{} {} {} {id}", entry.part, entry.name, entry.target),
+        desired: "nothing: the server is not published".to_owned(),
+        observed: format!("{} {}", entry.name, entry.target),
+        proposal: Some("remove the record by hand, once nobody uses it".to_owned()),
+    }
+}

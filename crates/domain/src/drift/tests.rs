@@ -1,0 +1,245 @@
+//! What holds whatever is observed.
+
+use chrono::{TimeDelta, TimeZone as _};
+use proptest::prelude::*;
+
+use super::*;
+use crate::edge::Owner;
+
+const STATES: [OperationState; 4] =
+    [OperationState::Queued, OperationState::Running, OperationState::Undoing, OperationState::Stuck];
+
+fn now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 11, 28, 12, 0, 0).unwrap()
+}
+
+fn entry(n: usize, kind: &str, target: &str) -> Entry {
+    Entry {
+        part: "cloudflare".into(),
+        name: format!("{kind} server-{n}.play.example"),
+        target: target.into(),
+    }
+}
+
+prop_compose! {
+    fn operation()(state in prop::sample::select(&STATES[..]), lease in prop::option::of(-600_i64..600), due in -3_600_i64..60) -> OperationFacts {
+        let held = matches!(state, OperationState::Running | OperationState::Undoing);
+        OperationFacts {
+            id: OperationId::generate(),
+            kind: OperationKind::Create,
+            state,
+            lease_expires_at: lease.filter(|_| held).map(|seconds| now() + TimeDelta::seconds(seconds)),
+            run_after: now() + TimeDelta::seconds(due),
+        }
+    }
+}
+
+prop_compose! {
+    fn instance(n: usize)(
+        lifecycle in prop::sample::select(Lifecycle::ALL),
+        desired_power in prop::sample::select(DesiredPower::ALL),
+        observed_power in prop::sample::select(ObservedPower::ALL),
+        on_hold: bool,
+        heard in prop::option::of(0_i64..900),
+        active in prop::option::weighted(0.3, operation()),
+    ) -> InstanceFacts {
+        let entries = match lifecycle {
+            Lifecycle::Active => Some(vec![entry(n, "A", "203.0.113.7"), entry(n, "SRV", "0 0 25565 x")]),
+            Lifecycle::Provisioning | Lifecycle::Deleting => None,
+            Lifecycle::Deleted | Lifecycle::Failed => Some(Vec::new()),
+        };
+        InstanceFacts {
+            id: InstanceId::generate(), hostname: format!("server-{n}"), lifecycle, desired_power, observed_power, on_hold,
+            heard_at: heard.map(|seconds| now() - TimeDelta::seconds(seconds)), active, entries,
+        }
+    }
+}
+
+/// Of each record: there as it should be, elsewhere, of somebody else, twice, or missing.
+fn edge(instances: &[InstanceFacts], choices: &[u8]) -> Vec<Observed> {
+    let mut seen = Vec::new();
+    for (n, instance) in instances.iter().enumerate() {
+        for (k, kind) in ["A", "SRV"].iter().enumerate() {
+            let right = entry(n, kind, if *kind == "A" { "203.0.113.7" } else { "0 0 25565 x" });
+            let wrong = Entry { target: "elsewhere".into(), ..right.clone() };
+            let ours = |entry| Observed { entry, owner: Owner::Instance(instance.id) };
+            match choices.get(2 * n + k).copied().unwrap_or_default() % 6 {
+                0 | 1 => seen.push(ours(right)),
+                2 => seen.push(ours(wrong)),
+                3 => seen.push(Observed { entry: right, owner: Owner::Foreign }),
+                4 => seen.extend([ours(right), ours(wrong)]),
+                _ => {}
+            }
+        }
+    }
+    seen
+}
+
+prop_compose! {
+    fn look()(instances in (0_usize..7).prop_flat_map(|n| (0..n).map(instance).collect::<Vec<_>>()), choices in prop::collection::vec(any::<u8>(), 14)) -> Look {
+        let edge = edge(&instances, &choices);
+        Look { now: now(), instances, edge: Some(edge) }
+    }
+}
+
+fn standing(look: &Look, finding: &Finding) -> Standing {
+    let instance = finding.instance.and_then(|id| look.instances.iter().find(|it| it.id == id));
+    Standing {
+        seen: 2,
+        on_hold: instance.is_some_and(|it| it.on_hold),
+        active: instance.is_some_and(|it| it.lifecycle == Lifecycle::Active),
+        busy: instance.is_some_and(|it| it.active.is_some()),
+        attempts: Attempts::default(),
+    }
+}
+
+const LEVEL_1: Posture =
+    Posture { mode: Mode::Level1, paused: false, complete: true, breaker_open: false, budget: 100 };
+
+/// What the repairs do, and no more.
+fn repaired(look: &Look, finding: &Finding, action: RepairAction) -> Look {
+    let mut after = look.clone();
+    for instance in after.instances.iter_mut().filter(|it| Some(it.id) == finding.instance) {
+        match action {
+            RepairAction::ClearStaleOperationLock => {
+                instance.active.as_mut().unwrap().lease_expires_at = None;
+                instance.active.as_mut().unwrap().run_after = look.now;
+            }
+            RepairAction::EdgeRepublish => {
+                let edge = after.edge.as_mut().unwrap();
+                for entry in instance.entries.iter().flatten() {
+                    edge.retain(|it| it.entry.name != entry.name || it.owner == Owner::Foreign);
+                    edge.push(Observed { entry: entry.clone(), owner: Owner::Instance(instance.id) });
+                }
+            }
+        }
+    }
+    after
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn nothing_leads_to_an_action_above_level_1_on_a_hold_or_on_what_is_not_ours(look in look()) {
+        for finding in find(&look) {
+            prop_assert!(finding.action.is_none() || finding.level == Level::One, "{finding:?}");
+            prop_assert!(finding.action.is_some() || finding.proposal.is_some(), "{finding:?}");
+            let standing = standing(&look, &finding);
+            let Verdict::Repair(action) = verdict(&finding, &standing, &LEVEL_1, look.now) else { continue };
+            prop_assert!(!standing.on_hold && finding.rule != Rule::EntryForeign && finding.rule != Rule::EntryStale);
+            if action == RepairAction::EdgeRepublish {
+                prop_assert!(standing.active && !standing.busy);
+                let foreign = look.edge.iter().flatten().any(|it| {
+                    it.owner == Owner::Foreign && finding.subject == format!("{} {}", it.entry.part, it.entry.name)
+                });
+                prop_assert!(!foreign, "{finding:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_repaired_is_not_found_again(look in look()) {
+        let mut after = look.clone();
+        let mut done = Vec::new();
+        for finding in find(&look) {
+            if let Verdict::Repair(action) = verdict(&finding, &standing(&look, &finding), &LEVEL_1, look.now) {
+                after = repaired(&after, &finding, action);
+                done.push(finding.fingerprint());
+            }
+        }
+        let left: Vec<_> = find(&after).iter().map(Finding::fingerprint).filter(|it| done.contains(it)).collect();
+        prop_assert!(left.is_empty(), "{left:?}");
+    }
+
+    #[test]
+    fn in_every_other_posture_nothing_is_repaired(look in look()) {
+        let postures = [
+            Posture { mode: Mode::Observe, ..LEVEL_1 }, Posture { paused: true, ..LEVEL_1 }, Posture { complete: false, ..LEVEL_1 },
+            Posture { breaker_open: true, ..LEVEL_1 }, Posture { budget: 0, ..LEVEL_1 },
+        ];
+        for finding in find(&look) {
+            let now_standing = standing(&look, &finding);
+            for posture in &postures {
+                prop_assert!(matches!(verdict(&finding, &now_standing, posture, look.now), Verdict::Leave(_)));
+            }
+            let once = Standing { seen: 1, ..now_standing };
+            prop_assert!(matches!(verdict(&finding, &once, &LEVEL_1, look.now), Verdict::Leave(_)));
+        }
+    }
+
+    #[test]
+    fn fingerprints_are_one_each(look in look()) {
+        let all: Vec<_> = find(&look).iter().map(Finding::fingerprint).collect();
+        let mut once = all.clone();
+        once.sort();
+        once.dedup();
+        prop_assert_eq!(all.len(), once.len(), "{:?}", all);
+    }
+}
+
+#[test]
+fn an_edge_that_could_not_be_listed_says_nothing_of_what_is_missing() {
+    let mut facts = InstanceFacts {
+        id: InstanceId::generate(),
+        hostname: "alpha".into(),
+        lifecycle: Lifecycle::Active,
+        desired_power: DesiredPower::Running,
+        observed_power: ObservedPower::Running,
+        on_hold: false,
+        heard_at: Some(now()),
+        active: None,
+        entries: Some(vec![entry(1, "A", "203.0.113.7")]),
+    };
+    let look = |facts: &InstanceFacts, edge| Look { now: now(), instances: vec![facts.clone()], edge };
+    assert_eq!(find(&look(&facts, None)), []);
+    assert_eq!(find(&look(&facts, Some(Vec::new())))[0].rule, Rule::EntryMissing);
+    // A server that is being removed may have its records still, or not any more.
+    facts.entries = None;
+    let theirs = Observed { entry: entry(1, "A", "203.0.113.7"), owner: Owner::Instance(facts.id) };
+    assert_eq!(find(&look(&facts, Some(vec![theirs.clone()]))), []);
+    assert_eq!(
+        find(&Look { now: now(), instances: Vec::new(), edge: Some(vec![theirs]) })[0].rule,
+        Rule::EntryStale
+    );
+}
+
+#[test]
+fn the_breaker_opens_when_more_than_a_few_and_more_than_a_fifth_drift() {
+    assert!(
+        !breaker_is_open(3, 3)
+            && !breaker_is_open(4, 20)
+            && breaker_is_open(4, 19)
+            && breaker_is_open(21, 100)
+    );
+}
+
+#[test]
+fn each_attempt_is_followed_by_a_longer_pause() {
+    let alpha = InstanceId::generate();
+    let finding = Finding {
+        rule: Rule::EntryMissing,
+        level: Level::One,
+        action: Some(RepairAction::EdgeRepublish),
+        instance: Some(alpha),
+        operation: None,
+        subject: "x".into(),
+        desired: String::new(),
+        observed: String::new(),
+        proposal: None,
+    };
+    let after = |count, minutes| {
+        let attempts = Attempts { count, last_at: Some(now() - TimeDelta::minutes(minutes)), pending: false };
+        let standing = Standing { seen: 9, on_hold: false, active: true, busy: false, attempts };
+        verdict(&finding, &standing, &LEVEL_1, now())
+    };
+    assert_eq!(
+        (after(1, 0), after(1, 2)),
+        (Verdict::Leave(Reason::BackingOff), Verdict::Repair(RepairAction::EdgeRepublish))
+    );
+    assert_eq!(after(3, 3), Verdict::Leave(Reason::BackingOff));
+    assert_eq!(
+        (after(40, 59), after(40, 61)),
+        (Verdict::Leave(Reason::BackingOff), Verdict::Repair(RepairAction::EdgeRepublish))
+    );
+}
