@@ -35,6 +35,14 @@ enum Command {
         #[arg(short, long)]
         follow: bool,
     },
+    /// Run a daemon's command against what runs, as in `exec zlh-controller plan`
+    Exec {
+        /// The daemon's name
+        daemon: String,
+        /// Its arguments
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run the tests, with a PostgreSQL and a Redis of their own
     Test(testing::Options),
     /// Check what people forget: imports, file headers, lock files, licences, the catalogue
@@ -65,6 +73,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Down => up::down(&workspace),
         Command::Status { json } => up::print_status(&workspace, json),
         Command::Logs { daemon, follow } => up::logs(&workspace, daemon.as_deref(), follow),
+        Command::Exec { daemon, arguments } => up::exec(&workspace, &daemon, &arguments),
         Command::Test(options) => testing::run(&workspace, &options),
         Command::Tidy => tidy::run(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options),

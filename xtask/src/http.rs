@@ -59,6 +59,15 @@ impl Http {
         read(request.send_json(body).with_context(|| format!("POST {path}"))?)
     }
 
+    /// PUT.
+    pub fn put(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer> {
+        let mut request = self.agent.put(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.send_json(body).with_context(|| format!("PUT {path}"))?)
+    }
+
     /// DELETE.
     pub fn delete(&self, path: &str, headers: &[(&str, &str)]) -> Result<Answer> {
         let mut request = self.agent.delete(format!("{}{path}", self.base));

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod audit;
 pub mod backups;
 pub mod blueprints;
+pub mod controller;
 mod db;
 mod error;
 pub mod events;
@@ -20,6 +21,7 @@ pub mod outbox;
 mod page;
 pub mod power;
 pub mod queue;
+pub mod repairs;
 pub mod schedules;
 mod schema;
 #[cfg(feature = "testing")]

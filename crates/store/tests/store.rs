@@ -4,6 +4,8 @@
 mod backups;
 #[path = "store/constraints.rs"]
 mod constraints;
+#[path = "store/controller.rs"]
+mod controller;
 #[path = "store/fixture.rs"]
 mod fixture;
 #[path = "store/ide.rs"]

@@ -3,6 +3,7 @@
 mod backups;
 mod clients;
 mod console;
+mod drift;
 mod failures;
 mod fairness;
 mod files;

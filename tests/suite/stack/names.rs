@@ -6,10 +6,10 @@ use zlh_tests::Town;
 
 use super::clients::join_by_name;
 
-const RECORDS: &str = "/cloudflare/client/v4/zones/sandbox/dns_records";
-const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer sandbox")];
+pub(super) const RECORDS: &str = "/cloudflare/client/v4/zones/sandbox/dns_records";
+pub(super) const TOKEN: &[(&str, &str)] = &[("authorization", "Bearer sandbox")];
 
-fn records(sandbox: &Http) -> Vec<Value> {
+pub(super) fn records(sandbox: &Http) -> Vec<Value> {
     let answer = sandbox.get(RECORDS, TOKEN).expect("an answer");
     answer.body["result"].as_array().expect("records").clone()
 }

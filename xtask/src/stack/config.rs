@@ -101,7 +101,7 @@ impl Ports {
         match daemon {
             Daemon::Sandbox => Some(self.sandbox),
             Daemon::Api => Some(self.api),
-            Daemon::Worker => None,
+            Daemon::Worker | Daemon::Controller | Daemon::Repair => None,
         }
     }
 
@@ -151,7 +151,12 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [trust]\napi_public_key = \"{api_public_key}\"\n\n\
          [logging]\nformat = \"json\"\n\n\
          [zpack-api.health]\nlisten = {api_health}\n\n\
-         [zpack-provision-worker.health]\nlisten = {worker_health}\n\n{edge}",
+         [zpack-provision-worker.health]\nlisten = {worker_health}\n\n\
+         [zlh-controller.health]\nlisten = {controller_health}\n\n\
+         [zpack-repair-worker.health]\nlisten = {repair_health}\n\n\
+         [controller]\npass_seconds = 2\n\n{edge}",
+        controller_health = health(Daemon::Controller),
+        repair_health = health(Daemon::Repair),
         edge = if places.names { edge(*sandbox, *names) } else { String::new() },
         api_health = health(Daemon::Api),
         worker_health = health(Daemon::Worker),

@@ -14,11 +14,16 @@ pub enum Daemon {
     Api,
     /// The sagas.
     Worker,
+    /// What compares what should be with what is.
+    Controller,
+    /// Level 1 repairs.
+    Repair,
 }
 
 impl Daemon {
     /// In the order in which they are started.
-    pub const ALL: &'static [Self] = &[Self::Sandbox, Self::Api, Self::Worker];
+    pub const ALL: &'static [Self] =
+        &[Self::Sandbox, Self::Api, Self::Worker, Self::Controller, Self::Repair];
 
     /// The program's name.
     pub fn name(self) -> &'static str {
@@ -26,6 +31,8 @@ impl Daemon {
             Self::Sandbox => "zlh-sandbox",
             Self::Api => "zpack-api",
             Self::Worker => "zpack-provision-worker",
+            Self::Controller => "zlh-controller",
+            Self::Repair => "zpack-repair-worker",
         }
     }
 
@@ -46,7 +53,7 @@ impl Daemon {
                 "--zone-token".into(),
                 ZONE.into(),
             ],
-            Self::Api | Self::Worker => Vec::new(),
+            Self::Api | Self::Worker | Self::Controller | Self::Repair => Vec::new(),
         }
     }
 }

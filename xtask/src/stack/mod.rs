@@ -34,7 +34,12 @@ use config::Ports;
 pub const DATABASE: &str = "zlh";
 
 /// The roles that the migrations create, with the daemon that has each.
-const ROLES: &[(&str, Daemon)] = &[("zlh_api", Daemon::Api), ("zlh_provision", Daemon::Worker)];
+const ROLES: &[(&str, Daemon)] = &[
+    ("zlh_api", Daemon::Api),
+    ("zlh_provision", Daemon::Worker),
+    ("zlh_controller", Daemon::Controller),
+    ("zlh_repair", Daemon::Repair),
+];
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
 /// Longer than a daemon's own drain.
@@ -120,7 +125,7 @@ impl Stack {
 
     /// Each daemon gets its own role, key and queue address, in a folder as systemd's credentials.
     fn write_credentials(&self) -> Result<()> {
-        // Both daemons sign addresses of the backup storage, with one key.
+        // Those that sign addresses of the backup storage do so with one key.
         let objects_key =
             remembered(&self.places.home.join("objects.key"), || secrets::password() + &secrets::password())?;
         for (role, daemon) in ROLES {
@@ -130,10 +135,14 @@ impl Stack {
             let url = self.cluster.url(role, &password, DATABASE);
             secrets::write_private(&folder.join("database.url"), &url)?;
             secrets::write_private(&folder.join("redis.url"), &self.redis.url())?;
-            let key = domain::token::generate_key()?;
-            remembered(&folder.join("agent.key"), || key)?;
-            secrets::write_private(&folder.join("objects.key"), &objects_key)?;
-            secrets::write_private(&folder.join("edge.cloudflare_token"), config::ZONE)?;
+            if matches!(daemon, Daemon::Api | Daemon::Worker) {
+                let key = domain::token::generate_key()?;
+                remembered(&folder.join("agent.key"), || key)?;
+                secrets::write_private(&folder.join("objects.key"), &objects_key)?;
+            }
+            if *daemon != Daemon::Api {
+                secrets::write_private(&folder.join("edge.cloudflare_token"), config::ZONE)?;
+            }
         }
         Ok(())
     }
@@ -149,17 +158,28 @@ impl Stack {
 
     /// Runs a command of `zpack-api` with the stack's configuration; `input` is its standard input.
     pub fn api_command(&self, arguments: &[&str], input: Option<&str>) -> Result<String> {
-        let mut command = self.program(Daemon::Api);
+        self.command(Daemon::Api, arguments, input)
+    }
+
+    /// Runs a command of a daemon with the stack's configuration, and gives what it says.
+    pub fn command(&self, daemon: Daemon, arguments: &[&str], input: Option<&str>) -> Result<String> {
+        let mut command = self.program(daemon);
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        let mut child = command.spawn().context("cannot run zpack-api")?;
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", daemon.name()))?;
         if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
             std::io::Write::write_all(&mut stdin, text.as_bytes())?;
         }
         let output = child.wait_with_output()?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "zpack-api {}: {}", arguments.first().unwrap_or(&""), said.trim());
+        let what = arguments.first().unwrap_or(&"");
+        ensure!(output.status.success(), "{} {what}: {}", daemon.name(), said.trim());
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// A daemon's program with the stack's configuration, at this terminal.
+    pub fn at_terminal(&self, daemon: Daemon, arguments: &[String]) -> Result<std::process::ExitStatus> {
+        self.program(daemon).args(arguments).status().with_context(|| format!("cannot run {}", daemon.name()))
     }
 
     fn program(&self, daemon: Daemon) -> Command {
@@ -201,7 +221,7 @@ impl Stack {
             }
             let ready = match daemon {
                 Daemon::Sandbox => http.is_ok("/_catalog.json"),
-                Daemon::Api | Daemon::Worker => sockets::is_ok(&self.health(daemon), "/readyz"),
+                _ => sockets::is_ok(&self.health(daemon), "/readyz"),
             };
             Ok(ready.then_some(()))
         })
@@ -240,8 +260,7 @@ impl Stack {
 
     /// Stops the daemons and the game servers, then what they need. Goes on after a failure, and reports the first.
     pub fn stop_all(&mut self) -> Result<()> {
-        let mut outcomes: Vec<_> =
-            [Daemon::Worker, Daemon::Api, Daemon::Sandbox].map(|daemon| self.stop(daemon)).into();
+        let mut outcomes: Vec<_> = Daemon::ALL.iter().rev().map(|daemon| self.stop(*daemon)).collect();
         outcomes.push(kill_instances(&self.containers()));
         outcomes.push(self.stop_redis());
         outcomes.push(self.stop_postgres());

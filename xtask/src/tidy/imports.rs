@@ -22,6 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("portal", &[]),
     ("zpack-api", &["domain", "store", "integrations", "runtime", "portal"]),
     ("provision-worker", DAEMON),
+    ("repair-worker", DAEMON),
+    ("zlh-controller", DAEMON),
     ("shim", &["domain"]),
     ("agent", &["domain", "shim"]),
     ("sandbox", &["domain"]),

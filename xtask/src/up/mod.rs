@@ -254,6 +254,20 @@ pub fn print_status(workspace: &Workspace, as_json: bool) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs a command of a daemon with the stack's configuration and secrets.
+pub fn exec(workspace: &Workspace, daemon: &str, arguments: &[String]) -> Result<ExitCode> {
+    ensure!(is_set_up(workspace), "nothing is set up here: run `cargo xtask up`");
+    let names = || Daemon::ALL.iter().map(|daemon| daemon.name()).collect::<Vec<_>>().join(", ");
+    let known = Daemon::ALL.iter().find(|known| known.name() == daemon);
+    let known = known.with_context(|| format!("there is no daemon {daemon}; there are {}", names()))?;
+    ensure!(
+        !arguments.is_empty(),
+        "name a command, such as --help: without one the daemon would run a second time"
+    );
+    let status = Stack::open(places(workspace, false), Durability::Full)?.at_terminal(*known, arguments)?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
 /// Shows the logs of one process, or of all.
 pub fn logs(workspace: &Workspace, name: Option<&str>, follow: bool) -> Result<ExitCode> {
     let folder = workspace.home().join("logs");

@@ -29,6 +29,15 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Channel on which a queue's name is announced after a push.
 pub(crate) const WAKE_CHANNEL: &str = "zlh_queue";
 
+/// Deadlines of a connection to Redis.
+pub(crate) fn settings() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_number_of_retries(1)
+        .set_max_delay(Duration::from_millis(500))
+        .set_response_timeout(Some(RESPONSE_TIMEOUT))
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+}
+
 /// Which queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum QueueName {
@@ -99,12 +108,7 @@ impl<Id: JobId> Queue<Id> {
     /// Prepares a connection; nothing is sent yet. `prefix` keeps installations on one Redis apart.
     pub fn new(url: &SecretString, prefix: &str, name: QueueName) -> Result<Self, StoreError> {
         let client = redis::Client::open(url.expose_secret()).map_err(queue_error)?;
-        let settings = ConnectionManagerConfig::new()
-            .set_number_of_retries(1)
-            .set_max_delay(Duration::from_millis(500))
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT));
-        let connection = client.get_connection_manager_lazy(settings).map_err(queue_error)?;
+        let connection = client.get_connection_manager_lazy(settings()).map_err(queue_error)?;
         let config = Config::default()
             .queue(format!("{prefix}:{}", name.as_str()))
             .batch_size(1)
@@ -163,6 +167,6 @@ impl<Id: JobId> Queue<Id> {
     }
 }
 
-fn queue_error(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+pub(crate) fn queue_error(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Queue(Box::new(error))
 }

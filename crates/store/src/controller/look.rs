@@ -1,0 +1,126 @@
+//! One look at the rows: every instance with what the rules need of it, in one statement.
+
+use chrono::{DateTime, Utc};
+use domain::{
+    drift::{InstanceFacts, OperationFacts},
+    edge::Publication,
+    ids::{InstanceId, OperationId},
+    instance::{AllocatedPort, Lifecycle},
+    operation::OperationState,
+};
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::{Db, StoreError};
+
+/// An instance, and what is published of it.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What the rules are told. Its `entries` are to be filled in by who knows the edge.
+    pub facts: InstanceFacts,
+    /// What is published of it; `None` for what has no port of its own.
+    pub publication: Option<Publication>,
+    /// Under which address its customer finds it.
+    pub address: Option<String>,
+}
+
+impl Row {
+    /// Whether the edge should have it: it was published, and nothing takes it away. `None` while that is being decided.
+    pub fn is_published(&self) -> Option<bool> {
+        match self.facts.lifecycle {
+            // A create that was not yet published has no address.
+            Lifecycle::Active => Some(self.address.is_some()),
+            Lifecycle::Provisioning | Lifecycle::Deleting => None,
+            // A failed create is undone, unless it is stuck.
+            Lifecycle::Deleted | Lifecycle::Failed => self.facts.active.is_none().then_some(false),
+        }
+    }
+}
+
+struct Found {
+    id: Uuid,
+    hostname: String,
+    lifecycle: String,
+    desired_power: String,
+    observed_power: String,
+    address: Option<String>,
+    public_host: String,
+    port: Option<Json<AllocatedPort>>,
+    service: Option<String>,
+    on_hold: bool,
+    heard_at: Option<DateTime<Utc>>,
+    operation: Option<Uuid>,
+    kind: Option<String>,
+    state: Option<String>,
+    lease_expires_at: Option<DateTime<Utc>>,
+    run_after: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+}
+
+/// Every instance that is not deleted, or the one with this id; and the database's time.
+pub async fn rows(db: &Db, only: Option<InstanceId>) -> Result<(Vec<Row>, DateTime<Utc>), StoreError> {
+    let found = sqlx::query_as!(
+        Found,
+        r#"SELECT i.id, i.hostname, i.lifecycle, i.desired_power, i.observed_power, i.address, n.public_host,
+                  CASE WHEN p.port IS NULL THEN NULL
+                       ELSE json_build_object('name', p.name, 'protocol', p.protocol, 'port', p.port) END
+                      AS "port?: Json<AllocatedPort>",
+                  b.body->'ports'->0->>'service' AS service,
+                  EXISTS (SELECT FROM holds h WHERE h.instance_id = i.id AND h.lifted_at IS NULL) AS "on_hold!",
+                  s.heard_at AS "heard_at?", o.id AS "operation?", o.kind AS "kind?", o.state AS "state?",
+                  o.lease_expires_at, o.run_after AS "run_after?", clock_timestamp() AS "now!"
+           FROM instances i
+           JOIN nodes n ON n.id = i.node_id
+           JOIN blueprint_versions b ON b.id = i.blueprint_version
+           LEFT JOIN port_allocations p ON p.instance_id = i.id AND p.name = b.body->'ports'->0->>'name'
+           LEFT JOIN operations o ON o.instance_id = i.id AND o.state IN ('queued', 'running', 'undoing', 'stuck')
+           LEFT JOIN instance_status s ON s.instance_id = i.id
+           WHERE i.lifecycle <> 'deleted' AND ($1::uuid IS NULL OR i.id = $1)"#,
+        only.map(|id| id.0),
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let now = match found.first() {
+        Some(first) => first.now,
+        None => sqlx::query_scalar!(r#"SELECT clock_timestamp() AS "now!""#).fetch_one(db.pool()).await?,
+    };
+    Ok((found.into_iter().map(Row::try_from).collect::<Result<_, _>>()?, now))
+}
+
+impl TryFrom<Found> for Row {
+    type Error = StoreError;
+
+    fn try_from(row: Found) -> Result<Self, StoreError> {
+        let corrupt = |e: domain::instance::UnknownValue| StoreError::corrupt("instances", e);
+        let id = InstanceId(row.id);
+        let active = match (row.operation, row.kind, row.state, row.run_after) {
+            (Some(operation), Some(kind), Some(state), Some(run_after)) => Some(OperationFacts {
+                id: OperationId(operation),
+                kind: kind.parse().map_err(corrupt)?,
+                state: state.parse::<OperationState>().map_err(corrupt)?,
+                lease_expires_at: row.lease_expires_at,
+                run_after,
+            }),
+            _ => None,
+        };
+        let publication = row.port.map(|port| Publication {
+            instance_id: id,
+            hostname: row.hostname.clone(),
+            node_host: row.public_host,
+            port: port.0,
+            service: row.service,
+        });
+        let facts = InstanceFacts {
+            id,
+            hostname: row.hostname,
+            lifecycle: row.lifecycle.parse().map_err(corrupt)?,
+            desired_power: row.desired_power.parse().map_err(corrupt)?,
+            observed_power: row.observed_power.parse().map_err(corrupt)?,
+            on_hold: row.on_hold,
+            heard_at: row.heard_at,
+            active,
+            entries: None,
+        };
+        Ok(Self { facts, publication, address: row.address })
+    }
+}

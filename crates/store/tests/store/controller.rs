@@ -1,0 +1,139 @@
+//! The controller's rows: one leader's word at a time, findings that are counted, closed and never doubled.
+
+use domain::{
+    drift::{Finding, Level, Mode, Reason, RepairAction, Rule},
+    ids::InstanceId,
+};
+use secrecy::SecretString;
+use store::{
+    Db, StoreError,
+    controller::{self, Lock, Pass},
+    testing::required,
+};
+
+use crate::fixture::{BY, Fixture};
+
+fn finding(instance: InstanceId, subject: &str) -> Finding {
+    Finding {
+        rule: Rule::EntryMissing,
+        level: Level::One,
+        action: Some(RepairAction::EdgeRepublish),
+        instance: Some(instance),
+        operation: None,
+        subject: subject.into(),
+        desired: "a record".into(),
+        observed: "nothing".into(),
+        proposal: None,
+    }
+}
+
+fn pass(term: i64) -> Pass {
+    Pass { term, took_ms: 5, instances: 1, incomplete: None, breaker: None }
+}
+
+async fn leader(f: &Fixture) -> (Db, i64) {
+    let db = f.database.role("zlh_controller");
+    let term = controller::begin_term(&db, "one").await.unwrap();
+    (db, term)
+}
+
+#[tokio::test]
+async fn an_older_term_writes_nothing() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, old) = leader(&f).await;
+    let open = controller::reconcile(&db, &pass(old), &[finding(instance, "a")]).await.unwrap();
+    let new = controller::begin_term(&db, "two").await.unwrap();
+    assert_eq!(new, old + 1);
+    let late = controller::reconcile(&db, &pass(old), &[finding(instance, "b")]).await;
+    assert!(matches!(late, Err(StoreError::LeaseLost)), "{late:?}");
+    let id = open.values().next().unwrap().id;
+    let late = controller::decide(&db, old, &[(id, None)], &[(id, RepairAction::EdgeRepublish)]).await;
+    assert!(matches!(late, Err(StoreError::LeaseLost)));
+    assert!(
+        !controller::is_current(&db, old).await.unwrap() && controller::is_current(&db, new).await.unwrap()
+    );
+    assert_eq!(f.database.count("SELECT count(*) FROM findings").await, 1);
+    assert_eq!(f.database.count("SELECT count(*) FROM repairs").await, 0);
+}
+
+#[tokio::test]
+async fn a_finding_is_opened_once_counted_by_one_leader_and_closed_when_it_is_gone() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, term) = leader(&f).await;
+    let both = [finding(instance, "a"), finding(instance, "b")];
+    let seen = async |pass: &Pass, findings: &[Finding]| {
+        let open = controller::reconcile(&db, pass, findings).await.unwrap();
+        open["entry_missing:a"].seen
+    };
+    assert_eq!((seen(&pass(term), &both).await, seen(&pass(term), &both).await), (1, 2));
+    // What could not all be seen counts nothing again and closes nothing.
+    let half = Pass { incomplete: Some("the edge".into()), ..pass(term) };
+    assert_eq!(seen(&half, &both[..1]).await, 2);
+    assert_eq!(f.database.count("SELECT count(*) FROM findings WHERE closed_at IS NULL").await, 2);
+    assert_eq!(seen(&pass(term), &both[..1]).await, 3);
+    assert_eq!(f.database.count("SELECT count(*) FROM findings WHERE closed_at IS NULL").await, 1);
+    // A new leader begins to count anew, and what comes again is another finding.
+    let term = controller::begin_term(&db, "two").await.unwrap();
+    assert_eq!(seen(&pass(term), &both).await, 1);
+    assert_eq!(f.database.count("SELECT count(*) FROM findings").await, 3);
+}
+
+#[tokio::test]
+async fn a_repair_is_asked_for_once_while_one_is_pending_and_counts_against_the_hour() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, term) = leader(&f).await;
+    let open = controller::reconcile(&db, &pass(term), &[finding(instance, "a")]).await.unwrap();
+    let id = open["entry_missing:a"].id;
+    let repairs = [(id, RepairAction::EdgeRepublish)];
+    let first = controller::decide(&db, term, &[(id, None)], &repairs).await.unwrap();
+    let second = controller::decide(&db, term, &[(id, Some(Reason::UnderRepair))], &repairs).await.unwrap();
+    assert_eq!((first.len(), second.len()), (1, 0));
+    assert_eq!(controller::repairs_since(&db, 1).await.unwrap(), 1);
+    let open = controller::reconcile(&db, &pass(term), &[finding(instance, "a")]).await.unwrap();
+    assert!(open["entry_missing:a"].attempts.pending);
+    let listed = controller::list(&db, false, 10).await.unwrap();
+    assert_eq!(listed[0].reason.as_deref(), Some("under_repair"));
+}
+
+#[tokio::test]
+async fn a_pass_without_drift_writes_nothing() {
+    let f = Fixture::new().await;
+    let (db, term) = leader(&f).await;
+    controller::reconcile(&db, &pass(term), &[]).await.unwrap();
+    let version = "SELECT xmin::text::bigint FROM controller";
+    let before = f.database.count(version).await;
+    for _ in 0..5 {
+        controller::reconcile(&db, &pass(term), &[]).await.unwrap();
+    }
+    assert_eq!(f.database.count(version).await, before);
+}
+
+#[tokio::test]
+async fn an_operators_word_is_written_down_with_its_reason() {
+    let f = Fixture::new().await;
+    let (db, _) = leader(&f).await;
+    assert!(controller::set_posture(&db, Some(Mode::Level1), None, BY, "tried it for a week").await.unwrap());
+    assert!(!controller::set_posture(&db, Some(Mode::Level1), Some(false), BY, "again").await.unwrap());
+    let state = controller::state(&db).await.unwrap();
+    assert_eq!(
+        (state.mode, state.paused, state.change_reason.as_deref()),
+        (Mode::Level1, false, Some("tried it for a week"))
+    );
+    let audit = "SELECT count(*) FROM audit_log WHERE action = 'controller.posture' AND detail->>'reason' = 'tried it for a week'";
+    assert_eq!(f.database.count(audit).await, 1);
+}
+
+#[tokio::test]
+async fn one_has_the_lock_and_only_who_has_it_keeps_or_lets_go_of_it() {
+    let url = SecretString::from(required("ZLH_TEST_REDIS_URL"));
+    let prefix = format!("test-{}", InstanceId::generate());
+    let [one, two] = ["one", "two"].map(|owner| Lock::new(&url, &prefix, owner).unwrap());
+    assert!(one.take().await.unwrap() && !two.take().await.unwrap());
+    assert!(one.renew().await.unwrap() && !two.renew().await.unwrap());
+    assert!(!two.release().await.unwrap() && one.release().await.unwrap());
+    assert!(two.take().await.unwrap() && !one.renew().await.unwrap());
+    two.release().await.unwrap();
+}

@@ -1,0 +1,278 @@
+//! What an operator does at a terminal: see what is wrong and what would be done, and say what may be.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use domain::{
+    drift::{Finding, Mode, Verdict, find},
+    ids::FindingId,
+};
+use runtime::{clock::SystemClock, daemon::Resources};
+use serde_json::{Value, json};
+use store::{
+    Db,
+    audit::By,
+    controller::{self, Open, State},
+};
+
+use crate::{
+    config::ControllerConfig,
+    pass::{Controller, Seen, breaker, judge},
+    serve::open_edge,
+};
+
+/// The commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Look now, and show what is wrong, the evidence, and what would be done; changes nothing
+    Plan {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show who leads, what it may do, and what its last pass came to
+    Status {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is open, as the leader has it
+    Findings {
+        /// Also what is closed
+        #[arg(long)]
+        closed: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what the controller may do: `observe` (look and say) or `level1` (also have Level 1 repaired)
+    Mode {
+        /// Which
+        mode: String,
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: String,
+    },
+    /// Have nothing repaired until `unpause`
+    Pause {
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: String,
+    },
+    /// Go on after a pause
+    Unpause {
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// Runs one.
+pub async fn run(command: Command, resources: Resources, config: ControllerConfig) -> anyhow::Result<()> {
+    let db = resources.database()?;
+    let text = match command {
+        Command::Plan { json } => plan(&db, &config, json).await?,
+        Command::Status { json } => status(&controller::state(&db).await?, json),
+        Command::Findings { closed, json } => findings(&db, closed, json).await?,
+        Command::Mode { mode, reason } => {
+            let mode: Mode = mode.parse().ok().context("the modes are observe and level1")?;
+            posture(&db, Some(mode), None, &reason).await?
+        }
+        Command::Pause { reason } => posture(&db, None, Some(true), &reason).await?,
+        Command::Unpause { reason } => posture(&db, None, Some(false), &reason).await?,
+    };
+    println!("{}", text.trim_end());
+    Ok(())
+}
+
+async fn posture(db: &Db, mode: Option<Mode>, paused: Option<bool>, reason: &str) -> anyhow::Result<String> {
+    let by = By::itself("operator:command-line");
+    let changed = controller::set_posture(db, mode, paused, by, reason).await?;
+    let state = controller::state(db).await?;
+    let how = if state.paused { "paused: nothing is repaired" } else { means(state.mode) };
+    Ok(format!(
+        "{} the controller is in mode {}, {how}",
+        if changed { "now" } else { "as before," },
+        state.mode
+    ))
+}
+
+fn means(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Observe => "it looks and says what it finds, and has nothing repaired",
+        Mode::Level1 => "it has Level 1 repaired: clear_stale_operation_lock and edge_republish",
+    }
+}
+
+async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Result<String> {
+    let clock = std::sync::Arc::new(SystemClock);
+    let controller =
+        Controller::new(db.clone(), open_edge(&config.edge, clock)?, config.controller.hourly_budget);
+    let state = controller::state(db).await?;
+    let Seen { look, incomplete } = controller.look(None).await?;
+    let found = find(&look);
+    let breaker = breaker(&found, look.instances.len());
+    let posture = controller.posture(&state, incomplete.is_none(), breaker.is_some()).await?;
+    // What the leader knows of them; what it has not seen is seen for the first time.
+    let open = controller::list(db, false, i64::from(i32::MAX)).await?;
+    let mut known: std::collections::HashMap<_, _> = found
+        .iter()
+        .map(|finding| {
+            (
+                finding.fingerprint(),
+                Open { id: FindingId::generate(), seen: 1, is_new: true, attempts: drift_none() },
+            )
+        })
+        .collect();
+    for it in open {
+        if let Some(entry) = known.get_mut(&format!("{}:{}", it.rule, it.subject)) {
+            entry.id = it.id;
+            entry.seen = u32::try_from(it.seen_count).unwrap_or_default() + 1;
+        }
+    }
+    let judged = judge(&look, &found, &known, posture);
+    let names: std::collections::HashMap<_, _> =
+        look.instances.iter().map(|it| (it.id, it.hostname.as_str())).collect();
+    if as_json {
+        let items: Vec<_> = judged.iter().map(|it| shown(&found[it.at], it.seen, it.verdict)).collect();
+        let plan = json!({ "mode": state.mode, "paused": state.paused, "instance_count": look.instances.len(),
+                           "incomplete": incomplete, "breaker": breaker, "findings": items });
+        return Ok(serde_json::to_string_pretty(&plan)?);
+    }
+    let mut text = head(&state);
+    if let Some(what) = &incomplete {
+        let _ = writeln!(text, "Not everything could be seen: {what}");
+    }
+    if let Some(why) = &breaker {
+        let _ = writeln!(text, "The breaker is open: {why}");
+    }
+    for it in &judged {
+        let finding = &found[it.at];
+        let of = finding.instance.and_then(|id| names.get(&id)).copied().unwrap_or("–");
+        let _ = writeln!(
+            text,
+            "\n{} {} of {of} (level {}, seen {} times)",
+            sign(it.verdict),
+            finding.rule,
+            u8::from(finding.level),
+            it.seen
+        );
+        let _ = writeln!(text, "    - {}\n    + {}", finding.observed, finding.desired);
+        let _ = match (it.verdict, &finding.proposal) {
+            (Verdict::Repair(action), _) => writeln!(text, "    will be done: {action}"),
+            (Verdict::Leave(reason), Some(proposal)) => {
+                writeln!(text, "    not by a machine ({}): {proposal}", reason.say())
+            }
+            (Verdict::Leave(reason), None) => writeln!(text, "    not now: {}", reason.say()),
+        };
+    }
+    let repairs = judged.iter().filter(|it| matches!(it.verdict, Verdict::Repair(_))).count();
+    let _ = match judged.len() {
+        0 => writeln!(text, "\nReality and the database agree on {} servers.", look.instances.len()),
+        all => writeln!(text, "\n{all} differences: {repairs} will be repaired, {} will not.", all - repairs),
+    };
+    Ok(text)
+}
+
+fn drift_none() -> domain::drift::Attempts {
+    domain::drift::Attempts::default()
+}
+
+fn sign(verdict: Verdict) -> char {
+    match verdict {
+        Verdict::Repair(_) => '~',
+        Verdict::Leave(_) => '!',
+    }
+}
+
+fn shown(finding: &Finding, seen: u32, verdict: Verdict) -> Value {
+    let (will, reason) = match verdict {
+        Verdict::Repair(action) => (Some(action), None),
+        Verdict::Leave(reason) => (None, Some(reason)),
+    };
+    let mut shown = json!(finding);
+    shown["seen_count"] = json!(seen);
+    shown["will_be_done"] = json!(will);
+    shown["reason"] = json!(reason);
+    shown
+}
+
+fn head(state: &State) -> String {
+    let mut text = format!("Mode {}: {}.\n", state.mode, means(state.mode));
+    if state.paused {
+        text.push_str("Paused: nothing is repaired.\n");
+    }
+    text
+}
+
+fn status(state: &State, as_json: bool) -> String {
+    if as_json {
+        let status = json!({
+            "term": state.term, "leader": state.leader, "led_since": state.led_since, "mode": state.mode, "paused": state.paused,
+            "changed_at": state.changed_at, "changed_by": state.changed_by, "change_reason": state.change_reason,
+            "pass": { "at": state.pass_at, "ms": state.pass_ms, "instance_count": state.pass_instances,
+                      "finding_count": state.pass_findings, "incomplete": state.pass_incomplete },
+            "breaker": state.breaker,
+        });
+        return serde_json::to_string_pretty(&status).unwrap_or_default();
+    }
+    let mut text = head(state);
+    let when = |at: Option<chrono::DateTime<chrono::Utc>>| {
+        at.map_or_else(|| "never".to_owned(), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+    };
+    let leader = state.leader.as_deref().unwrap_or("nobody yet");
+    let _ = writeln!(text, "Term {}, led by {leader} since {}.", state.term, when(state.led_since));
+    let count = |n: Option<i32>| n.unwrap_or_default();
+    let _ = writeln!(
+        text,
+        "Last pass {}: {} servers, {} findings, {} ms.",
+        when(state.pass_at),
+        count(state.pass_instances),
+        count(state.pass_findings),
+        count(state.pass_ms)
+    );
+    if let Some(what) = &state.pass_incomplete {
+        let _ = writeln!(text, "It could not see everything: {what}");
+    }
+    let _ = match &state.breaker {
+        Some(why) => writeln!(text, "The breaker is open: {why}"),
+        None => writeln!(text, "The breaker is closed."),
+    };
+    text
+}
+
+async fn findings(db: &Db, closed: bool, as_json: bool) -> anyhow::Result<String> {
+    let all = controller::list(db, closed, 1_000).await?;
+    if as_json {
+        let items: Vec<_> = all
+            .iter()
+            .map(|it| {
+                json!({ "id": it.id, "rule": it.rule, "level": it.level, "action": it.action, "instance": it.instance,
+                        "hostname": it.hostname, "operation": it.operation, "subject": it.subject, "desired": it.desired,
+                        "observed": it.observed, "proposal": it.proposal, "seen_count": it.seen_count, "reason": it.reason,
+                        "opened_at": it.opened_at, "seen_at": it.seen_at, "closed_at": it.closed_at })
+            })
+            .collect();
+        return Ok(serde_json::to_string_pretty(&items)?);
+    }
+    let mut text = String::new();
+    for it in &all {
+        let state = it
+            .closed_at
+            .map_or_else(|| "open".to_owned(), |at| format!("gone since {}", at.format("%H:%M:%S")));
+        let of = it.hostname.as_deref().unwrap_or("–");
+        let _ = writeln!(
+            text,
+            "{} of {of}, level {}, {state}, since {}",
+            it.rule,
+            it.level,
+            it.opened_at.format("%Y-%m-%d %H:%M:%S")
+        );
+        let _ = writeln!(text, "    - {}\n    + {}", it.observed, it.desired);
+    }
+    if all.is_empty() {
+        text.push_str("Nothing is open.");
+    }
+    Ok(text)
+}

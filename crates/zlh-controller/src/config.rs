@@ -1,0 +1,78 @@
+//! Configuration of zlh-controller.
+
+use runtime::config::{Common, Config, EdgeSection, Invalid, Key, Kind, Section};
+use serde::{Deserialize, Serialize};
+
+/// Port of health and metrics.
+const HEALTH_PORT: u16 = 9_103;
+
+/// All of it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ControllerConfig {
+    /// How often it looks, and how much it has repaired.
+    pub controller: ControllerSection,
+    /// How servers are named.
+    pub edge: EdgeSection,
+}
+
+impl Config for ControllerConfig {
+    fn sections(&self) -> Vec<&dyn Section> {
+        vec![&self.controller, &self.edge]
+    }
+
+    fn common() -> Common {
+        Common::with_health_on(HEALTH_PORT)
+    }
+}
+
+/// `[controller]`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ControllerSection {
+    /// Pause between two passes.
+    pub pass_seconds: u32,
+    /// Repairs in an hour.
+    pub hourly_budget: u32,
+}
+
+impl Default for ControllerSection {
+    fn default() -> Self {
+        Self { pass_seconds: 15, hourly_budget: 20 }
+    }
+}
+
+impl Section for ControllerSection {
+    fn name(&self) -> &'static str {
+        "controller"
+    }
+
+    fn keys(&self) -> &'static [Key] {
+        const KEYS: &[Key] = &[
+            Key::new("pass_seconds", Kind::Integer, "Pause between two looks at everything, in seconds."),
+            Key::new(
+                "hourly_budget",
+                Kind::Integer,
+                "Most repairs that are asked for in an hour, whatever is found.",
+            ),
+        ];
+        KEYS
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_within("pass_seconds", self.pass_seconds, 1..=3_600)?;
+        Invalid::unless_within("hourly_budget", self.hourly_budget, 0..=10_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use runtime::config::assert_described;
+
+    use super::*;
+
+    #[test]
+    fn every_section_is_described_as_it_is() {
+        assert_described::<ControllerSection>();
+    }
+}

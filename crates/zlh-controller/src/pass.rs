@@ -1,0 +1,277 @@
+//! One pass: look at everything, find what differs, write it down, ask for what may be repaired.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use domain::{
+    drift::{self, Finding, Look, Posture, Reason, RepairAction, Standing, Verdict},
+    ids::{FindingId, InstanceId, RepairId},
+    instance::Lifecycle,
+};
+use integrations::edge::Edge;
+use store::{
+    Db, StoreError,
+    controller::{self, Open, Pass, Row, State},
+    queue::Dispatch,
+};
+
+/// Findings that the log names one by one in a pass.
+const NAMED: usize = 20;
+
+/// What a leader remembers from one pass to the next.
+#[derive(Debug, Default)]
+pub struct Memory {
+    instances: usize,
+    open: HashSet<String>,
+    incomplete: Option<String>,
+    breaker: bool,
+}
+
+/// What was seen, and what could not be.
+pub struct Seen {
+    /// Everything that was.
+    pub look: Look,
+    /// What could not be, for people.
+    pub incomplete: Option<String>,
+}
+
+/// Looks and finds.
+pub struct Controller {
+    db: Db,
+    edge: Arc<dyn Edge>,
+    hourly_budget: u32,
+}
+
+impl Controller {
+    /// Over these rows and this edge.
+    pub fn new(db: Db, edge: Arc<dyn Edge>, hourly_budget: u32) -> Self {
+        Self { db, edge, hourly_budget }
+    }
+
+    /// Looks at everything. With a `term`, makes sure that it is the newest before anybody outside is asked.
+    pub async fn look(&self, term: Option<i64>) -> Result<Seen, StoreError> {
+        let (rows, now) = controller::rows(&self.db, None).await?;
+        let mut incomplete = Vec::new();
+        let instances = rows.into_iter().map(|row| self.facts(row, &mut incomplete)).collect();
+        if let Some(term) = term
+            && !controller::is_current(&self.db, term).await?
+        {
+            return Err(StoreError::LeaseLost);
+        }
+        let edge = match self.edge.observe().await {
+            Ok(seen) => Some(seen),
+            Err(error) => {
+                incomplete.push(format!("the edge: {error}"));
+                None
+            }
+        };
+        let incomplete = (!incomplete.is_empty()).then(|| incomplete.join("; "));
+        Ok(Seen { look: Look { now, instances, edge }, incomplete })
+    }
+
+    fn facts(&self, row: Row, incomplete: &mut Vec<String>) -> drift::InstanceFacts {
+        let entries = match (row.is_published(), &row.publication) {
+            (None, _) => None,
+            (Some(false), _) | (Some(true), None) => Some(Vec::new()),
+            (Some(true), Some(publication)) => match self.edge.desired(publication) {
+                Ok(entries) => Some(entries),
+                Err(error) => {
+                    incomplete.push(format!("{}: {error}", row.facts.hostname));
+                    None
+                }
+            },
+        };
+        drift::InstanceFacts { entries, ..row.facts }
+    }
+
+    /// One pass of the leader of this term. Returns the repairs that are to be told of.
+    pub async fn pass(&self, term: i64, memory: &mut Memory) -> Result<Vec<Dispatch<RepairId>>, StoreError> {
+        let began = Instant::now();
+        let state = controller::state(&self.db).await?;
+        let Seen { look, mut incomplete } = self.look(Some(term)).await?;
+        let count = look.instances.len();
+        if count == 0 && memory.instances > 0 {
+            // An empty answer is not an empty fleet.
+            incomplete = Some(format!("the database lists no instance, where it had {}", memory.instances));
+        } else {
+            memory.instances = count;
+        }
+        let findings = drift::find(&look);
+        let breaker = breaker(&findings, count);
+        let pass = Pass {
+            term,
+            took_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
+            instances: i32::try_from(count).unwrap_or(i32::MAX),
+            incomplete: incomplete.clone(),
+            breaker: breaker.clone(),
+        };
+        let open = controller::reconcile(&self.db, &pass, &findings).await?;
+        say(&look, &findings, incomplete.as_deref(), breaker.as_deref(), memory);
+        measure(&findings, &pass, began);
+        if findings.is_empty() {
+            return Ok(Vec::new());
+        }
+        let posture = self.posture(&state, incomplete.is_none(), breaker.is_some()).await?;
+        let judged = judge(&look, &findings, &open, posture);
+        let decisions: Vec<_> = judged.iter().map(|it| (it.id, it.reason())).collect();
+        let repairs: Vec<_> =
+            judged.iter().filter_map(|it| it.repair().map(|action| (it.id, action))).collect();
+        controller::decide(&self.db, term, &decisions, &repairs).await
+    }
+
+    /// What may be done now.
+    pub async fn posture(
+        &self,
+        state: &State,
+        complete: bool,
+        breaker_open: bool,
+    ) -> Result<Posture, StoreError> {
+        let spent = controller::repairs_since(&self.db, 1).await?;
+        let budget = self.hourly_budget.saturating_sub(spent);
+        Ok(Posture { mode: state.mode, paused: state.paused, complete, breaker_open, budget })
+    }
+}
+
+/// Why nothing is repaired, whatever was found.
+pub(crate) fn breaker(findings: &[Finding], fleet: usize) -> Option<String> {
+    let drifting: HashSet<_> = findings.iter().filter_map(|finding| finding.instance).collect();
+    let open = drift::breaker_is_open(drifting.len(), fleet);
+    open.then(|| format!("{} of {fleet} servers drift at once", drifting.len()))
+}
+
+/// A finding with what is done about it.
+#[derive(Clone, Debug)]
+pub(crate) struct Judged {
+    /// The finding's id.
+    pub(crate) id: FindingId,
+    /// Where it is among the findings.
+    pub(crate) at: usize,
+    /// Passes that saw it.
+    pub(crate) seen: u32,
+    /// What is done.
+    pub(crate) verdict: Verdict,
+}
+
+impl Judged {
+    fn reason(&self) -> Option<Reason> {
+        match self.verdict {
+            Verdict::Leave(reason) => Some(reason),
+            Verdict::Repair(_) => None,
+        }
+    }
+
+    fn repair(&self) -> Option<RepairAction> {
+        match self.verdict {
+            Verdict::Repair(action) => Some(action),
+            Verdict::Leave(_) => None,
+        }
+    }
+}
+
+/// Says of each finding that is open what is done about it. Two findings of one server have one repair: the first.
+pub(crate) fn judge(
+    look: &Look,
+    findings: &[Finding],
+    open: &HashMap<String, Open>,
+    mut posture: Posture,
+) -> Vec<Judged> {
+    let facts: HashMap<InstanceId, _> = look.instances.iter().map(|it| (it.id, it)).collect();
+    let mut under_repair: HashSet<(Option<InstanceId>, RepairAction)> = HashSet::new();
+    let mut judged = Vec::new();
+    for (at, finding) in findings.iter().enumerate() {
+        let Some(known) = open.get(&finding.fingerprint()) else { continue };
+        let of = finding.instance.and_then(|id| facts.get(&id));
+        let standing = Standing {
+            seen: known.seen,
+            on_hold: of.is_some_and(|it| it.on_hold),
+            active: of.is_some_and(|it| it.lifecycle == Lifecycle::Active),
+            busy: of.is_some_and(|it| it.active.is_some()),
+            attempts: known.attempts,
+        };
+        let mut verdict = drift::verdict(finding, &standing, &posture, look.now);
+        if let Verdict::Repair(action) = verdict {
+            if under_repair.insert((finding.instance, action)) {
+                posture.budget -= 1;
+            } else {
+                verdict = Verdict::Leave(Reason::UnderRepair);
+            }
+        } else if let (true, Some(action)) = (known.attempts.pending, finding.action) {
+            under_repair.insert((finding.instance, action));
+        }
+        judged.push(Judged { id: known.id, at, seen: known.seen, verdict });
+    }
+    judged
+}
+
+/// The log says what is new, what is gone, and what it means; not the same again in every pass.
+fn say(
+    look: &Look,
+    findings: &[Finding],
+    incomplete: Option<&str>,
+    breaker: Option<&str>,
+    memory: &mut Memory,
+) {
+    let names: HashMap<InstanceId, &str> =
+        look.instances.iter().map(|it| (it.id, it.hostname.as_str())).collect();
+    let now: HashSet<String> = findings.iter().map(Finding::fingerprint).collect();
+    let new: Vec<_> =
+        findings.iter().filter(|finding| !memory.open.contains(&finding.fingerprint())).collect();
+    for finding in new.iter().take(NAMED) {
+        let (rule, instance) = (finding.rule, finding.instance);
+        let of =
+            instance.and_then(|id| names.get(&id)).map_or_else(String::new, |name| format!(" of {name}"));
+        let what = finding.action.map_or("a person decides", |action| action.as_str());
+        tracing::warn!(
+            %rule,
+            instance = instance.map(tracing::field::display),
+            "found {rule}{of}: should be {}, is {}; {what}",
+            finding.desired,
+            finding.observed
+        );
+    }
+    if let Some(more) = new.len().checked_sub(NAMED).filter(|more| *more > 0) {
+        tracing::warn!("found {more} more differences; `zlh-controller plan` lists them");
+    }
+    let gone = if incomplete.is_none() { memory.open.difference(&now).count() } else { 0 };
+    if gone > 0 {
+        tracing::info!("{gone} findings are gone; {} are open", now.len());
+    }
+    if incomplete != memory.incomplete.as_deref() {
+        if let Some(what) = incomplete {
+            tracing::warn!(
+                "not everything could be seen ({what}); nothing is repaired and no finding is closed meanwhile"
+            );
+        } else {
+            tracing::info!("everything can be seen again");
+        }
+        memory.incomplete = incomplete.map(str::to_owned);
+    }
+    if breaker.is_some() != memory.breaker {
+        if let Some(why) = breaker {
+            tracing::error!("the breaker is open: {why}; nothing is repaired until it is fewer");
+        } else {
+            tracing::info!("the breaker is closed again");
+        }
+        memory.breaker = breaker.is_some();
+    }
+    if incomplete.is_none() {
+        memory.open = now;
+    } else {
+        memory.open.extend(now);
+    }
+}
+
+fn measure(findings: &[Finding], pass: &Pass, began: Instant) {
+    for rule in drift::Rule::ALL {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+        let count = findings.iter().filter(|finding| finding.rule == *rule).count() as f64;
+        metrics::gauge!("zlh_controller_findings", "rule" => rule.as_str()).set(count);
+    }
+    metrics::gauge!("zlh_controller_breaker_open").set(f64::from(u8::from(pass.breaker.is_some())));
+    let outcome = if pass.incomplete.is_some() { "incomplete" } else { "complete" };
+    metrics::counter!("zlh_controller_passes_total", "outcome" => outcome).increment(1);
+    metrics::histogram!("zlh_controller_pass_seconds").record(began.elapsed().as_secs_f64());
+}

@@ -1,0 +1,47 @@
+//! Serving: connects to everything, and looks while it leads.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, anyhow};
+use domain::clock::Clock;
+use integrations::edge::{self, Edge, ReadOnlyEdge};
+use runtime::{config::EdgeSection, daemon::Context};
+use store::{controller::Lock, queue::QueueName};
+
+use crate::{config::ControllerConfig, lead, pass::Controller};
+
+/// Longest silence of the loop: a pass with listings that are slow.
+const SILENCE: Duration = Duration::from_mins(5);
+
+/// Serves until the shutdown.
+pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result<()> {
+    let db = context.database()?;
+    let notifier = context.notifier(&db, QueueName::Repair)?;
+    // Unique per start: a lock that an earlier process left is not ours.
+    let owner = format!("{}-{}", context.name(), uuid::Uuid::now_v7());
+    let redis = &context.common().redis;
+    let lock = Lock::new(&redis.url, &redis.queue_prefix, &owner).context("redis.url")?;
+    let controller = Controller::new(
+        db.clone(),
+        open_edge(&config.edge, context.clock())?,
+        config.controller.hourly_budget,
+    );
+    let pause = Duration::from_secs(config.controller.pass_seconds.into());
+    let (shutdown, heartbeat) = (context.shutdown(), context.heartbeat("leadership", SILENCE));
+    context.spawn_service("leadership", async move {
+        lead::run(&db, &lock, &owner, &controller, &notifier, pause, &shutdown, || heartbeat.beat()).await;
+        Ok(())
+    });
+    context.ready();
+    context.shutdown().cancelled().await;
+    Ok(())
+}
+
+/// The configured edge, to be looked at only: the controller has no way to change it.
+pub(crate) fn open_edge(section: &EdgeSection, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Edge>> {
+    // Checked when the configuration was read.
+    let settings =
+        section.settings().map_err(|invalid| anyhow!("edge.{}: {}", invalid.key, invalid.reason))?;
+    let edge = edge::open(&settings, clock).context("the edge could not be opened")?;
+    Ok(Arc::new(ReadOnlyEdge(edge)))
+}

@@ -1,0 +1,186 @@
+//! The controller and the repair-worker as daemons: what goes wrong behind our back is found, said, and put right where an
+//! operator allows it.
+
+use domain::ids::InstanceId;
+use serde_json::{Value, json};
+use xtask::{http::Http, stack::Daemon};
+use zlh_tests::{Town, eventually};
+
+use super::{
+    clients::join_by_name,
+    names::{RECORDS, TOKEN, records},
+};
+
+fn start(town: &mut Town) {
+    for daemon in [Daemon::Controller, Daemon::Repair] {
+        town.stack.start(daemon).expect("a daemon");
+    }
+}
+
+fn controller(town: &Town, arguments: &[&str]) -> String {
+    town.stack.command(Daemon::Controller, arguments, None).expect("a command")
+}
+
+fn plan(town: &Town) -> Value {
+    serde_json::from_str(&controller(town, &["plan", "--json"])).expect("JSON")
+}
+
+fn level1(town: &Town) {
+    let said = controller(town, &["mode", "level1", "--reason", "test"]);
+    assert!(said.contains("level1"), "{said}");
+}
+
+/// Waits until so many passes were made, and all of each.
+fn passes(town: &Town, count: usize) {
+    let begun = |town: &Town| town.stack.health(Daemon::Controller);
+    let read = |town: &Town| {
+        let text = xtask::sockets::get(&begun(town), "/metrics").expect("metrics");
+        let of = |line: &str| line.rsplit(' ').next().and_then(|n| n.parse::<f64>().ok());
+        text.lines()
+            .filter(|line| line.starts_with("zlh_controller_passes_total"))
+            .filter_map(of)
+            .sum::<f64>()
+    };
+    #[expect(clippy::cast_precision_loss, reason = "a handful")]
+    let end = read(town) + count as f64;
+    eventually("passes", || (read(town) >= end).then_some(()));
+}
+
+fn delete_record(sandbox: &Http, record: &Value) {
+    let id = record["id"].as_str().expect("an id");
+    assert_eq!(sandbox.delete(&format!("{RECORDS}/{id}"), TOKEN).expect("an answer").status, 200);
+}
+
+fn mutations(sandbox: &Http) -> usize {
+    let answer = sandbox.get("/_calls", &[]).expect("an answer");
+    answer.body.as_array().expect("calls").iter().filter(|call| call["method"] != "GET").count()
+}
+
+#[test]
+fn a_record_that_goes_behind_our_back_is_found_said_and_repaired_where_it_is_allowed() {
+    let mut town = Town::start_with_names();
+    let sandbox = Http::new(&town.stack.sandbox_url());
+    let customer = town.customer("ada");
+    let (id, address) = customer.server("World", "minecraft-js", "flying-squid");
+    start(&mut town);
+    passes(&town, 2);
+    assert_eq!(plan(&town)["findings"], json!([]));
+
+    let service = records(&sandbox).into_iter().find(|it| it["type"] == "SRV").expect("a service record");
+    delete_record(&sandbox, &service);
+    let found = "SELECT count(*) FROM findings WHERE rule = 'entry_missing' AND seen_count >= 2 AND reason = 'observing'
+                 AND closed_at IS NULL";
+    eventually("the finding counts", || (town.count(found) == 1).then_some(()));
+    assert_eq!(join_by_name(&address, town.stack.names())["joined"], false);
+
+    // Observing changes nothing, and the plan says what Level 1 would do.
+    sandbox.delete("/_calls", &[]).expect("an answer");
+    passes(&town, 3);
+    assert_eq!(mutations(&sandbox), 0);
+    let planned = &plan(&town)["findings"][0];
+    assert_eq!(
+        (&planned["action"], &planned["reason"]),
+        (&json!("edge_republish"), &json!("observing")),
+        "{planned}"
+    );
+    assert_eq!(planned["observed"], "nothing");
+    let text = controller(&town, &["plan"]);
+    assert!(
+        text.contains("not now: the controller only observes") && text.contains("_minecraft._tcp"),
+        "{text}"
+    );
+
+    level1(&town);
+    let repaired = format!(
+        "SELECT count(*) FROM repair_events WHERE instance_id = '{id}' AND outcome = 'repaired' AND before LIKE 'A %'"
+    );
+    eventually("it is repaired", || (town.count(&repaired) == 1).then_some(()));
+    assert_eq!(join_by_name(&address, town.stack.names())["joined"], true);
+    eventually("the finding is gone", || {
+        (town.count("SELECT count(*) FROM findings WHERE closed_at IS NULL") == 0).then_some(())
+    });
+    assert_eq!(town.count("SELECT count(*) FROM repairs"), 1);
+
+    // A record that was changed by hand is changed back in place; one that is not ours is left.
+    let service = records(&sandbox).into_iter().find(|it| it["type"] == "SRV").expect("a service record");
+    let path = format!("{RECORDS}/{}", service["id"].as_str().expect("an id"));
+    let elsewhere =
+        json!({ "data": { "priority": 0, "weight": 0, "port": 1, "target": "elsewhere.example" } });
+    assert_eq!(sandbox.put(&path, TOKEN, &elsewhere).expect("an answer").status, 200);
+    eventually("it is changed back", || {
+        let now =
+            records(&sandbox).into_iter().find(|it| it["id"] == service["id"]).expect("the same record");
+        (now["data"] == service["data"]).then_some(())
+    });
+}
+
+#[test]
+fn an_operation_whose_worker_never_comes_back_is_freed_for_another() {
+    let mut town = Town::start_with_names();
+    let customer = town.customer("ada");
+    let sandbox = Http::new(&town.stack.sandbox_url());
+    let slow = json!({ "path_prefix": "/minecraft-js/", "kind": "late", "delay_ms": 5_000, "times": 1 });
+    assert_eq!(sandbox.post("/_faults", &[], &slow).expect("an answer").status, 204);
+    let (_, operation) = customer.create("World", "minecraft-js", "flying-squid");
+    let held = "SELECT count(*) FROM operations WHERE state = 'running' AND lease_owner IS NOT NULL";
+    eventually("it is at work", || (town.count(held) == 1).then_some(()));
+    town.stack.kill(Daemon::Worker).expect("the worker is killed");
+    town.sql("UPDATE operations SET lease_expires_at = lease_expires_at - interval '2 minutes'");
+    start(&mut town);
+    level1(&town);
+    let event = "SELECT count(*) FROM repair_events WHERE action = 'clear_stale_operation_lock' AND outcome = 'repaired'
+                 AND before LIKE 'running, held by zpack-provision-worker-%' AND after = 'running, held by nobody'";
+    eventually("the lock is cleared", || (town.count(event) == 1).then_some(()));
+    assert_eq!(town.count(held), 0);
+    town.stack.start(Daemon::Worker).expect("another worker");
+    assert_eq!(customer.follow(&operation)["state"], "succeeded");
+    assert_eq!(town.count("SELECT count(*) FROM repairs"), 1);
+}
+
+#[test]
+fn what_may_not_be_repaired_is_rejected_and_written_down() {
+    let mut town = Town::start_with_names();
+    let sandbox = Http::new(&town.stack.sandbox_url());
+    let customer = town.customer("ada");
+    let (id, _) = customer.server("World", "minecraft-js", "flying-squid");
+    start(&mut town);
+    level1(&town);
+    passes(&town, 1);
+    town.stack.stop(Daemon::Controller).expect("the controller stops");
+    sandbox.delete("/_calls", &[]).expect("an answer");
+    let term = town.count("SELECT term FROM controller");
+    let ask = |action: &str, term: i64| {
+        let finding = InstanceId::generate();
+        town.sql(&format!(
+            "INSERT INTO findings (id, fingerprint, rule, level, action, instance_id, subject, desired, observed, term)
+             VALUES ('{finding}', '{finding}', 'entry_missing', 1, 'edge_republish', '{id}', 'x', 'x', 'x', {term});
+             INSERT INTO repairs (id, finding_id, action, term) VALUES (gen_random_uuid(), '{finding}', '{action}', {term});"
+        ));
+        let events = format!("SELECT count(*) FROM repair_events WHERE finding_id = '{finding}'");
+        eventually("an event", || (town.count(&events) == 1).then_some(()));
+        let text = |column: &str| {
+            let sql = format!("SELECT {column} FROM repair_events WHERE finding_id = '{finding}'");
+            town.stack.cluster.sql(xtask::stack::DATABASE, &sql).expect("the database").trim().to_owned()
+        };
+        (text("outcome"), text("reason"))
+    };
+    assert_eq!(ask("edge_republish", term).0, "not_needed");
+    let rejected = |asked: (String, String), because: &str| {
+        assert!(asked.0 == "rejected" && asked.1.contains(because), "{asked:?}");
+    };
+    rejected(ask("container_recreate", term), "not an action of Level 1");
+    rejected(ask("edge_republish", term - 1), "under term");
+    town.sql(&format!(
+        "INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at)
+         VALUES (gen_random_uuid(), '{id}', 'abuse', 'x', 'test', now())"
+    ));
+    let service = records(&sandbox).into_iter().find(|it| it["type"] == "SRV").expect("a service record");
+    delete_record(&sandbox, &service);
+    sandbox.delete("/_calls", &[]).expect("an answer");
+    rejected(ask("edge_republish", term), "on hold");
+    town.sql("UPDATE controller SET paused = true");
+    rejected(ask("edge_republish", term), "paused");
+    town.sql("UPDATE controller SET mode = 'observe'");
+    rejected(ask("edge_republish", term), "only observes");
+    assert_eq!(mutations(&sandbox), 0);
+}
