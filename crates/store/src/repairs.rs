@@ -1,5 +1,6 @@
 //! Repairs: what the controller has asked for, as rows that a repair-worker leases; and what came of each, told once.
 
+use chrono::{DateTime, Utc};
 use domain::{
     ids::{FindingId, InstanceId, OperationId, RepairId},
     lease::LEASE_SECONDS,
@@ -243,4 +244,53 @@ pub async fn lock_of(db: &Db, operation: OperationId) -> Result<Option<String>, 
         }
         _ => format!("{}, held by nobody", row.state),
     }))
+}
+
+/// An event, for people.
+#[derive(Clone, Debug)]
+pub struct Listed {
+    /// Its id.
+    pub id: Uuid,
+    /// When it ended.
+    pub at: DateTime<Utc>,
+    /// What was asked for.
+    pub action: String,
+    /// How it ended.
+    pub outcome: String,
+    /// Of which server.
+    pub instance: Option<InstanceId>,
+    /// The server's hostname.
+    pub hostname: Option<String>,
+    /// What was there before.
+    pub before: String,
+    /// What was there after.
+    pub after: String,
+    /// Why it ended so.
+    pub reason: String,
+    /// By whom.
+    pub done_by: String,
+}
+
+/// The newest events.
+pub async fn events(db: &Db, limit: i64) -> Result<Vec<Listed>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT e.id, e.at, e.action, e.outcome, e.instance_id, i.hostname AS "hostname?", e.before, e.after, e.reason, e.done_by
+           FROM repair_events e LEFT JOIN instances i ON i.id = e.instance_id ORDER BY e.at DESC, e.id DESC LIMIT $1"#,
+        limit
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let listed = rows.into_iter().map(|row| Listed {
+        id: row.id,
+        at: row.at,
+        action: row.action,
+        outcome: row.outcome,
+        instance: row.instance_id.map(InstanceId),
+        hostname: row.hostname,
+        before: row.before,
+        after: row.after,
+        reason: row.reason,
+        done_by: row.done_by,
+    });
+    Ok(listed.collect())
 }

@@ -178,6 +178,7 @@ fn every_page_is_accessible_in_both_themes_and_sizes() {
     let (id, _) = customer.server("Survival", "minecraft-js", "flying-squid");
     town.stack.stop(Daemon::Worker).expect("the worker stops");
     let held = every_state(&town);
+    findings(&town, &id);
     let task = json!({
         "portal": town.stack.api_url(), "email": "nils@example.com", "operator": "olga@example.com",
         "states": "mara@example.com", "held": held, "password": PASSWORD, "instance": id,
@@ -216,6 +217,27 @@ fn every_state(town: &Town) -> String {
          WHEN (NEW.address = 'play.example.com:25600') EXECUTE FUNCTION keep_power();",
     );
     held
+}
+
+/// What a controller would have found, and a repair. They are rows.
+fn findings(town: &Town, instance: &str) {
+    town.sql(&format!(
+        "UPDATE controller SET term = 3, mode = 'level1', pass_at = now(), pass_instances = 14, pass_findings = 2,
+             breaker = '5 of 14 servers drift at once';
+         INSERT INTO findings (id, fingerprint, rule, level, action, instance_id, subject, desired, observed, proposal, term,
+             seen_count, reason)
+         VALUES (gen_random_uuid(), 'a', 'entry_missing', 1, 'edge_republish', '{instance}', 'a',
+                 'SRV _minecraft._tcp.survival.play.example.org 0 0 25600 survival.play.example.org', 'nothing', NULL, 3, 4,
+                 'breaker_open'),
+                (gen_random_uuid(), 'b', 'running_on_hold', 2, NULL, '{instance}', 'b', 'stopped, since a hold is in force',
+                 'survival runs', 'stop the server, or lift the hold', 3, 9, 'above_level_1');
+         INSERT INTO repairs (id, finding_id, action, term, state, finished_at)
+             SELECT gen_random_uuid(), id, 'edge_republish', 3, 'ended', now() FROM findings WHERE fingerprint = 'a';
+         INSERT INTO repair_events (id, repair_id, finding_id, instance_id, action, outcome, before, after, reason, done_by)
+             SELECT gen_random_uuid(), id, finding_id, '{instance}', action, 'repaired', 'nothing',
+                    'SRV _minecraft._tcp.survival.play.example.org 0 0 25600 survival.play.example.org',
+                    'published again and seen', 'repair-worker' FROM repairs;"
+    ));
 }
 
 /// Servers' names, and what brings them into their state.

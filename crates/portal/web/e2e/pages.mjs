@@ -24,6 +24,7 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
     ['not-here', '/servers/00000000-0000-7000-8000-000000000000'],
     ['operations', '/op', operator],
     ['operation-states', '/op?state=all', operator],
+    ['findings', '/op/findings', operator],
     ['instances', '/op/instances', operator],
     ['customers', '/op/customers', operator],
     ['nodes', '/op/nodes', operator],

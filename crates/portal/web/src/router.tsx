@@ -137,6 +137,11 @@ const customers = createRoute({
   validateSearch: searched,
   component: lazyRouteComponent(() => import('./pages/operator/Customers'), 'Customers'),
 })
+const findings = createRoute({
+  getParentRoute: () => operator,
+  path: '/findings',
+  component: lazyRouteComponent(() => import('./pages/operator/Findings'), 'Findings'),
+})
 const nodes = createRoute({
   getParentRoute: () => operator,
   path: '/nodes',
@@ -151,7 +156,7 @@ const tree = root.addChildren([
     create,
     server.addChildren([overview, consoleTab, files, backups, schedules, settings]),
     account,
-    operator.addChildren([operations, operation, everybodysInstances, customers, nodes]),
+    operator.addChildren([operations, operation, findings, everybodysInstances, customers, nodes]),
   ]),
 ])
 

@@ -70,7 +70,9 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         | "listOperations"
         | "getOperation" => vec![],
         "listNodes" | "listAllOperations" | "getAnyOperation" | "listAllInstances" | "listCustomers"
-        | "viewCustomer" => vec![codes![OperatorOnly]],
+        | "viewCustomer" | "getController" | "listFindings" | "listRepairEvents" => {
+            vec![codes![OperatorOnly]]
+        }
         "resumeOperation" => vec![codes![OperatorOnly, OperationNotStuck]],
         "createInstance" => vec![
             codes![InstanceLimitReached, NameTaken, HostnameTaken, NoCapacity, CatalogueUnavailable],

@@ -118,3 +118,37 @@ async fn an_operator_sees_a_customers_pages_for_a_reason_and_changes_and_reads_n
     world.database.execute("UPDATE audit_log SET at = now() - interval '61 minutes'").await;
     get("/api/instances").await.expect_problem(403, "view_not_begun");
 }
+
+#[tokio::test]
+async fn operators_see_what_the_controller_found_and_what_came_of_it() {
+    let world = World::start().await;
+    let operator = world.operator().await;
+    let before = operator.get("/api/operator/controller").await.expect(200);
+    assert_eq!((before.at("/mode"), before.at("/paused")), (json!("observe"), json!(false)));
+    assert_eq!(operator.get("/api/operator/findings").await.expect(200).at(""), json!([]));
+    world
+        .database
+        .execute(
+            "INSERT INTO findings (id, fingerprint, rule, level, action, subject, desired, observed, term, reason)
+             VALUES ('00000000-0000-7000-8000-000000000001', 'a', 'entry_missing', 1, 'edge_republish', 'x', 'a record', 'nothing', 1,
+                     'observing');
+             INSERT INTO findings (id, fingerprint, rule, level, subject, desired, observed, term, closed_at)
+             VALUES ('00000000-0000-7000-8000-000000000002', 'b', 'not_running', 2, 'y', 'running', 'stopped', 1, now());
+             INSERT INTO repairs (id, finding_id, action, term, state, finished_at)
+             VALUES ('00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001', 'edge_republish', 1, 'ended', now());
+             INSERT INTO repair_events (id, repair_id, finding_id, action, outcome, before, after, reason, done_by)
+             VALUES (gen_random_uuid(), '00000000-0000-7000-8000-000000000003', '00000000-0000-7000-8000-000000000001',
+                     'edge_republish', 'repaired', 'nothing', 'a record', 'seen', 'repair-worker')",
+        )
+        .await;
+    let open = operator.get("/api/operator/findings").await.expect(200);
+    assert_eq!((open.at("/0/reason"), open.at("/1")), (json!("observing"), json!(null)));
+    let all = operator.get("/api/operator/findings?closed=true").await.expect(200);
+    assert_eq!((all.at("/0/rule"), all.at("/1/rule")), (json!("entry_missing"), json!("not_running")));
+    let events = operator.get("/api/operator/repairs").await.expect(200);
+    assert_eq!((events.at("/0/outcome"), events.at("/0/after")), (json!("repaired"), json!("a record")));
+    let ada = world.customer("ada").await;
+    for path in ["controller", "findings", "repairs"] {
+        ada.get(&format!("/api/operator/{path}")).await.expect_problem(403, "operator_only");
+    }
+}

@@ -31,6 +31,7 @@ export type OperatorOperationDetail = Schemas['OperatorOperationDetail']
 export type Node = Schemas['Node']
 export type OperatorInstance = Schemas['OperatorInstance']
 export type OperatorCustomer = Schemas['OperatorCustomer']
+export type Controller = Schemas['Controller']
 export type Session = Schemas['Session']
 export type PowerAction = Schemas['PowerChange']['action']
 

@@ -173,6 +173,24 @@ export const nodes = queryOptions({
   refetchInterval: 15_000,
 })
 
+export const controller = queryOptions({
+  queryKey: ['operator', 'controller'],
+  queryFn: () => unwrap(api.GET('/api/operator/controller')),
+  refetchInterval: 10_000,
+})
+
+export const findings = queryOptions({
+  queryKey: ['operator', 'findings'],
+  queryFn: () => unwrap(api.GET('/api/operator/findings')),
+  refetchInterval: 10_000,
+})
+
+export const repairEvents = queryOptions({
+  queryKey: ['operator', 'repairs'],
+  queryFn: () => unwrap(api.GET('/api/operator/repairs')),
+  refetchInterval: 10_000,
+})
+
 const everybodys = async (state: Operation['state'] | undefined) =>
   (await unwrap(api.GET('/api/operator/operations', { params: { query: { limit: 100, ...(state && { state }) } } }))).items as OperatorOperation[]
 

@@ -1,7 +1,7 @@
 /** Goes anywhere by typing: servers and pages. */
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { Activity, HardDrive, Plus, Search, Server, User, type LucideIcon } from 'lucide-react'
+import { Activity, HardDrive, Plus, ScanSearch, Search, Server, User, type LucideIcon } from 'lucide-react'
 import { useId, useState, type KeyboardEvent } from 'react'
 import { instances } from '../api/queries'
 import { en } from '../text/en'
@@ -29,6 +29,7 @@ export function Palette({ operator, onClose }: { operator: boolean; onClose: () 
     ...(operator
       ? [
           { label: en.nav.operations, icon: Activity, href: '/op' },
+          { label: en.nav.findings, icon: ScanSearch, href: '/op/findings' },
           { label: en.nav.nodes, icon: HardDrive, href: '/op/nodes' },
         ]
       : []),

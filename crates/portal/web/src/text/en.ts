@@ -36,6 +36,36 @@ const operatorSteps: Partial<Record<Step, string>> = {
   enrol_agent: 'Connecting the agent',
 }
 
+/** What the controller finds. */
+const rules: Record<string, string> = {
+  entry_missing: 'A record is missing',
+  entry_wrong: 'A record leads elsewhere',
+  entry_foreign: 'A record is not ours',
+  entry_stale: 'A record is left over',
+  stale_operation_lock: 'A worker left an operation',
+  work_not_taken: 'Work that nobody takes',
+  running_on_hold: 'Runs in spite of a hold',
+  not_running: 'Does not run',
+  agent_unreachable: 'The agent does not answer',
+}
+const repairActions: Record<string, string> = { edge_republish: 'Publish it again', clear_stale_operation_lock: 'Free the operation' }
+
+/** Why a finding is not repaired now. */
+const reasons: Record<string, string> = {
+  above_level_1: 'a person decides this',
+  observing: 'the controller only observes',
+  paused: 'the controller is paused',
+  breaker_open: 'too much drifts at once',
+  incomplete: 'not everything could be seen',
+  seen_once: 'it counts when it is seen again',
+  on_hold: 'the server is on hold',
+  not_active: 'the server is not in use',
+  operation_active: 'an operation is at work on it',
+  under_repair: 'it is being repaired',
+  backing_off: 'it was tried a short while ago',
+  budget_used_up: 'enough was repaired in the last hour',
+}
+
 /** Who did something, at the beginning of a line. */
 const actor = ({ kind, name }: Actor): string => {
   switch (kind) {
@@ -111,10 +141,39 @@ export const en = {
     instances: 'Servers',
     customers: 'Customers',
     nodes: 'Nodes',
+    findings: 'Findings',
     customerSide: 'My servers',
     operatorSide: 'Operator',
     signOut: 'Sign out',
     theme: { system: 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' },
+  },
+  findings: {
+    title: 'Findings',
+    none: 'Reality and the database agree',
+    noneText: 'What differs is listed here, with what was seen and what would be done about it.',
+    what: 'What',
+    is: 'Is',
+    should: 'Should be',
+    next: 'What follows',
+    since: 'Since',
+    repairs: 'Repairs',
+    noRepairs: 'Nothing was repaired yet',
+    before: 'Before',
+    after: 'After',
+    why: 'Why',
+    when: 'When',
+    level: (level: number) => (level === 1 ? 'Level 1: a machine may' : `Level ${level}: a person decides`),
+    rule: (rule: string) => rules[rule] ?? rule,
+    action: (action: string | null) => (action === null ? '–' : (repairActions[action] ?? action)),
+    notNow: (reason: string, proposal: string | null) => (reason === 'above_level_1' && proposal ? `A person would: ${proposal}` : `Not now: ${reasons[reason] ?? reason}`),
+    outcome: (outcome: string) => ({ repaired: 'Repaired', not_needed: 'Not needed', rejected: 'Rejected', failed: 'Failed' })[outcome] ?? outcome,
+    mode: (mode: string) =>
+      mode === 'level1' ? 'The controller looks, and has Level 1 repaired.' : 'The controller looks and says what it finds. It has nothing repaired.',
+    pass: (servers: number, at: string) => `It looked at ${plural(servers, 'server', 'servers')} ${ago(at)}.`,
+    noLeader: 'No controller has looked yet. Look whether zlh-controller runs.',
+    paused: 'Paused: nothing is repaired until an operator lets it go on.',
+    incomplete: (what: string) => `Not everything could be seen, so nothing is repaired: ${what}`,
+    breaker: (why: string) => `The breaker is open, so nothing is repaired: ${why}. Look for one cause of all of it.`,
   },
   live: {
     live: 'Live',
