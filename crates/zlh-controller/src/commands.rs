@@ -1,11 +1,11 @@
 //! What an operator does at a terminal: see what is wrong and what would be done, and say what may be.
 
-use std::fmt::Write as _;
+use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use anyhow::Context as _;
 use clap::Subcommand;
 use domain::{
-    drift::{Finding, Mode, Verdict, find},
+    drift::{Attempts, Finding, Mode, Verdict, find},
     ids::FindingId,
 };
 use runtime::{clock::SystemClock, daemon::Resources};
@@ -18,7 +18,7 @@ use store::{
 
 use crate::{
     config::ControllerConfig,
-    pass::{Controller, Seen, breaker, judge},
+    pass::{Controller, Seen, breaker, counted, judge},
     serve::open_edge,
 };
 
@@ -106,7 +106,7 @@ fn means(mode: Mode) -> &'static str {
 }
 
 async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Result<String> {
-    let clock = std::sync::Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock);
     let controller =
         Controller::new(db.clone(), open_edge(&config.edge, clock)?, config.controller.hourly_budget);
     let state = controller::state(db).await?;
@@ -116,12 +116,12 @@ async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Resu
     let posture = controller.posture(&state, incomplete.is_none(), breaker.is_some()).await?;
     // What the leader knows of them; what it has not seen is seen for the first time.
     let open = controller::list(db, false, i64::from(i32::MAX)).await?;
-    let mut known: std::collections::HashMap<_, _> = found
+    let mut known: HashMap<_, _> = found
         .iter()
         .map(|finding| {
             (
                 finding.fingerprint(),
-                Open { id: FindingId::generate(), seen: 1, is_new: true, attempts: drift_none() },
+                Open { id: FindingId::generate(), seen: 1, is_new: true, attempts: Attempts::default() },
             )
         })
         .collect();
@@ -132,8 +132,7 @@ async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Resu
         }
     }
     let judged = judge(&look, &found, &known, posture);
-    let names: std::collections::HashMap<_, _> =
-        look.instances.iter().map(|it| (it.id, it.hostname.as_str())).collect();
+    let names: HashMap<_, _> = look.instances.iter().map(|it| (it.id, it.hostname.as_str())).collect();
     if as_json {
         let items: Vec<_> = judged.iter().map(|it| shown(&found[it.at], it.seen, it.verdict)).collect();
         let plan = json!({ "mode": state.mode, "paused": state.paused, "instance_count": look.instances.len(),
@@ -152,11 +151,11 @@ async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Resu
         let of = finding.instance.and_then(|id| names.get(&id)).copied().unwrap_or("–");
         let _ = writeln!(
             text,
-            "\n{} {} of {of} (level {}, seen {} times)",
+            "\n{} {} of {of} (level {}, seen in {})",
             sign(it.verdict),
             finding.rule,
             u8::from(finding.level),
-            it.seen
+            counted(it.seen as usize, "look")
         );
         let _ = writeln!(text, "    - {}\n    + {}", finding.observed, finding.desired);
         let _ = match (it.verdict, &finding.proposal) {
@@ -169,14 +168,17 @@ async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Resu
     }
     let repairs = judged.iter().filter(|it| matches!(it.verdict, Verdict::Repair(_))).count();
     let _ = match judged.len() {
-        0 => writeln!(text, "\nReality and the database agree on {} servers.", look.instances.len()),
-        all => writeln!(text, "\n{all} differences: {repairs} will be repaired, {} will not.", all - repairs),
+        0 => {
+            writeln!(text, "\nReality and the database agree on {}.", counted(look.instances.len(), "server"))
+        }
+        all => writeln!(
+            text,
+            "\n{}: {repairs} will be repaired, {} will not.",
+            counted(all, "difference"),
+            all - repairs
+        ),
     };
     Ok(text)
-}
-
-fn drift_none() -> domain::drift::Attempts {
-    domain::drift::Attempts::default()
 }
 
 fn sign(verdict: Verdict) -> char {
@@ -223,13 +225,13 @@ fn status(state: &State, as_json: bool) -> String {
     };
     let leader = state.leader.as_deref().unwrap_or("nobody yet");
     let _ = writeln!(text, "Term {}, led by {leader} since {}.", state.term, when(state.led_since));
-    let count = |n: Option<i32>| n.unwrap_or_default();
+    let count = |n: Option<i32>| usize::try_from(n.unwrap_or_default()).unwrap_or_default();
     let _ = writeln!(
         text,
-        "Last pass {}: {} servers, {} findings, {} ms.",
+        "Last pass {}: {}, {}, {} ms.",
         when(state.pass_at),
-        count(state.pass_instances),
-        count(state.pass_findings),
+        counted(count(state.pass_instances), "server"),
+        counted(count(state.pass_findings), "finding"),
         count(state.pass_ms)
     );
     if let Some(what) = &state.pass_incomplete {

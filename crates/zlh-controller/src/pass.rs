@@ -139,7 +139,7 @@ impl Controller {
 pub(crate) fn breaker(findings: &[Finding], fleet: usize) -> Option<String> {
     let drifting: HashSet<_> = findings.iter().filter_map(|finding| finding.instance).collect();
     let open = drift::breaker_is_open(drifting.len(), fleet);
-    open.then(|| format!("{} of {fleet} servers drift at once", drifting.len()))
+    open.then(|| format!("{} of {} drift at once", drifting.len(), counted(fleet, "server")))
 }
 
 /// A finding with what is done about it.
@@ -206,6 +206,12 @@ pub(crate) fn judge(
     judged
 }
 
+/// A number of things, as one says it.
+pub(crate) fn counted(count: usize, one: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{plural}")
+}
+
 /// The log says what is new, what is gone, and what it means; not the same again in every pass.
 fn say(
     look: &Look,
@@ -233,11 +239,11 @@ fn say(
         );
     }
     if let Some(more) = new.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        tracing::warn!("found {more} more differences; `zlh-controller plan` lists them");
+        tracing::warn!("found {more} more; `zlh-controller plan` lists them");
     }
     let gone = if incomplete.is_none() { memory.open.difference(&now).count() } else { 0 };
     if gone > 0 {
-        tracing::info!("{gone} findings are gone; {} are open", now.len());
+        tracing::info!("{} gone; {} open", counted(gone, "finding"), now.len());
     }
     if incomplete != memory.incomplete.as_deref() {
         if let Some(what) = incomplete {
