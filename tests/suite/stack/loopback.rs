@@ -7,13 +7,25 @@ use zlh_tests::Town;
 
 #[test]
 fn only_what_games_and_customers_speak_to_has_a_port() {
-    let town = Town::start(&[]);
+    let mut town = Town::start(&[]);
+    for daemon in [Daemon::Controller, Daemon::Repair] {
+        town.stack.start(daemon).expect("a daemon");
+    }
     let ports: BTreeMap<_, _> =
         town.stack.records().into_iter().map(|record| (record.name, listening(record.pid).len())).collect();
-    let expected = [("postgres", 0), ("redis", 0), ("zlh-sandbox", 1), ("zpack-api", 2)];
-    let expected = expected.into_iter().chain([("zpack-provision-worker", 0)]);
+    let expected = [
+        ("postgres", 0),
+        ("redis", 0), // Services and names; there is no sandbox where there are strangers.
+        ("zlh-sandbox", 2),
+        ("zpack-api", 2),
+    ];
+    let expected = expected.into_iter().chain([
+        ("zpack-provision-worker", 0),
+        ("zlh-controller", 0),
+        ("zpack-repair-worker", 0),
+    ]);
     assert_eq!(ports, expected.map(|(name, ports)| (name.to_owned(), ports)).collect());
-    for daemon in [Daemon::Api, Daemon::Worker] {
+    for daemon in [Daemon::Api, Daemon::Worker, Daemon::Controller, Daemon::Repair] {
         let metrics = sockets::get(&town.stack.health(daemon), "/metrics").expect("an answer");
         assert!(metrics.contains("zlh_build_info"), "{metrics}");
     }
