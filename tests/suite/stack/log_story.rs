@@ -53,7 +53,10 @@ fn story(log: &str) -> String {
         if text("task") == "sweep" || lines.last() == Some(&told) {
             continue;
         }
-        lines.push(told);
+        // The queue is reached while the rest is set up: which of the two is said first is by chance.
+        let connected = lines.last().is_some_and(|last| last.contains("connected to the queue"));
+        let at = lines.len() - usize::from(connected && told.contains(" is ready; "));
+        lines.insert(at, told);
         if text("message").contains("cannot be reached") {
             outage.get_or_insert(lines.len());
         }
