@@ -7,14 +7,14 @@ use domain::{agent::PROVISION_ISSUER, clock::Clock, ids::NodeId};
 use integrations::{
     agent::AgentClient,
     artifacts::HttpArtifacts,
-    edge::{self, Edge},
+    edge,
     engine::{
         Engine, Engines,
         local::{LocalConfig, LocalEngine},
     },
     objects::OpenStorage,
 };
-use runtime::{config::EdgeSection, daemon::Context, worker};
+use runtime::{daemon::Context, worker};
 use store::{Db, nodes::NodeSpec, queue::QueueName};
 
 use crate::{
@@ -85,18 +85,12 @@ fn services(config: &WorkerConfig, engines: Engines, clock: &Arc<dyn Clock>) -> 
         backups: config.backups.limits(),
         agents: Arc::new(AgentClient::new(signer.clone(), clock.clone())),
         artifacts: Arc::new(HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL)?),
-        edge: open_edge(&config.edge, clock)?,
+        edge: edge::open(&config.edge.settings().context("[edge]")?, clock.clone())
+            .context("the edge could not be opened")?,
         bind_address: config.engine.bind_address,
         signer,
         trusted: config.trust.keys()?,
     })
-}
-
-fn open_edge(section: &EdgeSection, clock: &Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Edge>> {
-    // Checked when the configuration was read.
-    let settings =
-        section.settings().map_err(|invalid| anyhow::anyhow!("edge.{}: {}", invalid.key, invalid.reason))?;
-    edge::open(&settings, clock.clone()).context("the edge could not be opened")
 }
 
 fn supervise(context: &Context, engine: LocalEngine) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use integrations::edge;
 use runtime::{
     daemon::Context,
@@ -18,10 +18,8 @@ const AT_ONCE: usize = 2;
 /// Serves until the shutdown.
 pub async fn serve(context: Context, config: RepairConfig) -> anyhow::Result<()> {
     let (db, queue) = (context.database()?, context.queue(QueueName::Repair)?);
-    // Checked when the configuration was read.
-    let settings =
-        config.edge.settings().map_err(|invalid| anyhow!("edge.{}: {}", invalid.key, invalid.reason))?;
-    let edge = edge::open(&settings, context.clock()).context("the edge could not be opened")?;
+    let edge = edge::open(&config.edge.settings().context("[edge]")?, context.clock())
+        .context("the edge could not be opened")?;
     let slots = WorkerSlots::new([((), SlotLimit { at_once: AT_ONCE, under_way: AT_ONCE })]);
     worker::start(&context, db.clone(), queue, slots, Arc::new(Repairer::new(db, edge)));
     context.ready();

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
+    drift::LEFT_AFTER,
     ids::{FindingId, InstanceId, OperationId, RepairId},
     lease::LEASE_SECONDS,
 };
@@ -12,9 +13,6 @@ use crate::{Db, StoreError, operations::held, queue::Backlog};
 
 /// How long a repair may wait for a worker before its job is enqueued again, in seconds.
 const PATIENCE_SECONDS: f64 = 2.0;
-
-/// How long after its lease an operation counts as left, in seconds; as `domain::drift` says.
-const LEFT_AFTER_SECONDS: f64 = 60.0;
 
 /// A repair that this process holds.
 #[derive(Clone, Debug)]
@@ -225,7 +223,7 @@ pub async fn clear_lock(db: &Db, operation: OperationId) -> Result<bool, StoreEr
          WHERE id = $1 AND state IN ('running', 'undoing') AND lease_owner IS NOT NULL
            AND lease_expires_at < clock_timestamp() - make_interval(secs => $2)",
         operation.0,
-        LEFT_AFTER_SECONDS,
+        LEFT_AFTER.as_seconds_f64(),
     );
     Ok(done.execute(db.pool()).await?.rows_affected() == 1)
 }

@@ -121,7 +121,7 @@ async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Resu
         .map(|finding| {
             (
                 finding.fingerprint(),
-                Open { id: FindingId::generate(), seen: 1, is_new: true, attempts: Attempts::default() },
+                Open { id: FindingId::generate(), seen: 1, attempts: Attempts::default() },
             )
         })
         .collect();

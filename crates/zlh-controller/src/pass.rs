@@ -243,7 +243,7 @@ fn say(
     }
     let gone = if incomplete.is_none() { memory.open.difference(&now).count() } else { 0 };
     if gone > 0 {
-        tracing::info!("{} gone; {} open", counted(gone, "finding"), now.len());
+        tracing::info!("{} as it should be again; {} still open", counted(gone, "finding"), now.len());
     }
     if incomplete != memory.incomplete.as_deref() {
         if let Some(what) = incomplete {

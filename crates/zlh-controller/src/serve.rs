@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use domain::clock::Clock;
 use integrations::edge::{self, Edge, ReadOnlyEdge};
 use runtime::{config::EdgeSection, daemon::Context};
@@ -39,9 +39,7 @@ pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result
 
 /// The configured edge, to be looked at only: the controller has no way to change it.
 pub(crate) fn open_edge(section: &EdgeSection, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Edge>> {
-    // Checked when the configuration was read.
-    let settings =
-        section.settings().map_err(|invalid| anyhow!("edge.{}: {}", invalid.key, invalid.reason))?;
-    let edge = edge::open(&settings, clock).context("the edge could not be opened")?;
+    let edge =
+        edge::open(&section.settings().context("[edge]")?, clock).context("the edge could not be opened")?;
     Ok(Arc::new(ReadOnlyEdge(edge)))
 }

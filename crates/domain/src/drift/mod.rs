@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub use self::{
-    rules::find,
+    rules::{LEFT_AFTER, find},
     verdict::{Attempts, Posture, Reason, Standing, Verdict, breaker_is_open, verdict},
 };
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long after the end of its lease an operation counts as left: several times what a takeover takes.
-const LEFT_AFTER: TimeDelta = TimeDelta::seconds(60);
+pub const LEFT_AFTER: TimeDelta = TimeDelta::seconds(60);
 
 /// How long committed work may wait before somebody should look.
 const WAITS: TimeDelta = TimeDelta::minutes(10);

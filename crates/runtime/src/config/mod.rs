@@ -130,7 +130,8 @@ impl fmt::Display for Kind {
 }
 
 /// A value that has the right type and still makes no sense.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {reason}")]
 pub struct Invalid {
     /// The key within the section.
     pub key: &'static str,

@@ -34,8 +34,6 @@ pub struct Open {
     pub id: FindingId,
     /// Passes in a row that saw it.
     pub seen: u32,
-    /// Whether this pass opened it.
-    pub is_new: bool,
     /// What was tried.
     pub attempts: Attempts,
 }
@@ -146,7 +144,6 @@ async fn write(
         let open = Open {
             id: FindingId(row.id),
             seen: u32::try_from(row.seen_count).unwrap_or_default(),
-            is_new: row.seen_count == 1,
             attempts: attempts.get(&row.id).copied().unwrap_or_default(),
         };
         (row.fingerprint, open)
