@@ -134,5 +134,46 @@ fn run_tests(
         .context("cannot run cargo")?;
     // A child that a signal ended has no code.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    if nextest && code != 0 {
+        say_why(&workspace.target.join("nextest/default/junit.xml"));
+    }
     Ok(ExitCode::from(code))
+}
+
+/// At most so much of why one test failed.
+const REASON_CHARS: usize = 600;
+
+/// Says last, in a few lines each, why tests failed: their daemons' logs are long, and the end is what is read first.
+fn say_why(report: &Path) {
+    let Ok(report) = fs::read_to_string(report) else { return };
+    for reason in reasons(&report) {
+        ui::say(&reason);
+    }
+}
+
+fn reasons(report: &str) -> Vec<String> {
+    let Ok(report) = roxmltree::Document::parse(report) else { return Vec::new() };
+    let failed = report.descendants().filter(|it| it.has_tag_name("failure") || it.has_tag_name("error"));
+    failed
+        .map(|it| {
+            let test = it.parent().and_then(|it| it.attribute("name")).unwrap_or_default();
+            let told = it.text().unwrap_or_default();
+            let reason = told.split_once("stack backtrace:").map_or(told, |(reason, _)| reason);
+            let reason: String = reason.trim_end().chars().take(REASON_CHARS).collect();
+            format!("{test} failed:\n{reason}")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reasons;
+
+    #[test]
+    fn a_failed_test_is_told_by_its_name_and_reason_without_its_backtrace() {
+        let report = r#"<testsuites><testsuite name="domain"><testcase name="passes"/><testcase name="breaks">
+            <failure type="test failure">panicked at 3:5: 1 is not 2&#10;stack backtrace:&#10;   0: begin</failure>
+        </testcase></testsuite></testsuites>"#;
+        assert_eq!(reasons(report), ["breaks failed:\npanicked at 3:5: 1 is not 2"]);
+    }
 }
