@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod artifacts;
 mod body;
+pub mod discord;
 pub mod edge;
 pub mod engine;
 pub mod objects;

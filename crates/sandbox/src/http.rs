@@ -18,21 +18,23 @@ use crate::{
     artifacts, body,
     calls::{self, Calls},
     cloudflare::{self, Zone},
+    discord::{self, Discord},
     faults::{self, Faults, Kind},
     page,
 };
 
 /// All of it.
 pub(crate) fn router(folder: &Path, zone: Zone) -> Router {
-    let (faults, calls) = (Faults::default(), Calls::default());
+    let (faults, calls, discord) = (Faults::default(), Calls::default(), Discord::default());
     let services = Router::new()
         .nest("/cloudflare", cloudflare::router(zone.clone()))
+        .nest("/discord", discord::router(discord.clone()))
         .layer(middleware::from_fn_with_state(calls.clone(), calls::record))
         .fallback_service(artifacts::service(folder))
         .layer(middleware::from_fn_with_state(faults.clone(), spoil));
     let own = Router::new()
         .route("/", get(page::show))
-        .with_state((zone, calls.clone()))
+        .with_state((zone, discord, calls.clone()))
         .route("/healthz", get(async || "ok\n"))
         .merge(Router::new().route("/_calls", get(calls::list).delete(calls::clear)).with_state(calls))
         .merge(

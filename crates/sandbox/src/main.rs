@@ -1,10 +1,11 @@
-//! Stands in for the outside services, for development and tests: the artifact server, Cloudflare's DNS API and a name server
-//! that answers from its records. Any of them fails on demand.
+//! Stands in for the outside services, for development and tests: the artifact server, Cloudflare's DNS API with a name server
+//! that answers from its records, and a Discord channel. Any of them fails on demand.
 
 mod artifacts;
 mod body;
 mod calls;
 mod cloudflare;
+mod discord;
 mod dns;
 mod faults;
 mod http;

@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 
 use axum::{extract::State, response::Html};
 
-use crate::{calls::Calls, cloudflare::Zone};
+use crate::{calls::Calls, cloudflare::Zone, discord::Discord};
 
 /// Calls that are shown.
 const SHOWN: usize = 200;
 
 /// `GET /`
-pub(crate) async fn show(State((zone, calls)): State<(Zone, Calls)>) -> Html<String> {
+pub(crate) async fn show(State((zone, discord, calls)): State<(Zone, Discord, Calls)>) -> Html<String> {
     let mut page = String::from(
         "<!doctype html><meta charset=\"utf-8\"><title>ZLH sandbox</title><meta name=\"color-scheme\" content=\"light dark\">\
          <style>body{font:14px/1.5 system-ui;max-width:64rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse;\
-         width:100%}td,th{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #8884}code{font-size:13px}</style>\
+         width:100%}td,th{text-align:left;padding:.25rem .5rem;border-bottom:1px solid #8884}code{font-size:13px;white-space:pre-wrap}</style>\
          <h1>Sandbox</h1><p>Stands in for the outside services. Nothing here leaves this machine.</p><h2>DNS records</h2>\
          <table><tr><th>Type<th>Name<th>Content<th>Comment</tr>",
     );
@@ -23,6 +23,10 @@ pub(crate) async fn show(State((zone, calls)): State<(Zone, Calls)>) -> Html<Str
             &mut page,
             [&record.kind, &record.name, &record.content, record.comment.as_deref().unwrap_or_default()],
         );
+    }
+    page.push_str("</table><h2>Discord, newest first</h2><table><tr><th>Edits<th>Message</tr>");
+    for message in discord.all().iter().rev().take(SHOWN) {
+        row(&mut page, [&message.edits.to_string(), &message.content]);
     }
     page.push_str("</table><h2>Calls, newest first</h2><table><tr><th>Status<th>Call</tr>");
     for call in calls.all().iter().rev().take(SHOWN) {

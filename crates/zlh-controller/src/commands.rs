@@ -18,7 +18,7 @@ use store::{
 
 use crate::{
     config::ControllerConfig,
-    pass::{Controller, Seen, breaker, counted, judge},
+    pass::{Controller, breaker, counted, judge},
     serve::open_edge,
 };
 
@@ -77,18 +77,25 @@ pub async fn run(command: Command, resources: Resources, config: ControllerConfi
         Command::Findings { closed, json } => findings(&db, closed, json).await?,
         Command::Mode { mode, reason } => {
             let mode: Mode = mode.parse().ok().context("the modes are observe and level1")?;
-            posture(&db, Some(mode), None, &reason).await?
+            posture(&db, &config, Some(mode), None, &reason).await?
         }
-        Command::Pause { reason } => posture(&db, None, Some(true), &reason).await?,
-        Command::Unpause { reason } => posture(&db, None, Some(false), &reason).await?,
+        Command::Pause { reason } => posture(&db, &config, None, Some(true), &reason).await?,
+        Command::Unpause { reason } => posture(&db, &config, None, Some(false), &reason).await?,
     };
     println!("{}", text.trim_end());
     Ok(())
 }
 
-async fn posture(db: &Db, mode: Option<Mode>, paused: Option<bool>, reason: &str) -> anyhow::Result<String> {
+async fn posture(
+    db: &Db,
+    config: &ControllerConfig,
+    mode: Option<Mode>,
+    paused: Option<bool>,
+    reason: &str,
+) -> anyhow::Result<String> {
     let by = By::itself("operator:command-line");
-    let changed = controller::set_posture(db, mode, paused, by, reason).await?;
+    let tell = config.discord.is_on();
+    let changed = controller::set_posture(db, mode, paused, by, reason, tell).await?;
     let state = controller::state(db).await?;
     let how = if state.paused { "paused: nothing is repaired" } else { means(state.mode) };
     Ok(format!(
@@ -108,11 +115,11 @@ fn means(mode: Mode) -> &'static str {
 async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Result<String> {
     let clock = Arc::new(SystemClock);
     let controller =
-        Controller::new(db.clone(), open_edge(&config.edge, clock)?, config.controller.hourly_budget);
+        Controller::new(db.clone(), open_edge(&config.edge, clock)?, config.controller.hourly_budget, false);
     let state = controller::state(db).await?;
-    let Seen { look, incomplete } = controller.look(None).await?;
+    let look = controller.look(None).await?;
     let found = find(&look);
-    let breaker = breaker(&found, look.instances.len());
+    let (incomplete, breaker) = (look.incomplete(), breaker(&found));
     let posture = controller.posture(&state, incomplete.is_none(), breaker.is_some()).await?;
     // What the leader knows of them; what it has not seen is seen for the first time.
     let open = controller::list(db, false, i64::from(i32::MAX)).await?;

@@ -1,6 +1,6 @@
 //! Configuration of zlh-controller.
 
-use runtime::config::{Common, Config, EdgeSection, Invalid, Key, Kind, Section};
+use runtime::config::{Common, Config, DiscordSection, EdgeSection, Invalid, Key, Kind, Section};
 use serde::{Deserialize, Serialize};
 
 /// Port of health and metrics.
@@ -14,11 +14,13 @@ pub struct ControllerConfig {
     pub controller: ControllerSection,
     /// How servers are named.
     pub edge: EdgeSection,
+    /// How operators are told.
+    pub discord: DiscordSection,
 }
 
 impl Config for ControllerConfig {
     fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.controller, &self.edge]
+        vec![&self.controller, &self.edge, &self.discord]
     }
 
     fn common() -> Common {

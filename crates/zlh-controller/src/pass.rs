@@ -1,17 +1,17 @@
 //! One pass: look at everything, find what differs, write it down, ask for what may be repaired.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Instant,
 };
 
 use domain::{
-    drift::{self, Finding, Look, Posture, Reason, RepairAction, Standing, Verdict},
+    drift::{self, Finding, Look, Posture, Reason, RepairAction, Rule, Source, Standing, Verdict},
     ids::{FindingId, InstanceId, RepairId},
     instance::Lifecycle,
 };
-use integrations::edge::Edge;
+use integrations::edge::{Edge, EdgeError};
 use store::{
     Db, StoreError,
     controller::{self, Open, Pass, Row, State},
@@ -30,56 +30,45 @@ pub struct Memory {
     breaker: bool,
 }
 
-/// What was seen, and what could not be.
-pub struct Seen {
-    /// Everything that was.
-    pub look: Look,
-    /// What could not be, for people.
-    pub incomplete: Option<String>,
-}
-
 /// Looks and finds.
 pub struct Controller {
     db: Db,
     edge: Arc<dyn Edge>,
     hourly_budget: u32,
+    tell: bool,
 }
 
 impl Controller {
-    /// Over these rows and this edge.
-    pub fn new(db: Db, edge: Arc<dyn Edge>, hourly_budget: u32) -> Self {
-        Self { db, edge, hourly_budget }
+    /// Over these rows and this edge. With `tell` there is a way to tell operators of what is found.
+    pub fn new(db: Db, edge: Arc<dyn Edge>, hourly_budget: u32, tell: bool) -> Self {
+        Self { db, edge, hourly_budget, tell }
     }
 
     /// Looks at everything. With a `term`, makes sure that it is the newest before anybody outside is asked.
-    pub async fn look(&self, term: Option<i64>) -> Result<Seen, StoreError> {
+    pub async fn look(&self, term: Option<i64>) -> Result<Look, StoreError> {
         let (rows, now) = controller::rows(&self.db, None).await?;
-        let mut incomplete = Vec::new();
-        let instances = rows.into_iter().map(|row| self.facts(row, &mut incomplete)).collect();
+        let mut unseen = BTreeMap::new();
+        let instances = rows.into_iter().map(|row| self.facts(row, &mut unseen)).collect();
         if let Some(term) = term
             && !controller::is_current(&self.db, term).await?
         {
             return Err(StoreError::LeaseLost);
         }
-        let edge = match self.edge.observe().await {
-            Ok(seen) => Some(seen),
-            Err(error) => {
-                incomplete.push(format!("the edge: {error}"));
-                None
-            }
-        };
-        let incomplete = (!incomplete.is_empty()).then(|| incomplete.join("; "));
-        Ok(Seen { look: Look { now, instances, edge }, incomplete })
+        let seen = self.edge.observe_parts().await;
+        let of_part = |(part, error): (&str, EdgeError)| (Source::Edge(part.to_owned()), error.to_string());
+        unseen.extend(seen.unseen.into_iter().map(of_part));
+        Ok(Look { now, instances, edge: seen.observed, unseen })
     }
 
-    fn facts(&self, row: Row, incomplete: &mut Vec<String>) -> drift::InstanceFacts {
+    fn facts(&self, row: Row, unseen: &mut BTreeMap<Source, String>) -> drift::InstanceFacts {
         let entries = match (row.is_published(), &row.publication) {
             (None, _) => None,
             (Some(false), _) | (Some(true), None) => Some(Vec::new()),
             (Some(true), Some(publication)) => match self.edge.desired(publication) {
                 Ok(entries) => Some(entries),
                 Err(error) => {
-                    incomplete.push(format!("{}: {error}", row.facts.hostname));
+                    let of_all = Source::Edge(self.edge.part().to_owned());
+                    unseen.insert(of_all, format!("{}: {error}", row.facts.hostname));
                     None
                 }
             },
@@ -91,22 +80,25 @@ impl Controller {
     pub async fn pass(&self, term: i64, memory: &mut Memory) -> Result<Vec<Dispatch<RepairId>>, StoreError> {
         let began = Instant::now();
         let state = controller::state(&self.db).await?;
-        let Seen { look, mut incomplete } = self.look(Some(term)).await?;
+        let mut look = self.look(Some(term)).await?;
         let count = look.instances.len();
         if count == 0 && memory.instances > 0 {
             // An empty answer is not an empty fleet.
-            incomplete = Some(format!("the database lists no instance, where it had {}", memory.instances));
+            let none = format!("the database lists no instance, where it had {}", memory.instances);
+            look.unseen.insert(Source::Rows, none);
         } else {
             memory.instances = count;
         }
         let findings = drift::find(&look);
-        let breaker = breaker(&findings, count);
+        let (incomplete, breaker) = (look.incomplete(), breaker(&findings));
         let pass = Pass {
             term,
             took_ms: i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX),
             instances: i32::try_from(count).unwrap_or(i32::MAX),
             incomplete: incomplete.clone(),
+            unseen: look.unseen.keys().cloned().collect(),
             breaker: breaker.clone(),
+            tell: self.tell,
         };
         let open = controller::reconcile(&self.db, &pass, &findings).await?;
         say(&look, &findings, incomplete.as_deref(), breaker.as_deref(), memory);
@@ -136,10 +128,8 @@ impl Controller {
 }
 
 /// Why nothing is repaired, whatever was found.
-pub(crate) fn breaker(findings: &[Finding], fleet: usize) -> Option<String> {
-    let drifting: HashSet<_> = findings.iter().filter_map(|finding| finding.instance).collect();
-    let open = drift::breaker_is_open(drifting.len(), fleet);
-    open.then(|| format!("{} of {} drift at once", drifting.len(), counted(fleet, "server")))
+pub(crate) fn breaker(findings: &[Finding]) -> Option<String> {
+    findings.iter().find(|it| it.rule == Rule::BreakerOpen).map(|it| it.observed.clone())
 }
 
 /// A finding with what is done about it.
@@ -271,7 +261,7 @@ fn say(
 }
 
 fn measure(findings: &[Finding], pass: &Pass, began: Instant) {
-    for rule in drift::Rule::ALL {
+    for rule in Rule::ALL {
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         let count = findings.iter().filter(|finding| finding.rule == *rule).count() as f64;
         metrics::gauge!("zlh_controller_findings", "rule" => rule.as_str()).set(count);

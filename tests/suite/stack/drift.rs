@@ -51,6 +51,11 @@ fn delete_record(sandbox: &Http, record: &Value) {
     assert_eq!(sandbox.delete(&format!("{RECORDS}/{id}"), TOKEN).expect("an answer").status, 200);
 }
 
+fn told(sandbox: &Http) -> Vec<Value> {
+    let messages = sandbox.get("/discord/messages", &[]).expect("an answer").body;
+    messages.as_array().expect("messages").clone()
+}
+
 fn mutations(sandbox: &Http) -> usize {
     let answer = sandbox.get("/_calls", &[]).expect("an answer");
     answer.body.as_array().expect("calls").iter().filter(|call| call["method"] != "GET").count()
@@ -101,6 +106,18 @@ fn a_record_that_goes_behind_our_back_is_found_said_and_repaired_where_it_is_all
     });
     assert_eq!(town.count("SELECT count(*) FROM repairs"), 1);
 
+    // Operators were told once, and the same message says how it ended.
+    let of_record = |it: &Value| it["content"].as_str().is_some_and(|text| text.contains("_minecraft._tcp"));
+    let ended = eventually("its end is told", || {
+        let all: Vec<_> = told(&sandbox).into_iter().filter(of_record).collect();
+        all.iter()
+            .any(|it| it["content"].as_str().unwrap().contains("repaired by edge_republish"))
+            .then_some(all)
+    });
+    assert_eq!(ended.len(), 1, "{ended:?}");
+    assert_eq!(ended[0]["allowed_mentions"], json!({ "parse": [] }));
+    assert!(told(&sandbox).iter().any(|it| it["content"].as_str().unwrap().contains("in mode level1")));
+
     // A record that was changed by hand is changed back in place; one that is not ours is left.
     let service = records(&sandbox).into_iter().find(|it| it["type"] == "SRV").expect("a service record");
     let path = format!("{RECORDS}/{}", service["id"].as_str().expect("an id"));
@@ -112,6 +129,46 @@ fn a_record_that_goes_behind_our_back_is_found_said_and_repaired_where_it_is_all
             records(&sandbox).into_iter().find(|it| it["id"] == service["id"]).expect("the same record");
         (now["data"] == service["data"]).then_some(())
     });
+}
+
+#[test]
+fn an_edge_that_is_away_is_one_finding_and_one_message_however_long_and_whatever_becomes_of_discord() {
+    let mut town = Town::start_with_names();
+    let sandbox = Http::new(&town.stack.sandbox_url());
+    let customer = town.customer("ada");
+    let (id, _) = customer.server("World", "minecraft-js", "flying-squid");
+    let fault = |prefix: &str, status: u16, more: Value| {
+        let mut fault = json!({ "path_prefix": prefix, "kind": "status", "status": status });
+        fault.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        assert_eq!(sandbox.post("/_faults", &[], &fault).expect("an answer").status, 204);
+    };
+    fault("/cloudflare/", 502, json!({}));
+    fault("/discord/", 429, json!({ "retry_after": 1, "times": 1 }));
+    fault("/discord/", 503, json!({ "times": 1 }));
+    start(&mut town);
+    level1(&town);
+    passes(&town, 10);
+    // The other rules go on meanwhile, and nothing is repaired.
+    town.sql(&format!("UPDATE instances SET observed_power = 'stopped' WHERE id = '{id}'"));
+    passes(&town, 2);
+    let open = |rule: &str| {
+        format!(
+            "SELECT count(*) FROM findings WHERE rule = '{rule}' AND closed_at IS NULL AND seen_count >= 2"
+        )
+    };
+    assert_eq!((town.count(&open("edge_unreachable")), town.count(&open("not_running"))), (1, 1));
+    assert_eq!(town.count("SELECT count(*) FROM findings WHERE rule = 'entry_missing'"), 0);
+    let of_edge = |it: &Value| it["content"].as_str().is_some_and(|text| text.contains("edge_unreachable"));
+    eventually("operators are told", || told(&sandbox).iter().any(of_edge).then_some(()));
+
+    sandbox.delete("/_faults", &[]).expect("an answer");
+    let messages = eventually("the end is told", || {
+        let all: Vec<_> = told(&sandbox).into_iter().filter(of_edge).collect();
+        let ended = |it: &Value| it["content"].as_str().is_some_and(|text| text.contains("should be again"));
+        all.iter().any(ended).then_some(all)
+    });
+    assert_eq!((messages.len(), messages[0]["edits"].as_u64()), (1, Some(1)), "{messages:?}");
+    assert_eq!(town.count("SELECT count(*) FROM findings WHERE rule = 'edge_unreachable'"), 1);
 }
 
 #[test]

@@ -143,6 +143,9 @@ impl Stack {
             if *daemon != Daemon::Api {
                 secrets::write_private(&folder.join("edge.cloudflare_token"), config::ZONE)?;
             }
+            if *daemon == Daemon::Controller {
+                secrets::write_private(&folder.join("discord.webhook_url"), &self.discord_webhook())?;
+            }
         }
         Ok(())
     }
@@ -322,12 +325,18 @@ impl Stack {
         (Ipv4Addr::LOCALHOST, self.ports.names()).into()
     }
 
+    /// Where operators are told.
+    fn discord_webhook(&self) -> String {
+        format!("{}/discord/api/webhooks/1/sandbox", self.sandbox_url())
+    }
+
     /// What a client of the sandbox's services has to know.
     pub fn sandbox(&self) -> serde_json::Value {
         let page = self.sandbox_url();
         serde_json::json!({
             "page": page, "dns": self.names().to_string(),
             "cloudflare": { "url": format!("{page}/cloudflare/client/v4"), "token": config::ZONE, "zone": config::ZONE },
+            "discord": { "webhook": self.discord_webhook(), "messages": format!("{page}/discord/messages") },
         })
     }
 

@@ -7,6 +7,8 @@
 mod rules;
 mod verdict;
 
+use std::{collections::BTreeMap, fmt};
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,34 @@ text_enum! {
         NotRunning = "not_running",
         /// Nothing was heard of a server's agent.
         AgentUnreachable = "agent_unreachable",
+        /// A part of the edge cannot be listed: nobody knows what is there.
+        EdgeUnreachable = "edge_unreachable",
+        /// So much drifts at once that something else must be wrong; nothing is repaired meanwhile.
+        BreakerOpen = "breaker_open",
+    }
+}
+
+/// Where something was looked for. What could not be seen says nothing, and leaves alone what was found there before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// Our own rows.
+    Rows,
+    /// A part of the edge, for example `cloudflare`.
+    Edge(String),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rows => f.write_str("rows"),
+            Self::Edge(part) => write!(f, "edge {part}"),
+        }
+    }
+}
+
+impl Serialize for Source {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -93,6 +123,8 @@ impl From<Level> for u8 {
 pub struct Finding {
     /// What is wrong.
     pub rule: Rule,
+    /// Where it was seen.
+    pub source: Source,
     /// What a repair could harm.
     pub level: Level,
     /// What would be done about it; only at Level 1.
@@ -125,8 +157,18 @@ pub struct Look {
     pub now: DateTime<Utc>,
     /// Every instance that is not deleted.
     pub instances: Vec<InstanceFacts>,
-    /// Everything at the edge with our mark or under our names; `None` if not all of it could be listed.
-    pub edge: Option<Vec<Observed>>,
+    /// Everything at the edge with our mark or under our names, of the parts that could be listed.
+    pub edge: Vec<Observed>,
+    /// What could not be seen, and why.
+    pub unseen: BTreeMap<Source, String>,
+}
+
+impl Look {
+    /// What could not be seen, for people; `None` if all was.
+    pub fn incomplete(&self) -> Option<String> {
+        let told: Vec<_> = self.unseen.iter().map(|(source, why)| format!("{source}: {why}")).collect();
+        (!told.is_empty()).then(|| told.join("; "))
+    }
 }
 
 /// What the rows say of an instance.

@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 
-use super::{Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule};
+use super::{
+    Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open,
+};
 use crate::{
     edge::{Entry, Observed, Owner},
     ids::InstanceId,
@@ -24,27 +26,69 @@ const SILENT_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// Everything that is not as it should be, in a stable order.
 pub fn find(look: &Look) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if look.unseen.contains_key(&Source::Rows) {
+        // What should be is not known, so nothing can be said to differ.
+        return findings;
+    }
     for instance in &look.instances {
         findings.extend(work(look, instance));
         findings.extend(power(look, instance));
     }
-    if let Some(edge) = &look.edge {
-        findings.extend(edge_findings(&look.instances, edge));
-    }
+    findings.extend(edge_findings(look));
+    findings.extend(unseen(look));
+    findings.extend(breaker(look, &findings));
     findings
+}
+
+/// What could not be seen at the edge. It does not say that anything there is wrong.
+fn unseen(look: &Look) -> Vec<Finding> {
+    let parts = look.unseen.iter().filter_map(|(source, why)| match source {
+        Source::Edge(part) => Some((part, why)),
+        Source::Rows => None,
+    });
+    let of_part = |(part, why): (&String, &String)| Finding {
+        subject: part.clone(),
+        desired: "a whole list".to_owned(),
+        proposal: Some(format!("look at {part} and at [edge] in the configuration")),
+        ..general(Rule::EdgeUnreachable, why.clone())
+    };
+    parts.map(of_part).collect()
+}
+
+/// Something else must be wrong when so much drifts at once.
+fn breaker(look: &Look, findings: &[Finding]) -> Option<Finding> {
+    let drifting: HashSet<_> = findings.iter().filter_map(|finding| finding.instance).collect();
+    let (drifting, fleet) = (drifting.len(), look.instances.len());
+    breaker_is_open(drifting, fleet).then(|| Finding {
+        subject: "fleet".to_owned(),
+        desired: "few, if any, that drift".to_owned(),
+        proposal: Some("find what they have in common before any of them is repaired".to_owned()),
+        ..general(Rule::BreakerOpen, format!("{drifting} of {fleet} servers drift at once"))
+    })
+}
+
+/// A finding that is of no one server.
+fn general(rule: Rule, observed: String) -> Finding {
+    Finding {
+        rule,
+        source: Source::Rows,
+        level: Level::Two,
+        action: None,
+        instance: None,
+        operation: None,
+        subject: String::new(),
+        desired: String::new(),
+        observed,
+        proposal: None,
+    }
 }
 
 fn finding(rule: Rule, level: Level, instance: &InstanceFacts, observed: impl Into<String>) -> Finding {
     Finding {
-        rule,
         level,
-        action: None,
         instance: Some(instance.id),
-        operation: None,
         subject: instance.id.to_string(),
-        desired: String::new(),
-        observed: observed.into(),
-        proposal: None,
+        ..general(rule, observed.into())
     }
 }
 
@@ -126,7 +170,9 @@ fn power(look: &Look, instance: &InstanceFacts) -> Option<Finding> {
 }
 
 /// What is at the edge, against what should be.
-fn edge_findings(instances: &[InstanceFacts], seen: &[Observed]) -> Vec<Finding> {
+fn edge_findings(look: &Look) -> Vec<Finding> {
+    let (instances, seen) = (&look.instances, &look.edge);
+    let is_seen = |part: &str| !look.unseen.contains_key(&Source::Edge(part.to_owned()));
     let mut by_name: HashMap<(&str, &str), Vec<&Observed>> = HashMap::new();
     for it in seen {
         by_name.entry((&it.entry.part, &it.entry.name)).or_default().push(it);
@@ -134,7 +180,7 @@ fn edge_findings(instances: &[InstanceFacts], seen: &[Observed]) -> Vec<Finding>
     let mut findings = Vec::new();
     let mut wanted: HashSet<(&str, &str)> = HashSet::new();
     for instance in instances {
-        for entry in instance.entries.iter().flatten() {
+        for entry in instance.entries.iter().flatten().filter(|entry| is_seen(&entry.part)) {
             let key = (entry.part.as_str(), entry.name.as_str());
             wanted.insert(key);
             let there = by_name.get(&key).map_or(&[][..], Vec::as_slice);
@@ -155,6 +201,7 @@ fn edge_findings(instances: &[InstanceFacts], seen: &[Observed]) -> Vec<Finding>
 
 fn of_entry(instance: &InstanceFacts, entry: &Entry, there: &[&Observed]) -> Option<Finding> {
     let about = |rule, action, observed: String| Finding {
+        source: Source::Edge(entry.part.clone()),
         action,
         subject: format!("{} {}", entry.part, entry.name),
         desired: format!("{} {}", entry.name, entry.target),
@@ -184,14 +231,11 @@ fn of_entry(instance: &InstanceFacts, entry: &Entry, there: &[&Observed]) -> Opt
 
 fn stale(id: InstanceId, entry: &Entry) -> Finding {
     Finding {
-        rule: Rule::EntryStale,
-        level: Level::Two,
-        action: None,
+        source: Source::Edge(entry.part.clone()),
         instance: Some(id),
-        operation: None,
         subject: format!("{} {} {} {id}", entry.part, entry.name, entry.target),
         desired: "nothing: the server is not published".to_owned(),
-        observed: format!("{} {}", entry.name, entry.target),
         proposal: Some("remove the record by hand, once nobody uses it".to_owned()),
+        ..general(Rule::EntryStale, format!("{} {}", entry.name, entry.target))
     }
 }

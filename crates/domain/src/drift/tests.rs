@@ -78,7 +78,7 @@ fn edge(instances: &[InstanceFacts], choices: &[u8]) -> Vec<Observed> {
 prop_compose! {
     fn look()(instances in (0_usize..7).prop_flat_map(|n| (0..n).map(instance).collect::<Vec<_>>()), choices in prop::collection::vec(any::<u8>(), 14)) -> Look {
         let edge = edge(&instances, &choices);
-        Look { now: now(), instances, edge: Some(edge) }
+        Look { now: now(), instances, edge, unseen: BTreeMap::new() }
     }
 }
 
@@ -106,7 +106,7 @@ fn repaired(look: &Look, finding: &Finding, action: RepairAction) -> Look {
                 instance.active.as_mut().unwrap().run_after = look.now;
             }
             RepairAction::EdgeRepublish => {
-                let edge = after.edge.as_mut().unwrap();
+                let edge = &mut after.edge;
                 for entry in instance.entries.iter().flatten() {
                     edge.retain(|it| it.entry.name != entry.name || it.owner == Owner::Foreign);
                     edge.push(Observed { entry: entry.clone(), owner: Owner::Instance(instance.id) });
@@ -130,7 +130,7 @@ proptest! {
             prop_assert!(!standing.on_hold && finding.rule != Rule::EntryForeign && finding.rule != Rule::EntryStale);
             if action == RepairAction::EdgeRepublish {
                 prop_assert!(standing.active && !standing.busy);
-                let foreign = look.edge.iter().flatten().any(|it| {
+                let foreign = look.edge.iter().any(|it| {
                     it.owner == Owner::Foreign && finding.subject == format!("{} {}", it.entry.part, it.entry.name)
                 });
                 prop_assert!(!foreign, "{finding:?}");
@@ -191,17 +191,39 @@ fn an_edge_that_could_not_be_listed_says_nothing_of_what_is_missing() {
         active: None,
         entries: Some(vec![entry(1, "A", "203.0.113.7")]),
     };
-    let look = |facts: &InstanceFacts, edge| Look { now: now(), instances: vec![facts.clone()], edge };
-    assert_eq!(find(&look(&facts, None)), []);
-    assert_eq!(find(&look(&facts, Some(Vec::new())))[0].rule, Rule::EntryMissing);
+    let look = |facts: &InstanceFacts, edge| Look {
+        now: now(),
+        instances: vec![facts.clone()],
+        edge,
+        unseen: BTreeMap::new(),
+    };
+    let away = Look {
+        unseen: BTreeMap::from([(Source::Edge("cloudflare".into()), "502".into())]),
+        ..look(&facts, Vec::new())
+    };
+    let found: Vec<_> = find(&away).iter().map(Finding::fingerprint).collect();
+    assert_eq!(found, ["edge_unreachable:cloudflare"]);
+    assert_eq!(find(&look(&facts, Vec::new()))[0].rule, Rule::EntryMissing);
+    // Without rows everything at the edge would look like what nobody wants.
+    let theirs = Observed { entry: entry(1, "A", "203.0.113.7"), owner: Owner::Instance(facts.id) };
+    let unreadable = Look {
+        instances: Vec::new(),
+        unseen: BTreeMap::from([(Source::Rows, "none".into())]),
+        ..look(&facts, vec![theirs])
+    };
+    assert_eq!(find(&unreadable), []);
+    // Another part that is away says nothing of this one.
+    let other = Look {
+        unseen: BTreeMap::from([(Source::Edge("velocity".into()), "502".into())]),
+        ..look(&facts, Vec::new())
+    };
+    let rules: Vec<_> = find(&other).iter().map(|it| it.rule).collect();
+    assert_eq!(rules, [Rule::EntryMissing, Rule::EdgeUnreachable]);
     // A server that is being removed may have its records still, or not any more.
     facts.entries = None;
     let theirs = Observed { entry: entry(1, "A", "203.0.113.7"), owner: Owner::Instance(facts.id) };
-    assert_eq!(find(&look(&facts, Some(vec![theirs.clone()]))), []);
-    assert_eq!(
-        find(&Look { now: now(), instances: Vec::new(), edge: Some(vec![theirs]) })[0].rule,
-        Rule::EntryStale
-    );
+    assert_eq!(find(&look(&facts, vec![theirs.clone()])), []);
+    assert_eq!(find(&Look { instances: Vec::new(), ..look(&facts, vec![theirs]) })[0].rule, Rule::EntryStale);
 }
 
 #[test]
@@ -219,6 +241,7 @@ fn each_attempt_is_followed_by_a_longer_pause() {
     let alpha = InstanceId::generate();
     let finding = Finding {
         rule: Rule::EntryMissing,
+        source: Source::Edge("cloudflare".into()),
         level: Level::One,
         action: Some(RepairAction::EdgeRepublish),
         instance: Some(alpha),

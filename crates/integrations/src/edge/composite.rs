@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 
-use super::{Address, Edge, EdgeError, Entry, Observed, Publication};
+use super::{Address, Edge, EdgeError, Entry, Observed, Publication, Seen};
 
 /// Parts in the order in which they stand before a server, the innermost first: a name is announced only once the proxy
 /// behind it knows the server. The outermost says the address.
@@ -66,6 +67,20 @@ impl Edge for CompositeEdge {
             observed.extend(part.observe().await?);
         }
         Ok(observed)
+    }
+
+    fn part(&self) -> &'static str {
+        "edge"
+    }
+
+    /// All at once: one that answers late holds up no other.
+    async fn observe_parts(&self) -> Seen {
+        let mut all = Seen::default();
+        for of_part in join_all(self.inward().map(|part| part.observe_parts())).await {
+            all.observed.extend(of_part.observed);
+            all.unseen.extend(of_part.unseen);
+        }
+        all
     }
 }
 
@@ -129,6 +144,10 @@ mod tests {
         assert_eq!(observed, it.edge.desired(&it.publication).unwrap());
         it.proxy.scenario.disturb("observe", When::FailBefore, 1);
         it.edge.observe().await.unwrap_err();
+        // Part by part, what the other shows is there.
+        it.proxy.scenario.disturb("observe", When::FailBefore, 1);
+        let seen = it.edge.observe_parts().await;
+        assert_eq!((seen.observed.len(), seen.unseen.len()), (1, 1));
     }
 
     #[tokio::test]

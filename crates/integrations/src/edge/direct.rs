@@ -46,6 +46,10 @@ impl Edge for DirectEdge {
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
         Ok(Vec::new())
     }
+
+    fn part(&self) -> &'static str {
+        "direct"
+    }
 }
 
 #[cfg(test)]

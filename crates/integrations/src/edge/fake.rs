@@ -66,4 +66,8 @@ impl Edge for FakeEdge {
         let work = || Ok(lock(&self.published).values().map(observed).collect());
         self.scenario.play("observe", "", injected, work).await
     }
+
+    fn part(&self) -> &'static str {
+        "fake"
+    }
 }

@@ -33,6 +33,26 @@ pub trait Edge: Send + Sync + std::fmt::Debug {
     /// Everything out there that is ours, and what is others' under names that could be ours. Complete or an error: a part of
     /// it would look like what is missing.
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError>;
+
+    /// What this part of the edge is called in its entries.
+    fn part(&self) -> &'static str;
+
+    /// The same as [`Edge::observe`], part by part: one that is away takes nothing from what the others show.
+    async fn observe_parts(&self) -> Seen {
+        match self.observe().await {
+            Ok(observed) => Seen { observed, unseen: Vec::new() },
+            Err(error) => Seen { observed: Vec::new(), unseen: vec![(self.part(), error)] },
+        }
+    }
+}
+
+/// What the parts of an edge show.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Everything there, of the parts that could be listed.
+    pub observed: Vec<Observed>,
+    /// The parts that could not be, and why.
+    pub unseen: Vec<(&'static str, EdgeError)>,
 }
 
 /// Why something at the edge could not be done.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Address, Edge, EdgeError, Entry, Observed, Publication};
+use super::{Address, Edge, EdgeError, Entry, Observed, Publication, Seen};
 
 /// Passes looks on and refuses everything else.
 #[derive(Clone, Debug)]
@@ -26,5 +26,13 @@ impl Edge for ReadOnlyEdge {
 
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
         self.0.observe().await
+    }
+
+    fn part(&self) -> &'static str {
+        self.0.part()
+    }
+
+    async fn observe_parts(&self) -> Seen {
+        self.0.observe_parts().await
     }
 }

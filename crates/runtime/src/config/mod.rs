@@ -21,8 +21,8 @@ pub use listen::Listen;
 pub use load::{Effective, Loaded, load, load_with_sources};
 pub use reference::{KeyReference, SectionReference, assert_described, markdown, reference};
 pub use sections::{
-    AgentSection, ArtifactsSection, DatabaseSection, EdgeSection, HealthSection, LogFormat, LoggingSection,
-    ObjectsKind, ObjectsSection, ProcessSection, RedisSection,
+    AgentSection, ArtifactsSection, DatabaseSection, DiscordSection, EdgeSection, HealthSection, LogFormat,
+    LoggingSection, ObjectsKind, ObjectsSection, ProcessSection, RedisSection,
 };
 pub use source::{DEFAULT_FILE, Source, Sources};
 

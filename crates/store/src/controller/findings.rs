@@ -1,15 +1,15 @@
 //! Findings: opened once, seen again, closed when they are gone; and the repairs that are asked for because of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drift::{Attempts, Finding, Reason},
+    drift::{Attempts, Finding, Reason, Source},
     ids::{FindingId, InstanceId, OperationId, RepairId},
 };
 use uuid::Uuid;
 
-use super::fence;
+use super::{fence, incidents};
 use crate::{Db, StoreError, queue::Dispatch};
 
 /// What a pass came to, beside its findings.
@@ -21,10 +21,14 @@ pub struct Pass {
     pub took_ms: i32,
     /// How many instances it looked at.
     pub instances: i32,
-    /// What could not be seen.
+    /// What could not be seen, for people.
     pub incomplete: Option<String>,
+    /// Where nothing could be seen. Of [`Source::Rows`]: nothing at all, since everything else is compared with them.
+    pub unseen: Vec<Source>,
     /// Why nothing is repaired.
     pub breaker: Option<String>,
+    /// Whether there is a way to tell operators.
+    pub tell: bool,
 }
 
 /// A finding that is open.
@@ -39,7 +43,7 @@ pub struct Open {
 }
 
 /// Writes down what a pass found: by fingerprint, what is open now. Nothing is written where nothing is found and nothing was
-/// open. A pass that was not complete counts no finding again and closes none.
+/// open. What was seen where nothing can be seen now is neither counted again nor closed. Operators are told of what counts.
 pub async fn reconcile(
     db: &Db,
     pass: &Pass,
@@ -47,19 +51,25 @@ pub async fn reconcile(
 ) -> Result<HashMap<String, Open>, StoreError> {
     let mut tx = db.pool().begin().await?;
     fence(&mut tx, pass.term).await?;
-    let complete = pass.incomplete.is_none();
+    let whole = !pass.unseen.contains(&Source::Rows);
     let fingerprints: Vec<_> = findings.iter().map(Finding::fingerprint).collect();
-    if complete {
-        sqlx::query!(
-            "UPDATE findings SET closed_at = clock_timestamp() WHERE closed_at IS NULL AND fingerprint <> ALL ($1)",
-            &fingerprints
-        )
-        .execute(&mut *tx)
-        .await?;
+    let mut changed = BTreeSet::new();
+    if whole {
+        let unseen: Vec<_> = pass.unseen.iter().map(ToString::to_string).collect();
+        let closed = sqlx::query_scalar!(
+            "UPDATE findings SET closed_at = clock_timestamp()
+             WHERE closed_at IS NULL AND fingerprint <> ALL ($1) AND source <> ALL ($2) RETURNING incident_id",
+            &fingerprints,
+            &unseen,
+        );
+        changed.extend(closed.fetch_all(&mut *tx).await?.into_iter().flatten());
     }
     let mut open = HashMap::new();
     if !findings.is_empty() {
-        open = write(&mut tx, pass, complete, findings, &fingerprints).await?;
+        open = write(&mut tx, pass, whole, findings, &fingerprints).await?;
+    }
+    if !findings.is_empty() || !changed.is_empty() {
+        incidents::assign(&mut tx, changed, pass.tell).await?;
     }
     sqlx::query!(
         "UPDATE controller SET pass_at = clock_timestamp(), pass_ms = $1, pass_instances = $2, pass_findings = $3,
@@ -81,12 +91,13 @@ pub async fn reconcile(
 async fn write(
     tx: &mut sqlx::PgConnection,
     pass: &Pass,
-    complete: bool,
+    whole: bool,
     findings: &[Finding],
     fingerprints: &[String],
 ) -> Result<HashMap<String, Open>, StoreError> {
     let ids: Vec<_> = findings.iter().map(|_| Uuid::now_v7()).collect();
     let rules: Vec<_> = findings.iter().map(|it| it.rule.as_str().to_owned()).collect();
+    let sources: Vec<_> = findings.iter().map(|it| it.source.to_string()).collect();
     let levels: Vec<_> = findings.iter().map(|it| i16::from(u8::from(it.level))).collect();
     let actions: Vec<_> =
         findings.iter().map(|it| it.action.map(|action| action.as_str().to_owned())).collect();
@@ -98,9 +109,9 @@ async fn write(
     let proposals: Vec<_> = findings.iter().map(|it| it.proposal.clone()).collect();
     let rows = sqlx::query!(
         r#"INSERT INTO findings AS f (id, fingerprint, rule, level, action, instance_id, operation_id, subject, desired, observed,
-                                      proposal, term)
+                                      proposal, source, term)
            SELECT t.*, $12 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::smallint[], $5::text[], $6::uuid[], $7::uuid[],
-                                       $8::text[], $9::text[], $10::text[], $11::text[]) t
+                                       $8::text[], $9::text[], $10::text[], $11::text[], $14::text[]) t
            ON CONFLICT (fingerprint) WHERE closed_at IS NULL DO UPDATE
                SET observed = excluded.observed, desired = excluded.desired, level = excluded.level, action = excluded.action,
                    seen_at = clock_timestamp(), term = excluded.term,
@@ -120,7 +131,8 @@ async fn write(
         &observed,
         &proposals as &[Option<String>],
         pass.term,
-        complete,
+        whole,
+        &sources,
     )
     .fetch_all(&mut *tx)
     .await?;

@@ -4,17 +4,20 @@
 //! says who begins; the term here says whose word counts.
 
 mod findings;
+mod incidents;
 mod lock;
 mod look;
 
 use chrono::{DateTime, Utc};
 use domain::drift::Mode;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{Db, StoreError, audit::By};
 
 pub use self::{
     findings::{Listed, Open, Pass, decide, list, reconcile, repairs_since},
+    incidents::{CHANNEL, Incident, Named, incident, told},
     lock::Lock,
     look::{Row, rows},
 };
@@ -100,29 +103,29 @@ pub(crate) async fn fence(tx: &mut PgConnection, term: i64) -> Result<(), StoreE
     if current == term { Ok(()) } else { Err(StoreError::LeaseLost) }
 }
 
-/// An operator's word: what the controller may do. Written to the audit log with its reason. Returns whether it is a change.
+/// An operator's word: what the controller may do. Written to the audit log with its reason, and with `tell` announced to the
+/// other operators. Returns whether it is a change.
 pub async fn set_posture(
     owner: &Db,
     mode: Option<Mode>,
     paused: Option<bool>,
     by: By<'_>,
     reason: &str,
+    tell: bool,
 ) -> Result<bool, StoreError> {
     let mut tx = owner.pool().begin().await?;
-    let done = sqlx::query!(
+    let now = sqlx::query!(
         "UPDATE controller SET mode = coalesce($1, mode), paused = coalesce($2, paused), changed_at = clock_timestamp(),
                 changed_by = $3, change_reason = $4
-         WHERE mode <> coalesce($1, mode) OR paused <> coalesce($2, paused)",
+         WHERE mode <> coalesce($1, mode) OR paused <> coalesce($2, paused) RETURNING mode, paused",
         mode.map(Mode::as_str),
         paused,
         by.actor,
         reason,
     )
-    .execute(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    if done.rows_affected() == 0 {
-        return Ok(false);
-    }
+    let Some(now) = now else { return Ok(false) };
     let detail = serde_json::json!({ "mode": mode.map(Mode::as_str), "paused": paused, "reason": reason });
     sqlx::query!(
         "INSERT INTO audit_log (actor, action, request_id, detail) VALUES ($1, 'controller.posture', $2, $3)",
@@ -132,6 +135,11 @@ pub async fn set_posture(
     )
     .execute(&mut *tx)
     .await?;
+    if tell {
+        let paused = if now.paused { ", paused: nothing is repaired" } else { "" };
+        let text = format!("The controller is in mode {}{paused}, by {}: {reason}", now.mode, by.actor);
+        incidents::announce(&mut tx, &format!("posture:{}", Uuid::now_v7()), &text).await?;
+    }
     tx.commit().await?;
     Ok(true)
 }

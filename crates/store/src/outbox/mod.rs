@@ -8,6 +8,7 @@ mod enqueue;
 mod lease;
 mod read;
 
+pub(crate) use enqueue::enqueue;
 #[cfg(feature = "testing")]
 pub use enqueue::enqueue_and_roll_back;
 pub use enqueue::{MAX_AGE, NewNotification, enqueue_alone};

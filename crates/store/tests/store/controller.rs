@@ -1,7 +1,7 @@
 //! The controller's rows: one leader's word at a time, findings that are counted, closed and never doubled.
 
 use domain::{
-    drift::{Finding, Level, Mode, Reason, RepairAction, Rule},
+    drift::{Finding, Level, Mode, Reason, RepairAction, Rule, Source},
     ids::InstanceId,
 };
 use secrecy::SecretString;
@@ -16,6 +16,7 @@ use crate::fixture::{BY, Fixture};
 fn finding(instance: InstanceId, subject: &str) -> Finding {
     Finding {
         rule: Rule::EntryMissing,
+        source: Source::Edge("cloudflare".into()),
         level: Level::One,
         action: Some(RepairAction::EdgeRepublish),
         instance: Some(instance),
@@ -28,7 +29,7 @@ fn finding(instance: InstanceId, subject: &str) -> Finding {
 }
 
 fn pass(term: i64) -> Pass {
-    Pass { term, took_ms: 5, instances: 1, incomplete: None, breaker: None }
+    Pass { term, took_ms: 5, instances: 1, incomplete: None, unseen: Vec::new(), breaker: None, tell: true }
 }
 
 async fn leader(f: &Fixture) -> (Db, i64) {
@@ -68,12 +69,13 @@ async fn a_finding_is_opened_once_counted_by_one_leader_and_closed_when_it_is_go
         open["entry_missing:a"].seen
     };
     assert_eq!((seen(&pass(term), &both).await, seen(&pass(term), &both).await), (1, 2));
-    // What could not all be seen counts nothing again and closes nothing.
-    let half = Pass { incomplete: Some("the edge".into()), ..pass(term) };
-    assert_eq!(seen(&half, &both[..1]).await, 2);
-    assert_eq!(f.database.count("SELECT count(*) FROM findings WHERE closed_at IS NULL").await, 2);
-    assert_eq!(seen(&pass(term), &both[..1]).await, 3);
-    assert_eq!(f.database.count("SELECT count(*) FROM findings WHERE closed_at IS NULL").await, 1);
+    // Where nothing can be seen, nothing is closed; without rows nothing is counted either.
+    let open = async || f.database.count("SELECT count(*) FROM findings WHERE closed_at IS NULL").await;
+    let away = |source| Pass { unseen: vec![source], ..pass(term) };
+    controller::reconcile(&db, &away(Source::Edge("cloudflare".into())), &[]).await.unwrap();
+    assert_eq!((seen(&away(Source::Rows), &both[..1]).await, open().await), (2, 2));
+    // Of another part that is away nothing follows for this one.
+    assert_eq!((seen(&away(Source::Edge("velocity".into())), &both[..1]).await, open().await), (3, 1));
     // A new leader begins to count anew, and what comes again is another finding.
     let term = controller::begin_term(&db, "two").await.unwrap();
     assert_eq!(seen(&pass(term), &both).await, 1);
@@ -115,8 +117,12 @@ async fn a_pass_without_drift_writes_nothing() {
 async fn an_operators_word_is_written_down_with_its_reason() {
     let f = Fixture::new().await;
     let (db, _) = leader(&f).await;
-    assert!(controller::set_posture(&db, Some(Mode::Level1), None, BY, "tried it for a week").await.unwrap());
-    assert!(!controller::set_posture(&db, Some(Mode::Level1), Some(false), BY, "again").await.unwrap());
+    assert!(
+        controller::set_posture(&db, Some(Mode::Level1), None, BY, "tried it for a week", true)
+            .await
+            .unwrap()
+    );
+    assert!(!controller::set_posture(&db, Some(Mode::Level1), Some(false), BY, "again", true).await.unwrap());
     let state = controller::state(&db).await.unwrap();
     assert_eq!(
         (state.mode, state.paused, state.change_reason.as_deref()),
@@ -124,6 +130,62 @@ async fn an_operators_word_is_written_down_with_its_reason() {
     );
     let audit = "SELECT count(*) FROM audit_log WHERE action = 'controller.posture' AND detail->>'reason' = 'tried it for a week'";
     assert_eq!(f.database.count(audit).await, 1);
+    let told = "SELECT count(*) FROM notifications WHERE channel = 'discord' AND payload->>'text' LIKE '%mode level1, by %a week'";
+    assert_eq!(f.database.count(told).await, 1);
+}
+
+#[tokio::test]
+async fn an_incident_is_one_notification_until_it_is_told_and_another_when_it_has_changed() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, term) = leader(&f).await;
+    let all: Vec<_> = (0..50).map(|n| finding(instance, &n.to_string())).collect();
+    let look = async |findings: &[Finding]| {
+        controller::reconcile(&db, &pass(term), findings).await.unwrap();
+        f.database.count("SELECT count(*) FROM notifications WHERE channel = 'discord'").await
+    };
+    // Seen once is nothing to tell of; fifty of one rule are one message; what follows before it is sent is in it.
+    assert_eq!(
+        (look(&all).await, look(&all).await, look(&all[..3]).await, look(&all[..2]).await),
+        (0, 1, 1, 1)
+    );
+    let id: uuid::Uuid = f.database.text("SELECT id::text FROM incidents").await.parse().unwrap();
+    let incident = controller::incident(&db, id).await.unwrap().unwrap();
+    assert_eq!((incident.total, incident.open, incident.named.len()), (50, 2, 10));
+    assert!(incident.named[0].closed_at.is_none() && incident.message_id.is_none(), "{incident:?}");
+    // A change while it was being sent is told next; then the end, and what begins again within the hour.
+    let version = incident.version;
+    assert_eq!(look(&all[..1]).await, 1);
+    controller::told(&db, id, version, "message-1").await.unwrap();
+    assert_eq!(look(&all[..1]).await, 2);
+    controller::told(&db, id, version + 1, "message-1").await.unwrap();
+    assert_eq!(look(&[]).await, 3);
+    let ended = controller::incident(&db, id).await.unwrap().unwrap();
+    assert!(ended.ended_at.is_some() && ended.open == 0 && ended.message_id.as_deref() == Some("message-1"));
+    controller::told(&db, id, ended.version, "message-1").await.unwrap();
+    assert_eq!((look(&all).await, look(&all).await), (3, 4));
+    assert_eq!(f.database.count("SELECT count(*) FROM incidents WHERE ended_at IS NULL").await, 1);
+}
+
+#[tokio::test]
+async fn more_rules_at_once_than_anybody_reads_are_one_incident() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, term) = leader(&f).await;
+    let of = |rule| Finding { rule, ..finding(instance, "a") };
+    let all: Vec<_> = Rule::ALL.iter().map(|rule| of(*rule)).collect();
+    for _ in 0..2 {
+        controller::reconcile(&db, &pass(term), &all).await.unwrap();
+    }
+    assert_eq!(f.database.count("SELECT count(*) FROM incidents WHERE kind = 'several'").await, 1);
+    assert_eq!(f.database.count("SELECT count(*) FROM notifications").await, 1);
+    // Without a way to tell them nothing waits for one.
+    let later = Finding { rule: Rule::NotRunning, ..finding(instance, "b") };
+    for _ in 0..2 {
+        let silent = Pass { tell: false, ..pass(term) };
+        controller::reconcile(&db, &silent, std::slice::from_ref(&later)).await.unwrap();
+    }
+    assert_eq!(f.database.count("SELECT count(*) FROM notifications").await, 1);
 }
 
 #[tokio::test]

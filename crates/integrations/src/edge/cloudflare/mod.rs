@@ -137,4 +137,8 @@ impl Edge for CloudflareDns {
         });
         Ok(seen.collect())
     }
+
+    fn part(&self) -> &'static str {
+        PART
+    }
 }

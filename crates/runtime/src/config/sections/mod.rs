@@ -3,6 +3,7 @@
 mod agent;
 mod artifacts;
 mod database;
+mod discord;
 mod edge;
 mod health;
 mod logging;
@@ -13,6 +14,7 @@ mod redis;
 pub use agent::AgentSection;
 pub use artifacts::ArtifactsSection;
 pub use database::DatabaseSection;
+pub use discord::DiscordSection;
 pub use edge::EdgeSection;
 pub use health::HealthSection;
 pub use logging::{LogFormat, LoggingSection};
@@ -30,6 +32,7 @@ mod tests {
         assert_described::<AgentSection>();
         assert_described::<ArtifactsSection>();
         assert_described::<DatabaseSection>();
+        assert_described::<DiscordSection>();
         assert_described::<EdgeSection>();
         assert_described::<RedisSection>();
         assert_described::<LoggingSection>();
