@@ -20,6 +20,7 @@ use store::{Db, nodes::NodeSpec, queue::QueueName};
 use crate::{
     backups::Sweep,
     config::{EngineKind, EngineSection, WorkerConfig},
+    report::Report,
     runner::{self, Runner, Shares},
     saga::{Services, standard},
 };
@@ -39,6 +40,8 @@ pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()>
     let (db, clock) = (context.database()?, context.clock());
     let queue = context.queue(QueueName::Provisioning)?;
     let Some(engines) = open_engines(&context, &db, &config).await? else { return Ok(()) };
+    let every = Duration::from_secs(config.engine.report_seconds.into());
+    Report::new(db.clone(), engines.clone()).start(&context, every);
     let services = services(&config, engines, &clock)?;
     let slots = runner::slots(config.provisioning.concurrency, config.backups.concurrency);
     let shares =

@@ -120,7 +120,7 @@ async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Resu
     let look = controller.look(None).await?;
     let found = find(&look);
     let (incomplete, breaker) = (look.incomplete(), breaker(&found));
-    let posture = controller.posture(&state, incomplete.is_none(), breaker.is_some()).await?;
+    let posture = controller.posture(&state, look.is_whole(), breaker.is_some()).await?;
     // What the leader knows of them; what it has not seen is seen for the first time.
     let open = controller::list(db, false, i64::from(i32::MAX)).await?;
     let mut known: HashMap<_, _> = found

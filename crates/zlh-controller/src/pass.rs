@@ -6,12 +6,13 @@ use std::{
     time::Instant,
 };
 
+use chrono::{DateTime, Utc};
 use domain::{
-    drift::{self, Finding, Look, Posture, Reason, RepairAction, Rule, Source, Standing, Verdict},
+    drift::{self, Finding, Look, NodeFacts, Posture, Reason, RepairAction, Rule, Source, Standing, Verdict},
     ids::{FindingId, InstanceId, RepairId},
     instance::Lifecycle,
 };
-use integrations::edge::{Edge, EdgeError};
+use integrations::edge::{Edge, EdgeError, Observed, Owner};
 use store::{
     Db, StoreError,
     controller::{self, Open, Pass, Row, State},
@@ -48,7 +49,10 @@ impl Controller {
     pub async fn look(&self, term: Option<i64>) -> Result<Look, StoreError> {
         let (rows, now) = controller::rows(&self.db, None).await?;
         let mut unseen = BTreeMap::new();
-        let instances = rows.into_iter().map(|row| self.facts(row, &mut unseen)).collect();
+        let instances: Vec<_> = rows.into_iter().map(|row| self.facts(row, &mut unseen)).collect();
+        let nodes = controller::nodes(&self.db).await?;
+        unseen.extend(drift::unseen_nodes(&nodes, now));
+        let lost_ports = controller::lost_ports(&self.db).await?;
         if let Some(term) = term
             && !controller::is_current(&self.db, term).await?
         {
@@ -57,7 +61,27 @@ impl Controller {
         let seen = self.edge.observe_parts().await;
         let of_part = |(part, error): (&str, EdgeError)| (Source::Edge(part.to_owned()), error.to_string());
         unseen.extend(seen.unseen.into_iter().map(of_part));
-        Ok(Look { now, instances, edge: seen.observed, unseen })
+        let deleted = self.deleted(&instances, &nodes, &seen.observed).await?;
+        Ok(Look { now, instances, nodes, deleted, lost_ports, edge: seen.observed, unseen })
+    }
+
+    /// When those were deleted of whom something is still there: nobody is asked while there is nothing.
+    async fn deleted(
+        &self,
+        instances: &[drift::InstanceFacts],
+        nodes: &[NodeFacts],
+        edge: &[Observed],
+    ) -> Result<HashMap<InstanceId, DateTime<Utc>>, StoreError> {
+        let living: HashSet<_> = instances.iter().map(|it| it.id).collect();
+        let at_nodes = nodes.iter().flat_map(|node| &node.containers).copied();
+        let at_edge = edge.iter().filter_map(|it| match it.owner {
+            Owner::Instance(id) => Some(id),
+            Owner::Foreign => None,
+        });
+        let mut gone: Vec<_> = at_nodes.chain(at_edge).filter(|id| !living.contains(id)).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        if gone.is_empty() { Ok(HashMap::new()) } else { controller::deleted(&self.db, &gone).await }
     }
 
     fn facts(&self, row: Row, unseen: &mut BTreeMap<Source, String>) -> drift::InstanceFacts {
@@ -106,7 +130,7 @@ impl Controller {
         if findings.is_empty() {
             return Ok(Vec::new());
         }
-        let posture = self.posture(&state, incomplete.is_none(), breaker.is_some()).await?;
+        let posture = self.posture(&state, look.is_whole(), breaker.is_some()).await?;
         let judged = judge(&look, &findings, &open, posture);
         let decisions: Vec<_> = judged.iter().map(|it| (it.id, it.reason())).collect();
         let repairs: Vec<_> =

@@ -163,7 +163,7 @@ fn plain(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use chrono::Utc;
+    use chrono::DateTime;
 
     use super::*;
 
@@ -185,8 +185,8 @@ mod tests {
         Incident {
             id: Uuid::now_v7(),
             kind: "entry_missing".into(),
-            opened_at: Utc::now(),
-            ended_at: (open == 0).then(Utc::now),
+            opened_at: DateTime::UNIX_EPOCH,
+            ended_at: (open == 0).then_some(DateTime::UNIX_EPOCH),
             version: 1,
             told_version: 0,
             message_id: None,
@@ -217,8 +217,11 @@ mod tests {
 
     #[test]
     fn an_end_says_how_it_came() {
-        let gone =
-            Named { closed_at: Some(Utc::now()), outcome: Some("repaired".into()), ..named("nothing") };
+        let gone = Named {
+            closed_at: Some(DateTime::UNIX_EPOCH),
+            outcome: Some("repaired".into()),
+            ..named("nothing")
+        };
         let text = message(&Incident { total: 1, ..incident(0, vec![gone]) }, "");
         assert!(
             text.contains("as it should be again") && text.contains("repaired by edge_republish"),

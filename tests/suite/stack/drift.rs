@@ -1,6 +1,8 @@
 //! The controller and the repair-worker as daemons: what goes wrong behind our back is found, said, and put right where an
 //! operator allows it.
 
+use std::fs;
+
 use domain::ids::InstanceId;
 use serde_json::{Value, json};
 use xtask::{http::Http, stack::Daemon};
@@ -169,6 +171,51 @@ fn an_edge_that_is_away_is_one_finding_and_one_message_however_long_and_whatever
     });
     assert_eq!((messages.len(), messages[0]["edits"].as_u64()), (1, Some(1)), "{messages:?}");
     assert_eq!(town.count("SELECT count(*) FROM findings WHERE rule = 'edge_unreachable'"), 1);
+}
+
+#[test]
+fn containers_and_rows_that_do_not_match_are_found_and_left_to_a_person() {
+    let mut town = Town::start(&[]);
+    let customer = town.customer("ada");
+    let (kept, _) = customer.server("World", "minecraft-js", "flying-squid");
+    let (lost, _) = customer.server("Other", "minecraft-js", "flying-squid");
+    start(&mut town);
+    level1(&town);
+    passes(&town, 2);
+    assert_eq!(plan(&town)["findings"], json!([]));
+
+    // One container's mark is gone, one container belongs to nobody, and a port was not released.
+    let containers = town.stack.containers();
+    let record = containers.join(&lost).join("container.json");
+    let aside = containers.join("aside.json");
+    fs::rename(&record, &aside).expect("its record is moved away");
+    let stray = InstanceId::generate().to_string();
+    let whole = fs::read_to_string(containers.join(&kept).join("container.json")).expect("a record");
+    fs::create_dir(containers.join(&stray)).expect("a folder");
+    let of_stray = containers.join(&stray).join("container.json");
+    fs::write(&of_stray, whole.replace(&kept, &stray)).expect("a record");
+    let rules = || {
+        let plan = plan(&town);
+        let mut rules: Vec<_> = plan["findings"]
+            .as_array()
+            .expect("findings")
+            .iter()
+            .map(|it| it["rule"].as_str().unwrap().to_owned())
+            .collect();
+        rules.sort();
+        rules
+    };
+    eventually("both are found", || (rules() == ["container_without_row", "mark_lost"]).then_some(()));
+    let counted = "SELECT count(*) FROM findings WHERE rule IN ('container_without_row', 'mark_lost') AND seen_count >= 2
+                   AND closed_at IS NULL AND reason = 'above_level_1'";
+    eventually("both count", || (town.count(counted) == 2).then_some(()));
+    passes(&town, 3);
+    assert!(of_stray.exists() && containers.join(&lost).exists(), "nothing of them was touched");
+    assert_eq!(town.count("SELECT count(*) FROM repairs"), 0);
+
+    fs::remove_dir_all(containers.join(&stray)).expect("a person deletes it");
+    fs::rename(&aside, &record).expect("a person gives it its mark back");
+    eventually("all is well", || rules().is_empty().then_some(()));
 }
 
 #[test]

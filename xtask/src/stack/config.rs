@@ -144,7 +144,7 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [catalogue]\ndir = {catalogue}\n\n\
          [artifacts]\nbase_url = \"http://127.0.0.1:{sandbox}\"\n\n\
          [engine]\nroot = {containers}\nagent_program = {agent}\nvisible = [{visible}]\n\
-         first_port = {first_game}\nlast_port = {last_game}\n\n\
+         first_port = {first_game}\nlast_port = {last_game}\nreport_seconds = 1\n\n\
          [objects]\nfolder = {backups}\nbase_url = \"http://127.0.0.1:{objects}\"\n\
          listen = \"127.0.0.1:{objects}\"\n\n\
          [backups]\nsweep_seconds = 2\n\n\

@@ -4,10 +4,14 @@
 //! Architecture invariant: nothing here, whatever was observed, leads to an action above Level 1, to one on what carries no mark
 //! of ours, or to taking anything away.
 
+mod nodes;
 mod rules;
 mod verdict;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,6 +24,7 @@ use crate::{
 };
 
 pub use self::{
+    nodes::unseen_nodes,
     rules::{LEFT_AFTER, find},
     verdict::{Attempts, Posture, Reason, Standing, Verdict, breaker_is_open, verdict},
 };
@@ -45,6 +50,18 @@ text_enum! {
         NotRunning = "not_running",
         /// Nothing was heard of a server's agent.
         AgentUnreachable = "agent_unreachable",
+        /// A server's container is not there.
+        RowWithoutContainer = "row_without_container",
+        /// A container of ours is there whose server is gone.
+        ContainerWithoutRow = "container_without_row",
+        /// What is there under a server's id does not carry our mark.
+        MarkLost = "mark_lost",
+        /// A port is kept for a server that is gone.
+        PortWithoutInstance = "port_without_instance",
+        /// Nothing was heard of a node's worker.
+        NodeSilent = "node_silent",
+        /// A node's engine cannot be listed.
+        EngineUnreachable = "engine_unreachable",
         /// A part of the edge cannot be listed: nobody knows what is there.
         EdgeUnreachable = "edge_unreachable",
         /// So much drifts at once that something else must be wrong; nothing is repaired meanwhile.
@@ -59,6 +76,8 @@ pub enum Source {
     Rows,
     /// A part of the edge, for example `cloudflare`.
     Edge(String),
+    /// What a node's engine has.
+    Node(String),
 }
 
 impl fmt::Display for Source {
@@ -66,6 +85,7 @@ impl fmt::Display for Source {
         match self {
             Self::Rows => f.write_str("rows"),
             Self::Edge(part) => write!(f, "edge {part}"),
+            Self::Node(name) => write!(f, "node {name}"),
         }
     }
 }
@@ -157,6 +177,13 @@ pub struct Look {
     pub now: DateTime<Utc>,
     /// Every instance that is not deleted.
     pub instances: Vec<InstanceFacts>,
+    /// Every node with what its engine has.
+    pub nodes: Vec<NodeFacts>,
+    /// Of the instances that something outside is of and that do not live those that have a row still, with the time when it
+    /// was deleted.
+    pub deleted: HashMap<InstanceId, DateTime<Utc>>,
+    /// Ports that are kept for servers that are gone.
+    pub lost_ports: Vec<LostPort>,
     /// Everything at the edge with our mark or under our names, of the parts that could be listed.
     pub edge: Vec<Observed>,
     /// What could not be seen, and why.
@@ -169,6 +196,54 @@ impl Look {
         let told: Vec<_> = self.unseen.iter().map(|(source, why)| format!("{source}: {why}")).collect();
         (!told.is_empty()).then(|| told.join("; "))
     }
+
+    /// The instance, if there is a row of it, living or deleted. A mark outlives its row where a database is older than what is
+    /// outside.
+    fn known(&self, living: &HashMap<InstanceId, &InstanceFacts>, id: InstanceId) -> Option<InstanceId> {
+        (living.contains_key(&id) || self.deleted.contains_key(&id)).then_some(id)
+    }
+
+    /// Whether everything could be seen that a repair is decided by. No repair of Level 1 concerns what an engine has, so that
+    /// a node that is away keeps nothing from being repaired elsewhere.
+    pub fn is_whole(&self) -> bool {
+        self.unseen.keys().all(|source| matches!(source, Source::Node(_)))
+    }
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// Whether it takes no new servers.
+    pub cordoned: bool,
+    /// Since when it is known.
+    pub known_since: DateTime<Utc>,
+    /// When its worker was heard last.
+    pub reported_at: Option<DateTime<Utc>>,
+    /// When its engine was listed last.
+    pub listed_at: Option<DateTime<Utc>>,
+    /// Why it could not be since.
+    pub error: Option<String>,
+    /// Instances whose containers are there, with our mark.
+    pub containers: HashSet<InstanceId>,
+    /// Instances under whose id there is something without our mark.
+    pub unmarked: HashSet<InstanceId>,
+}
+
+/// A port that is kept for a server that is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostPort {
+    /// Of which node.
+    pub node: String,
+    /// Which.
+    pub port: u16,
+    /// For which server.
+    pub instance: InstanceId,
+    /// Its hostname.
+    pub hostname: String,
+    /// What became of it.
+    pub lifecycle: String,
 }
 
 /// What the rows say of an instance.
@@ -184,6 +259,10 @@ pub struct InstanceFacts {
     pub desired_power: DesiredPower,
     /// What was seen of it.
     pub observed_power: ObservedPower,
+    /// Where its container is.
+    pub node: String,
+    /// When its row was last changed by more than what was seen.
+    pub changed_at: DateTime<Utc>,
     /// Whether a hold is in force.
     pub on_hold: bool,
     /// When its agent was heard last.

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use chrono::TimeDelta;
 
 use super::{
-    Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open,
+    Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open, nodes,
 };
 use crate::{
     edge::{Entry, Observed, Owner},
@@ -34,6 +34,7 @@ pub fn find(look: &Look) -> Vec<Finding> {
         findings.extend(work(look, instance));
         findings.extend(power(look, instance));
     }
+    findings.extend(nodes::find(look));
     findings.extend(edge_findings(look));
     findings.extend(unseen(look));
     findings.extend(breaker(look, &findings));
@@ -44,7 +45,7 @@ pub fn find(look: &Look) -> Vec<Finding> {
 fn unseen(look: &Look) -> Vec<Finding> {
     let parts = look.unseen.iter().filter_map(|(source, why)| match source {
         Source::Edge(part) => Some((part, why)),
-        Source::Rows => None,
+        Source::Rows | Source::Node(_) => None,
     });
     let of_part = |(part, why): (&String, &String)| Finding {
         subject: part.clone(),
@@ -68,7 +69,7 @@ fn breaker(look: &Look, findings: &[Finding]) -> Option<Finding> {
 }
 
 /// A finding that is of no one server.
-fn general(rule: Rule, observed: String) -> Finding {
+pub(super) fn general(rule: Rule, observed: String) -> Finding {
     Finding {
         rule,
         source: Source::Rows,
@@ -83,7 +84,12 @@ fn general(rule: Rule, observed: String) -> Finding {
     }
 }
 
-fn finding(rule: Rule, level: Level, instance: &InstanceFacts, observed: impl Into<String>) -> Finding {
+pub(super) fn finding(
+    rule: Rule,
+    level: Level,
+    instance: &InstanceFacts,
+    observed: impl Into<String>,
+) -> Finding {
     Finding {
         level,
         instance: Some(instance.id),
@@ -193,7 +199,7 @@ fn edge_findings(look: &Look) -> Vec<Finding> {
         // While a server is made or removed, anything of it may be there.
         let settled = index.get(&id).is_none_or(|instance| instance.entries.is_some());
         if settled && !wanted.contains(&(it.entry.part.as_str(), it.entry.name.as_str())) {
-            findings.push(stale(id, &it.entry));
+            findings.push(stale(look.known(&index, id), id, &it.entry));
         }
     }
     findings
@@ -229,10 +235,10 @@ fn of_entry(instance: &InstanceFacts, entry: &Entry, there: &[&Observed]) -> Opt
     }
 }
 
-fn stale(id: InstanceId, entry: &Entry) -> Finding {
+fn stale(known: Option<InstanceId>, id: InstanceId, entry: &Entry) -> Finding {
     Finding {
         source: Source::Edge(entry.part.clone()),
-        instance: Some(id),
+        instance: known,
         subject: format!("{} {} {} {id}", entry.part, entry.name, entry.target),
         desired: "nothing: the server is not published".to_owned(),
         proposal: Some("remove the record by hand, once nobody uses it".to_owned()),

@@ -50,6 +50,7 @@ prop_compose! {
         };
         InstanceFacts {
             id: InstanceId::generate(), hostname: format!("server-{n}"), lifecycle, desired_power, observed_power, on_hold,
+            node: format!("node-{}", n % 2), changed_at: now() - TimeDelta::minutes(5),
             heard_at: heard.map(|seconds| now() - TimeDelta::seconds(seconds)), active, entries,
         }
     }
@@ -75,10 +76,48 @@ fn edge(instances: &[InstanceFacts], choices: &[u8]) -> Vec<Observed> {
     seen
 }
 
+/// Two nodes: each server's container is there, unmarked, on the other node as well, or missing; and some that nobody knows.
+fn nodes(instances: &[InstanceFacts], choices: &[u8], ages: [i64; 2]) -> Vec<NodeFacts> {
+    let node = |k: usize| {
+        let mut containers: HashSet<_> = (0..choices[k] % 3).map(|_| InstanceId::generate()).collect();
+        let mut unmarked = HashSet::new();
+        for (n, instance) in instances.iter().enumerate() {
+            let here = n % 2 == k;
+            match choices.get(n).copied().unwrap_or_default() % 5 {
+                0 | 1 if here => drop(containers.insert(instance.id)),
+                2 if here => drop(unmarked.insert(instance.id)),
+                3 => drop(containers.insert(instance.id)),
+                _ => {}
+            }
+        }
+        let at = Some(now() - TimeDelta::seconds(ages[k]));
+        NodeFacts {
+            name: format!("node-{k}"),
+            cordoned: false,
+            known_since: now() - TimeDelta::hours(1),
+            reported_at: at,
+            listed_at: at,
+            error: None,
+            containers,
+            unmarked,
+        }
+    };
+    vec![node(0), node(1)]
+}
+
+fn look_at(instances: Vec<InstanceFacts>, nodes: Vec<NodeFacts>, edge: Vec<Observed>) -> Look {
+    let unseen = unseen_nodes(&nodes, now());
+    Look { now: now(), instances, nodes, deleted: HashMap::new(), lost_ports: Vec::new(), edge, unseen }
+}
+
 prop_compose! {
-    fn look()(instances in (0_usize..7).prop_flat_map(|n| (0..n).map(instance).collect::<Vec<_>>()), choices in prop::collection::vec(any::<u8>(), 14)) -> Look {
-        let edge = edge(&instances, &choices);
-        Look { now: now(), instances, edge, unseen: BTreeMap::new() }
+    fn look()(
+        instances in (0_usize..7).prop_flat_map(|n| (0..n).map(instance).collect::<Vec<_>>()),
+        choices in prop::collection::vec(any::<u8>(), 14), of_nodes in prop::collection::vec(any::<u8>(), 7),
+        ages in [0_i64..200, 0_i64..200],
+    ) -> Look {
+        let (edge, nodes) = (edge(&instances, &choices), nodes(&instances, &of_nodes, ages));
+        look_at(instances, nodes, edge)
     }
 }
 
@@ -128,6 +167,7 @@ proptest! {
             let standing = standing(&look, &finding);
             let Verdict::Repair(action) = verdict(&finding, &standing, &LEVEL_1, look.now) else { continue };
             prop_assert!(!standing.on_hold && finding.rule != Rule::EntryForeign && finding.rule != Rule::EntryStale);
+            prop_assert!(!matches!(finding.source, Source::Node(_)), "{finding:?}");
             if action == RepairAction::EdgeRepublish {
                 prop_assert!(standing.active && !standing.busy);
                 let foreign = look.edge.iter().any(|it| {
@@ -186,17 +226,14 @@ fn an_edge_that_could_not_be_listed_says_nothing_of_what_is_missing() {
         lifecycle: Lifecycle::Active,
         desired_power: DesiredPower::Running,
         observed_power: ObservedPower::Running,
+        node: "node-0".into(),
+        changed_at: now() - TimeDelta::minutes(5),
         on_hold: false,
         heard_at: Some(now()),
         active: None,
         entries: Some(vec![entry(1, "A", "203.0.113.7")]),
     };
-    let look = |facts: &InstanceFacts, edge| Look {
-        now: now(),
-        instances: vec![facts.clone()],
-        edge,
-        unseen: BTreeMap::new(),
-    };
+    let look = |facts: &InstanceFacts, edge| look_at(vec![facts.clone()], Vec::new(), edge);
     let away = Look {
         unseen: BTreeMap::from([(Source::Edge("cloudflare".into()), "502".into())]),
         ..look(&facts, Vec::new())
@@ -265,4 +302,95 @@ fn each_attempt_is_followed_by_a_longer_pause() {
         (after(40, 59), after(40, 61)),
         (Verdict::Leave(Reason::BackingOff), Verdict::Repair(RepairAction::EdgeRepublish))
     );
+}
+
+fn active(n: usize) -> InstanceFacts {
+    InstanceFacts {
+        id: InstanceId::generate(),
+        hostname: format!("server-{n}"),
+        lifecycle: Lifecycle::Active,
+        desired_power: DesiredPower::Running,
+        observed_power: ObservedPower::Running,
+        node: "node-0".into(),
+        changed_at: now() - TimeDelta::minutes(5),
+        on_hold: false,
+        heard_at: Some(now()),
+        active: None,
+        entries: Some(Vec::new()),
+    }
+}
+
+fn node(listed: i64, containers: &[InstanceId]) -> NodeFacts {
+    let at = Some(now() - TimeDelta::seconds(listed));
+    NodeFacts {
+        name: "node-0".into(),
+        cordoned: false,
+        known_since: now() - TimeDelta::hours(1),
+        reported_at: at,
+        listed_at: at,
+        error: None,
+        containers: containers.iter().copied().collect(),
+        unmarked: HashSet::new(),
+    }
+}
+
+fn fingerprints(look: &Look) -> Vec<String> {
+    find(look).iter().map(Finding::fingerprint).collect()
+}
+
+#[test]
+fn containers_and_rows_that_do_not_match_are_found_and_those_of_a_moment_are_not() {
+    let (one, stray) = (active(1), InstanceId::generate());
+    let of = |it: &InstanceFacts, node: NodeFacts| look_at(vec![it.clone()], vec![node], Vec::new());
+    assert_eq!(find(&of(&one, node(1, &[one.id]))), []);
+    assert_eq!(fingerprints(&of(&one, node(1, &[]))), [format!("row_without_container:{}", one.id)]);
+    let unmarked = NodeFacts { unmarked: HashSet::from([one.id]), ..node(1, &[]) };
+    assert_eq!(fingerprints(&of(&one, unmarked)), [format!("mark_lost:{}", one.id)]);
+    // A list that is older than the row says nothing of it, and nothing is said while something is done.
+    let new = InstanceFacts { changed_at: now(), ..one.clone() };
+    assert_eq!(find(&of(&new, node(1, &[]))), []);
+    let made = InstanceFacts { lifecycle: Lifecycle::Deleting, entries: None, ..one.clone() };
+    assert_eq!((find(&of(&made, node(1, &[]))), find(&of(&made, node(1, &[one.id])))), (vec![], vec![]));
+
+    let both = node(1, &[one.id, stray]);
+    let found = find(&of(&one, both.clone()));
+    assert_eq!((found.len(), found[0].rule, found[0].level), (1, Rule::ContainerWithoutRow, Level::Three));
+    assert_eq!(found[0].instance, None, "it has no row that could be named");
+    let deleted = |at| Look { deleted: HashMap::from([(stray, at)]), ..of(&one, both.clone()) };
+    assert_eq!(find(&deleted(now())), [], "it was deleted after the list was made");
+    assert_eq!(find(&deleted(now() - TimeDelta::minutes(1)))[0].instance, Some(stray));
+    let failed = InstanceFacts { lifecycle: Lifecycle::Failed, ..one.clone() };
+    assert_eq!(find(&of(&failed, node(1, &[one.id])))[0].rule, Rule::ContainerWithoutRow);
+}
+
+#[test]
+fn a_node_that_is_silent_or_cannot_be_listed_is_a_finding_and_keeps_no_repair_elsewhere_from_being_made() {
+    let one = active(1);
+    let of = |node: NodeFacts| look_at(vec![one.clone()], vec![node], Vec::new());
+    let silent = of(node(121, &[]));
+    assert_eq!(fingerprints(&silent), ["node_silent:node-0"]);
+    assert!(silent.incomplete().is_some() && silent.is_whole());
+    let broken = of(NodeFacts { reported_at: Some(now()), error: Some("no".into()), ..node(121, &[]) });
+    assert_eq!(
+        (fingerprints(&broken), &find(&broken)[0].observed),
+        (vec!["engine_unreachable:node-0".into()], &"no".to_owned())
+    );
+    let emptied = NodeFacts { cordoned: true, ..node(121, &[]) };
+    assert_eq!(find(&look_at(Vec::new(), vec![emptied], Vec::new())), []);
+    let away =
+        Look { unseen: BTreeMap::from([(Source::Edge("x".into()), "no".into())]), ..of(node(1, &[one.id])) };
+    assert!(!away.is_whole());
+}
+
+#[test]
+fn a_port_of_a_server_that_is_gone_is_found() {
+    let lost = LostPort {
+        node: "node-0".into(),
+        port: 25_600,
+        instance: InstanceId::generate(),
+        hostname: "alpha".into(),
+        lifecycle: "deleted".into(),
+    };
+    let look = Look { lost_ports: vec![lost], ..look_at(Vec::new(), Vec::new(), Vec::new()) };
+    assert_eq!(fingerprints(&look), ["port_without_instance:node-0 25600"]);
 }

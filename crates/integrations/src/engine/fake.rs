@@ -85,4 +85,8 @@ impl Engine for FakeEngine {
         let work = || Ok(lock(&self.containers).values().map(seen).collect());
         self.scenario.play("list", "", injected, work).await
     }
+
+    async fn list_unmarked(&self) -> Result<Vec<InstanceId>, EngineError> {
+        self.scenario.play("list_unmarked", "", injected, || Ok(Vec::new())).await
+    }
 }

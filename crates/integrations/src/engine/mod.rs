@@ -44,6 +44,9 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
 
     /// Everything with our mark, complete or an error.
     async fn list(&self) -> Result<Vec<Container>, EngineError>;
+
+    /// Instances under whose id there is something without our mark: only to be told of, never touched.
+    async fn list_unmarked(&self) -> Result<Vec<InstanceId>, EngineError>;
 }
 
 /// What a container is to be.

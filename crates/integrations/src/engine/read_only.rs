@@ -36,4 +36,8 @@ impl Engine for ReadOnlyEngine {
     async fn list(&self) -> Result<Vec<Container>, EngineError> {
         self.0.list().await
     }
+
+    async fn list_unmarked(&self) -> Result<Vec<InstanceId>, EngineError> {
+        self.0.list_unmarked().await
+    }
 }

@@ -48,6 +48,8 @@ pub struct EngineSection {
     pub first_port: u16,
     /// Last port that may be handed out.
     pub last_port: u16,
+    /// Pause between two reports of what the engine has.
+    pub report_seconds: u32,
 }
 
 impl Default for EngineSection {
@@ -66,6 +68,7 @@ impl Default for EngineSection {
             disk_mib: 204_800,
             first_port: 25_600,
             last_port: 26_599,
+            report_seconds: 10,
         }
     }
 }
@@ -128,6 +131,12 @@ impl Section for EngineSection {
                 "First port that may be handed out to servers and their agents.",
             ),
             Key::new("last_port", Kind::Integer, "Last port that may be handed out."),
+            Key::new(
+                "report_seconds",
+                Kind::Integer,
+                "Seconds between two reports of which containers the engine has, for zlh-controller. A node that is silent for \
+                 two minutes is a finding.",
+            ),
         ];
         KEYS
     }
@@ -146,6 +155,7 @@ impl Section for EngineSection {
         Invalid::unless_within("cpu_percent", self.cpu_percent, 1..=1_000_000)?;
         Invalid::unless_within("disk_mib", self.disk_mib, 1..=1_000_000_000)?;
         Invalid::unless_within("first_port", self.first_port, 1_024..=65_535)?;
-        Invalid::unless_within("last_port", self.last_port, self.first_port..=65_535)
+        Invalid::unless_within("last_port", self.last_port, self.first_port..=65_535)?;
+        Invalid::unless_within("report_seconds", self.report_seconds, 1..=60)
     }
 }

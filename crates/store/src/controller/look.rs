@@ -1,8 +1,10 @@
 //! One look at the rows: every instance with what the rules need of it, in one statement.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use domain::{
-    drift::{InstanceFacts, OperationFacts},
+    drift::{InstanceFacts, LostPort, NodeFacts, OperationFacts},
     edge::Publication,
     ids::{InstanceId, OperationId},
     instance::{AllocatedPort, Lifecycle},
@@ -47,6 +49,8 @@ struct Found {
     public_host: String,
     port: Option<Json<AllocatedPort>>,
     service: Option<String>,
+    node: String,
+    updated_at: DateTime<Utc>,
     on_hold: bool,
     heard_at: Option<DateTime<Utc>>,
     operation: Option<Uuid>,
@@ -61,7 +65,8 @@ struct Found {
 pub async fn rows(db: &Db, only: Option<InstanceId>) -> Result<(Vec<Row>, DateTime<Utc>), StoreError> {
     let found = sqlx::query_as!(
         Found,
-        r#"SELECT i.id, i.hostname, i.lifecycle, i.desired_power, i.observed_power, i.address, n.public_host,
+        r#"SELECT i.id, i.hostname, i.lifecycle, i.desired_power, i.observed_power, i.address, n.public_host, n.name AS node,
+                  i.updated_at,
                   CASE WHEN p.port IS NULL THEN NULL
                        ELSE json_build_object('name', p.name, 'protocol', p.protocol, 'port', p.port) END
                       AS "port?: Json<AllocatedPort>",
@@ -116,6 +121,8 @@ impl TryFrom<Found> for Row {
             lifecycle: row.lifecycle.parse().map_err(corrupt)?,
             desired_power: row.desired_power.parse().map_err(corrupt)?,
             observed_power: row.observed_power.parse().map_err(corrupt)?,
+            node: row.node,
+            changed_at: row.updated_at,
             on_hold: row.on_hold,
             heard_at: row.heard_at,
             active,
@@ -123,4 +130,60 @@ impl TryFrom<Found> for Row {
         };
         Ok(Self { facts, publication, address: row.address })
     }
+}
+
+/// Every node with what its engine has.
+pub async fn nodes(db: &Db) -> Result<Vec<NodeFacts>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT n.name AS "name!", n.cordoned AS "cordoned!", n.created_at AS "created_at!",
+                  r.reported_at AS "reported_at?", r.listed_at, r.error,
+                  coalesce(r.containers, '{}') AS "containers!", coalesce(r.unmarked, '{}') AS "unmarked!"
+           FROM nodes n LEFT JOIN node_reports r ON r.node_id = n.id"#
+    )
+    .fetch_all(db.pool())
+    .await?;
+    let facts = rows.into_iter().map(|row| NodeFacts {
+        name: row.name,
+        cordoned: row.cordoned,
+        known_since: row.created_at,
+        reported_at: row.reported_at,
+        listed_at: row.listed_at,
+        error: row.error,
+        containers: row.containers.into_iter().map(InstanceId).collect(),
+        unmarked: row.unmarked.into_iter().map(InstanceId).collect(),
+    });
+    Ok(facts.collect())
+}
+
+/// Of these instances those that have a row that is deleted, with the time when it was.
+pub async fn deleted(db: &Db, ids: &[InstanceId]) -> Result<HashMap<InstanceId, DateTime<Utc>>, StoreError> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        "SELECT id, updated_at FROM instances WHERE id = ANY ($1) AND lifecycle = 'deleted'",
+        &ids
+    );
+    let rows = rows.fetch_all(db.pool()).await?;
+    Ok(rows.into_iter().map(|row| (InstanceId(row.id), row.updated_at)).collect())
+}
+
+/// Ports that are kept for servers that are gone.
+pub async fn lost_ports(db: &Db) -> Result<Vec<LostPort>, StoreError> {
+    let rows = sqlx::query!(
+        r#"SELECT n.name AS node, p.port, i.id, i.hostname, i.lifecycle
+           FROM port_allocations p
+           JOIN instances i ON i.id = p.instance_id AND i.lifecycle IN ('deleted', 'failed')
+           JOIN nodes n ON n.id = p.node_id
+           WHERE NOT EXISTS (SELECT FROM operations o WHERE o.instance_id = i.id
+                             AND o.state IN ('queued', 'running', 'undoing', 'stuck'))
+           ORDER BY n.name, p.port LIMIT 1000"#
+    );
+    let rows = rows.fetch_all(db.pool()).await?;
+    let lost = rows.into_iter().map(|row| LostPort {
+        node: row.node,
+        port: u16::try_from(row.port).unwrap_or_default(),
+        instance: InstanceId(row.id),
+        hostname: row.hostname,
+        lifecycle: row.lifecycle,
+    });
+    Ok(lost.collect())
 }

@@ -19,7 +19,7 @@ pub use self::{
     findings::{Listed, Open, Pass, decide, list, reconcile, repairs_since},
     incidents::{CHANNEL, Incident, Named, incident, told},
     lock::Lock,
-    look::{Row, rows},
+    look::{Row, deleted, lost_ports, nodes, rows},
 };
 
 /// Who leads, what it may do, and what its last pass came to.

@@ -1,5 +1,7 @@
 //! The controller's rows: one leader's word at a time, findings that are counted, closed and never doubled.
 
+use std::time::Duration;
+
 use domain::{
     drift::{Finding, Level, Mode, Reason, RepairAction, Rule, Source},
     ids::InstanceId,
@@ -8,6 +10,7 @@ use secrecy::SecretString;
 use store::{
     Db, StoreError,
     controller::{self, Lock, Pass},
+    nodes::{self, Listing},
     testing::required,
 };
 
@@ -198,4 +201,54 @@ async fn one_has_the_lock_and_only_who_has_it_keeps_or_lets_go_of_it() {
     assert!(!two.release().await.unwrap() && one.release().await.unwrap());
     assert!(two.take().await.unwrap() && !one.renew().await.unwrap());
     two.release().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_node_reports_is_read_with_its_age_and_written_again_only_when_it_is_another() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, _) = leader(&f).await;
+    let worker = f.database.role("zlh_provision");
+    let node = nodes::list(&worker).await.unwrap()[0].id;
+    assert_eq!(controller::nodes(&db).await.unwrap()[0].reported_at, None);
+    nodes::report_failure(&worker, node, "no answer").await.unwrap();
+    let failed = controller::nodes(&db).await.unwrap().remove(0);
+    assert!(
+        failed.reported_at.is_some()
+            && failed.listed_at.is_none()
+            && failed.error.as_deref() == Some("no answer")
+    );
+    let listing = Listing { containers: vec![instance], unmarked: Vec::new() };
+    nodes::report(&worker, node, &listing, Duration::from_secs(7), false).await.unwrap();
+    let first = controller::nodes(&db).await.unwrap().remove(0);
+    let age = first.reported_at.unwrap() - first.listed_at.unwrap();
+    assert!(
+        (age.as_seconds_f64() - 7.0).abs() < 0.01
+            && first.error.is_none()
+            && first.containers.contains(&instance)
+    );
+    // The same again is a new time and no new list, whatever list it is.
+    nodes::report(&worker, node, &Listing::default(), Duration::ZERO, true).await.unwrap();
+    let again = controller::nodes(&db).await.unwrap().remove(0);
+    assert!(again.listed_at > first.listed_at && again.containers == first.containers);
+}
+
+#[tokio::test]
+async fn a_port_that_is_kept_for_a_server_that_is_gone_is_listed() {
+    let f = Fixture::new().await;
+    let (instance, ..) = f.create(|_| {}).await;
+    let (db, _) = leader(&f).await;
+    assert_eq!(controller::lost_ports(&db).await.unwrap(), []);
+    let gone =
+        format!("UPDATE instances SET lifecycle = 'deleted', capacity_held = false WHERE id = '{instance}'");
+    f.database.execute(&gone).await;
+    assert_eq!(controller::lost_ports(&db).await.unwrap(), [], "its operation is still under way");
+    f.database.execute("UPDATE operations SET state = 'succeeded', finished_at = now()").await;
+    let lost = controller::lost_ports(&db).await.unwrap();
+    assert!(
+        !lost.is_empty() && lost.iter().all(|it| it.instance == instance && it.lifecycle == "deleted"),
+        "{lost:?}"
+    );
+    let known = controller::deleted(&db, &[instance, InstanceId::generate()]).await.unwrap();
+    assert_eq!(known.keys().collect::<Vec<_>>(), [&instance]);
 }

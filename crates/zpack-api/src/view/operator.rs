@@ -37,6 +37,8 @@ pub struct NodeView {
     pub used_disk_mib: i64,
     /// Ports that nobody has.
     pub free_port_count: i64,
+    /// When its provision-worker reported last; null if it never did.
+    pub last_report_at: Option<DateTime<Utc>>,
 }
 
 impl From<Node> for NodeView {
@@ -53,6 +55,7 @@ impl From<Node> for NodeView {
             disk_mib: it.disk_mib,
             used_disk_mib: it.used_disk_mib,
             free_port_count: it.free_ports,
+            last_report_at: it.reported_at,
         }
     }
 }

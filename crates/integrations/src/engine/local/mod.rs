@@ -249,6 +249,16 @@ impl Engine for LocalEngine {
         })
         .await
     }
+
+    async fn list_unmarked(&self) -> Result<Vec<InstanceId>, EngineError> {
+        let inner = self.0.clone();
+        blocking(move || {
+            let mut unmarked = inner.layout.instances()?;
+            unmarked.retain(|id| matches!(record::find(&inner.layout.paths(*id), *id), Ok(Found::NotOurs)));
+            Ok(unmarked)
+        })
+        .await
+    }
 }
 
 /// The container's outermost process: the recorded one, or (after a crash between spawn and record) the one that

@@ -665,6 +665,8 @@ export const en = {
     ports: 'Free ports',
     cordoned: 'Cordoned',
     open: 'Takes servers',
+    heardFrom: (when: string) => `Heard ${when}`,
+    neverHeard: 'Never heard',
     noNodes: 'No node is registered. A provision-worker registers its machine when it starts.',
     onlyOperators: 'This page is for operators',
     onlyOperatorsText: 'You are signed in as a customer.',

@@ -2,7 +2,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { HardDrive } from 'lucide-react'
 import { nodes } from '../../api/queries'
-import { bytes, count, percent } from '../../model/format'
+import { ago, bytes, count, percent } from '../../model/format'
 import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
 import { ListTable } from '../../ui/ListTable'
@@ -27,6 +27,7 @@ export function Nodes() {
               <div className="stack t">
                 <span className="strong">{it.name}</span>
                 <span className="t-13 muted">{it.public_host}</span>
+                <span className="t-13 muted">{it.last_report_at ? en.operator.heardFrom(ago(it.last_report_at)) : en.operator.neverHeard}</span>
                 <span className={it.cordoned ? 'pill warn' : 'pill ok'}>{it.cordoned ? en.operator.cordoned : en.operator.open}</span>
               </div>
             </td>

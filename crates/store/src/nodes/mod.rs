@@ -1,10 +1,14 @@
 //! Nodes: where instances run, what they can hold, and which ports they may hand out.
 
+mod report;
+
 use chrono::{DateTime, Utc};
 use domain::{ids::NodeId, instance::Resources};
 use serde::Serialize;
 
 use crate::{Db, StoreError};
+
+pub use report::{Listing, report, report_failure};
 
 /// A node as it presents itself.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub struct Node {
     pub used_disk_mib: i64,
     /// Ports that nobody has.
     pub free_ports: i64,
+    /// When its worker reported last.
+    pub reported_at: Option<DateTime<Utc>>,
 }
 
 /// Adds the node, or brings its capacity and ports up to date. A capacity below what is handed out is refused by
@@ -108,7 +114,8 @@ pub async fn list(db: &Db) -> Result<Vec<Node>, StoreError> {
         "SELECT id, name, public_host, agent_host, cordoned, memory_mib, used_memory_mib, cpu_percent,
                 used_cpu_percent, disk_mib, used_disk_mib,
                 (SELECT count(*) FROM port_allocations p WHERE p.node_id = n.id AND p.instance_id IS NULL)
-                    AS \"free_ports!\"
+                    AS \"free_ports!\",
+                (SELECT reported_at FROM node_reports r WHERE r.node_id = n.id) AS reported_at
          FROM nodes n ORDER BY name"
     )
     .fetch_all(db.pool())
