@@ -13,7 +13,7 @@ use crate::{
     agent::Agents,
     auth::Auth,
     catalogue::Catalogue,
-    config::{ApiConfig, ApiSection, PublicUrl, SchedulesSection},
+    config::{ApiConfig, ApiSection, PublicUrl, SchedulesSection, TraefikSection},
     console::Consoles,
     events::{Credentials, Hub},
     http::{Transfers, TrustedProxies},
@@ -70,6 +70,10 @@ pub struct Parts {
     pub trusted_proxies: TrustedProxies,
     /// Bounds of schedules.
     pub schedules: SchedulesSection,
+    /// Routes for a Traefik.
+    pub traefik: TraefikSection,
+    /// Below it each workspace has its own host name.
+    pub workspaces_domain: String,
     /// The rest of `[api]`.
     pub settings: ApiSection,
 }
@@ -137,6 +141,8 @@ impl App {
             schedule_runner,
             objects,
             schedules: config.schedules.clone(),
+            traefik: config.traefik.clone(),
+            workspaces_domain: config.ide.domain.clone(),
             settings,
         })))
     }

@@ -22,7 +22,7 @@ use crate::{
     app::App,
     handlers::{
         account, backups, catalogue, console, events, files, instances, operations, operator, portal,
-        schedules,
+        schedules, traefik,
     },
     http::{
         DOCS_POLICY, Load, PAGE_POLICY, bound_load, guard_against_csrf, observe, security_headers,
@@ -144,6 +144,7 @@ pub fn router(app: App) -> Router {
     let csrf = from_fn_with_state(app.auth.clone(), guard_against_csrf);
     api.merge(pages())
         .merge(docs())
+        .route("/edge/traefik", get(traefik::routes))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(csrf.clone())
         .layer(from_fn_with_state(load, bound_load))

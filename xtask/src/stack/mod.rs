@@ -138,6 +138,9 @@ impl Stack {
             if matches!(daemon, Daemon::Api | Daemon::Worker) {
                 let key = domain::token::generate_key()?;
                 remembered(&folder.join("agent.key"), || key)?;
+                if *daemon == Daemon::Api {
+                    remembered(&folder.join("traefik.token"), secrets::password)?;
+                }
                 secrets::write_private(&folder.join("objects.key"), &objects_key)?;
             }
             if *daemon != Daemon::Api {

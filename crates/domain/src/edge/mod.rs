@@ -5,6 +5,7 @@ mod dns;
 mod mark;
 mod name;
 mod settings;
+mod traefik;
 
 use std::fmt;
 
@@ -17,6 +18,7 @@ pub use self::{
     mark::{Installation, Mark, MarkError},
     name::{DnsName, DnsNameError},
     settings::{CloudflareZone, EdgeSettings, NamedEdge},
+    traefik::{HostRoute, PortConflict, PortRoute, TraefikRoutes},
 };
 
 /// What is published of a server.

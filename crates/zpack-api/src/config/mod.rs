@@ -9,6 +9,7 @@ mod network;
 mod public_url;
 mod rate_limits;
 mod schedules;
+mod traefik;
 
 use runtime::config::{
     AgentSection, ArtifactsSection, Common, Config, DatabaseSection, ObjectsSection, Section,
@@ -24,6 +25,7 @@ pub use network::Network;
 pub use public_url::PublicUrl;
 pub use rate_limits::RateLimitsSection;
 pub use schedules::SchedulesSection;
+pub use traefik::TraefikSection;
 
 /// Port of health and metrics.
 const HEALTH_PORT: u16 = 9_180;
@@ -46,6 +48,8 @@ pub struct ApiConfig {
     pub files: FilesSection,
     /// `[ide]`
     pub ide: IdeSection,
+    /// `[traefik]`
+    pub traefik: TraefikSection,
     /// `[artifacts]`
     pub artifacts: ArtifactsSection,
     /// `[agent]`
@@ -64,6 +68,7 @@ impl Config for ApiConfig {
             &self.console,
             &self.files,
             &self.ide,
+            &self.traefik,
             &self.artifacts,
             &self.agent,
             &self.objects,
@@ -88,6 +93,7 @@ mod tests {
     #[test]
     fn every_section_is_described_as_it_is() {
         assert_described::<ApiSection>();
+        assert_described::<TraefikSection>();
         assert_described::<RateLimitsSection>();
         assert_described::<SchedulesSection>();
         assert_described::<CatalogueSection>();

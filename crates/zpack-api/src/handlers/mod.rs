@@ -11,3 +11,4 @@ pub mod operations;
 pub mod operator;
 pub mod portal;
 pub mod schedules;
+pub mod traefik;

@@ -109,6 +109,7 @@ codes! {
     CatalogueUnavailable = 503 "catalogue_unavailable" "The list of versions is unavailable",
     DatabaseUnavailable = 503 "database_unavailable" "The service is unavailable for the moment",
     Overloaded = 503 "overloaded" "The service is busy",
+    RoutesConflict = 503 "routes_conflict" "Two servers would have one port at the edge",
     StorageUnavailable = 503 "storage_unavailable" "The backup storage is unavailable",
     TimedOut = 504 "timed_out" "The request took too long",
     NoSpace = 507 "no_space" "The disk is full",

@@ -25,3 +25,4 @@ mod power;
 mod problems;
 mod rate_limits;
 mod schedules;
+mod traefik;
