@@ -1,6 +1,7 @@
 //! The suites that need more than one crate: faults at every step of every saga, and whole stacks with real clients.
 
 mod backups;
+mod drift;
 mod edge;
 mod ide;
 mod noop;

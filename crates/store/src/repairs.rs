@@ -191,7 +191,8 @@ pub async fn end(
     }
     record(&mut tx, claim, event, by).await?;
     tx.commit().await?;
-    Ok(())
+    // The controller closes the finding, or opens it again.
+    crate::controller::ask_for_a_look(db).await
 }
 
 async fn record(tx: &mut PgConnection, claim: &Claim, event: &Event, by: &str) -> Result<(), StoreError> {

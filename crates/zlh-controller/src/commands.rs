@@ -31,6 +31,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Have the leader look now, rather than after its pause
+    Look,
     /// Show who leads, what it may do, and what its last pass came to
     Status {
         /// As JSON
@@ -72,7 +74,14 @@ pub enum Command {
 pub async fn run(command: Command, resources: Resources, config: ControllerConfig) -> anyhow::Result<()> {
     let db = resources.database()?;
     let text = match command {
-        Command::Plan { json } => plan(&db, &config, json).await?,
+        Command::Plan { json } => {
+            let edge = open_edge(&config.edge, Arc::new(SystemClock))?;
+            plan(&db, &Controller::new(db.clone(), edge, &config.controller, false), json).await?
+        }
+        Command::Look => {
+            controller::ask_for_a_look(&db).await?;
+            "the leader was asked to look now; `zlh-controller status` shows what came of it".to_owned()
+        }
         Command::Status { json } => status(&controller::state(&db).await?, json),
         Command::Findings { closed, json } => findings(&db, closed, json).await?,
         Command::Mode { mode, reason } => {
@@ -112,10 +121,8 @@ fn means(mode: Mode) -> &'static str {
     }
 }
 
-async fn plan(db: &Db, config: &ControllerConfig, as_json: bool) -> anyhow::Result<String> {
-    let clock = Arc::new(SystemClock);
-    let controller =
-        Controller::new(db.clone(), open_edge(&config.edge, clock)?, config.controller.hourly_budget, false);
+/// What is wrong now, the evidence, and what would be done.
+pub async fn plan(db: &Db, controller: &Controller, as_json: bool) -> anyhow::Result<String> {
     let state = controller::state(db).await?;
     let look = controller.look(None).await?;
     let found = find(&look);

@@ -1,5 +1,7 @@
 //! Configuration of zlh-controller.
 
+use std::time::Duration;
+
 use runtime::config::{Common, Config, DiscordSection, EdgeSection, Invalid, Key, Kind, Section};
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,13 @@ pub struct ControllerSection {
     pub hourly_budget: u32,
 }
 
+impl ControllerSection {
+    /// Between two looks while nothing changes.
+    pub fn pause(&self) -> Duration {
+        Duration::from_secs(self.pass_seconds.into())
+    }
+}
+
 impl Default for ControllerSection {
     fn default() -> Self {
         Self { pass_seconds: 15, hourly_budget: 20 }
@@ -51,7 +60,12 @@ impl Section for ControllerSection {
 
     fn keys(&self) -> &'static [Key] {
         const KEYS: &[Key] = &[
-            Key::new("pass_seconds", Kind::Integer, "Pause between two looks at everything, in seconds."),
+            Key::new(
+                "pass_seconds",
+                Kind::Integer,
+                "Pause between two looks at everything, in seconds, while nothing changes. A look that was asked for comes at once, one \
+                 after a change in a third of the time.",
+            ),
             Key::new(
                 "hourly_budget",
                 Kind::Integer,
@@ -62,7 +76,7 @@ impl Section for ControllerSection {
     }
 
     fn validate(&self) -> Result<(), Invalid> {
-        Invalid::unless_within("pass_seconds", self.pass_seconds, 1..=3_600)?;
+        Invalid::unless_within("pass_seconds", self.pass_seconds, 1..=120)?;
         Invalid::unless_within("hourly_budget", self.hourly_budget, 0..=10_000)
     }
 }

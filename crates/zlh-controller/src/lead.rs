@@ -11,7 +11,7 @@ use store::{
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::Controller;
+use crate::{pass::Controller, wait::Wait};
 
 /// Pause before a lock that another process has is tried again.
 const RETRY: Duration = Duration::from_secs(2);
@@ -105,6 +105,7 @@ async fn term(
         }
     };
     tracing::info!(term, "leads under term {term}; a finding counts when it is seen twice");
+    let wait = Wait::new(db.clone(), pause);
     let mut memory = crate::pass::Memory::default();
     loop {
         beat();
@@ -125,6 +126,6 @@ async fn term(
                 tracing::warn!(?error, "a pass failed: the database does not answer; the next one follows");
             }
         }
-        sleep(pause).await;
+        wait.next().await;
     }
 }

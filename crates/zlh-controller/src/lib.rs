@@ -1,7 +1,7 @@
 //! zlh-controller: looks at rows and at what is outside, and says what differs, with evidence. One of all its processes leads;
 //! where an operator allows Level 1 it asks for repairs, which repair-worker makes. It changes nothing outside itself.
 //!
-//! `lead` is who looks, `pass` one look and what follows from it, `commands` the same for a person at a terminal, `tell` how
+//! `lead` is who looks, `wait` when, `pass` one look and what follows from it, `commands` the same for a person at a terminal, `tell` how
 //! operators hear of it.
 
 pub mod commands;
@@ -10,3 +10,4 @@ pub mod lead;
 pub mod pass;
 pub mod serve;
 pub mod tell;
+mod wait;

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
@@ -18,6 +18,8 @@ use store::{
     controller::{self, Open, Pass, Row, State},
     queue::Dispatch,
 };
+
+use crate::config::ControllerSection;
 
 /// Findings that the log names one by one in a pass.
 const NAMED: usize = 20;
@@ -37,12 +39,14 @@ pub struct Controller {
     edge: Arc<dyn Edge>,
     hourly_budget: u32,
     tell: bool,
+    apart: Duration,
 }
 
 impl Controller {
     /// Over these rows and this edge. With `tell` there is a way to tell operators of what is found.
-    pub fn new(db: Db, edge: Arc<dyn Edge>, hourly_budget: u32, tell: bool) -> Self {
-        Self { db, edge, hourly_budget, tell }
+    pub fn new(db: Db, edge: Arc<dyn Edge>, section: &ControllerSection, tell: bool) -> Self {
+        let apart = section.pause() / 2;
+        Self { db, edge, hourly_budget: section.hourly_budget, tell, apart }
     }
 
     /// Looks at everything. With a `term`, makes sure that it is the newest before anybody outside is asked.
@@ -123,6 +127,7 @@ impl Controller {
             unseen: look.unseen.keys().cloned().collect(),
             breaker: breaker.clone(),
             tell: self.tell,
+            apart: self.apart,
         };
         let open = controller::reconcile(&self.db, &pass, &findings).await?;
         say(&look, &findings, incomplete.as_deref(), breaker.as_deref(), memory);

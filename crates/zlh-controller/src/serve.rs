@@ -31,11 +31,11 @@ pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result
     let controller = Controller::new(
         db.clone(),
         open_edge(&config.edge, context.clock())?,
-        config.controller.hourly_budget,
+        &config.controller,
         config.discord.is_on(),
     );
     tell(&context, &db, &config)?;
-    let pause = Duration::from_secs(config.controller.pass_seconds.into());
+    let pause = config.controller.pause();
     let (shutdown, heartbeat) = (context.shutdown(), context.heartbeat("leadership", SILENCE));
     context.spawn_service("leadership", async move {
         lead::run(&db, &lock, &owner, &controller, &notifier, pause, &shutdown, || heartbeat.beat()).await;

@@ -1,6 +1,9 @@
 //! Findings: opened once, seen again, closed when they are gone; and the repairs that are asked for because of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -29,6 +32,8 @@ pub struct Pass {
     pub breaker: Option<String>,
     /// Whether there is a way to tell operators.
     pub tell: bool,
+    /// Looks that are nearer to each other than this are one look: what passes by itself is not seen twice by them.
+    pub apart: Duration,
 }
 
 /// A finding that is open.
@@ -114,10 +119,13 @@ async fn write(
                                        $8::text[], $9::text[], $10::text[], $11::text[], $14::text[]) t
            ON CONFLICT (fingerprint) WHERE closed_at IS NULL DO UPDATE
                SET observed = excluded.observed, desired = excluded.desired, level = excluded.level, action = excluded.action,
-                   seen_at = clock_timestamp(), term = excluded.term,
+                   term = excluded.term,
                    -- What another leader has seen counts for nothing: who begins looks twice.
-                   seen_count = CASE WHEN f.term <> excluded.term THEN 1 WHEN $13 THEN f.seen_count + 1
-                                     ELSE f.seen_count END
+                   seen_count = CASE WHEN f.term <> excluded.term THEN 1
+                                     WHEN $13 AND f.seen_at < clock_timestamp() - make_interval(secs => $15) THEN f.seen_count + 1
+                                     ELSE f.seen_count END,
+                   seen_at = CASE WHEN f.term = excluded.term AND f.seen_at >= clock_timestamp() - make_interval(secs => $15)
+                                  THEN f.seen_at ELSE clock_timestamp() END
            RETURNING id, fingerprint, seen_count"#,
         &ids,
         fingerprints,
@@ -133,6 +141,7 @@ async fn write(
         pass.term,
         whole,
         &sources,
+        pass.apart.as_secs_f64(),
     )
     .fetch_all(&mut *tx)
     .await?;

@@ -7,6 +7,7 @@ mod findings;
 mod incidents;
 mod lock;
 mod look;
+mod wake;
 
 use chrono::{DateTime, Utc};
 use domain::drift::Mode;
@@ -20,6 +21,7 @@ pub use self::{
     incidents::{CHANNEL, Incident, Named, incident, told},
     lock::Lock,
     look::{Row, deleted, lost_ports, nodes, rows},
+    wake::{Called, Wake, ask_for_a_look},
 };
 
 /// Who leads, what it may do, and what its last pass came to.
@@ -141,5 +143,7 @@ pub async fn set_posture(
         incidents::announce(&mut tx, &format!("posture:{}", Uuid::now_v7()), &text).await?;
     }
     tx.commit().await?;
+    // What it may do now it does at once.
+    ask_for_a_look(owner).await?;
     Ok(true)
 }

@@ -32,7 +32,16 @@ fn finding(instance: InstanceId, subject: &str) -> Finding {
 }
 
 fn pass(term: i64) -> Pass {
-    Pass { term, took_ms: 5, instances: 1, incomplete: None, unseen: Vec::new(), breaker: None, tell: true }
+    Pass {
+        term,
+        took_ms: 5,
+        instances: 1,
+        incomplete: None,
+        unseen: Vec::new(),
+        breaker: None,
+        tell: true,
+        apart: Duration::ZERO,
+    }
 }
 
 async fn leader(f: &Fixture) -> (Db, i64) {
