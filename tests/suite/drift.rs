@@ -14,7 +14,7 @@ use integrations::edge::{Edge as _, FakeEdge};
 use repair_worker::repair::Repairer;
 use runtime::worker::work_once;
 use serde_json::Value;
-use store::{Db, audit::By, controller as rows, nodes, nodes::NodeSpec, testing::TestDatabase};
+use store::{Db, StoreError, audit::By, controller as rows, nodes, nodes::NodeSpec, testing::TestDatabase};
 use tokio_util::sync::CancellationToken;
 use zlh_controller::{
     commands,
@@ -156,6 +156,18 @@ impl Fleet {
             })
             .collect()
     }
+}
+
+#[tokio::test]
+async fn whoever_does_not_lead_any_more_asks_nobody_outside() {
+    let fleet = Fleet::new(1).await;
+    let old = rows::begin_term(&fleet.db, "old").await.unwrap();
+    fleet.controller.pass(old, &mut Memory::default()).await.unwrap();
+    rows::begin_term(&fleet.db, "new").await.unwrap();
+    let before = fleet.edge.scenario.count("observe");
+    let refused = fleet.controller.pass(old, &mut Memory::default()).await;
+    assert!(matches!(refused, Err(StoreError::LeaseLost)), "{refused:?}");
+    assert_eq!(fleet.edge.scenario.count("observe"), before);
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
 //! The controller and the repair-worker as daemons: what goes wrong behind our back is found, said, and put right where an
 //! operator allows it.
 
-use std::fs;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command},
+};
 
 use domain::ids::InstanceId;
 use serde_json::{Value, json};
 use xtask::{http::Http, stack::Daemon};
-use zlh_tests::{Town, eventually};
+use zlh_tests::{Town, eventually, program};
 
 use super::{
     clients::join_by_name,
@@ -131,6 +135,81 @@ fn a_record_that_goes_behind_our_back_is_found_said_and_repaired_where_it_is_all
             records(&sandbox).into_iter().find(|it| it["id"] == service["id"]).expect("the same record");
         (now["data"] == service["data"]).then_some(())
     });
+}
+
+/// A second controller beside the stack's own.
+struct Twin(Child);
+
+impl Drop for Twin {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Twin {
+    #[expect(clippy::disallowed_methods, reason = "a program of ours, once more")]
+    fn start(town: &Town) -> Self {
+        let log = fs::File::create(town.stack.home().join("twin.log")).expect("a log");
+        let child = Command::new(program("zlh-controller"))
+            .env("ZLH_CONFIG", town.stack.config_file())
+            .env("CREDENTIALS_DIRECTORY", town.stack.credentials(Daemon::Controller))
+            .env("ZLH_HEALTH__LISTEN", format!("unix:{}", Self::health(town).display()))
+            .stderr(log)
+            .spawn()
+            .expect("a second controller");
+        Self(child)
+    }
+
+    fn health(town: &Town) -> PathBuf {
+        town.stack.health(Daemon::Controller).with_extension("twin")
+    }
+}
+
+#[test]
+fn of_two_controllers_one_leads_and_one_that_was_paused_writes_nothing_when_it_comes_back() {
+    let mut town = Town::start_with_names();
+    let sandbox = Http::new(&town.stack.sandbox_url());
+    let customer = town.customer("ada");
+    customer.server("World", "minecraft-js", "flying-squid");
+    start(&mut town);
+    passes(&town, 1);
+    let _twin = Twin::start(&town);
+    let leads = |socket: &Path| {
+        let text = xtask::sockets::get(socket, "/metrics").unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix("zlh_controller_leads ")?.parse::<f64>().ok())
+    };
+    let (own, twin) = (town.stack.health(Daemon::Controller), Twin::health(&town));
+    let waits = "another controller leads; this one waits";
+    let log = town.stack.home().join("twin.log");
+    eventually("the second one waits", || fs::read_to_string(&log).ok()?.contains(waits).then_some(()));
+    let term = || town.count("SELECT term FROM controller");
+    let first = term();
+
+    // Paused beyond its lock, it is followed by the other one.
+    let record = town.stack.records().into_iter().find(|it| it.name == "zlh-controller").expect("a record");
+    let pid = rustix::process::Pid::from_raw(record.pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("it is paused");
+    eventually("the other one leads", || (term() == first + 1).then_some(()));
+    level1(&town);
+    let service = records(&sandbox).into_iter().find(|it| it["type"] == "SRV").expect("a service record");
+    delete_record(&sandbox, &service);
+    let repaired = "SELECT count(*) FROM repair_events WHERE outcome = 'repaired'";
+    eventually("it is repaired", || (town.count(repaired) == 1).then_some(()));
+
+    // When it goes on it finds that its word counts for nothing, and says so.
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("it goes on");
+    let ended = |log: String| {
+        log.contains("is over: another controller leads") || log.contains("the lock is another controller's")
+    };
+    let own_log = town.stack.log("zlh-controller");
+    eventually("it steps down", || fs::read_to_string(&own_log).ok().is_some_and(ended).then_some(()));
+    eventually("one leads", || (leads(&own) == Some(0.0) && leads(&twin) == Some(1.0)).then_some(()));
+    assert_eq!(term(), first + 1);
+    assert_eq!(town.count(&format!("SELECT count(*) FROM findings WHERE term <= {first}")), 0);
+    assert_eq!(town.count("SELECT count(*) FROM repairs"), 1);
+    let clean = "SELECT count(*) FROM findings WHERE closed_at IS NULL";
+    eventually("nothing is open", || (town.count(clean) == 0).then_some(()));
 }
 
 #[test]
