@@ -5,6 +5,7 @@ mod composite;
 mod direct;
 mod fake;
 mod open;
+mod quiet;
 mod read_only;
 mod resolver;
 

@@ -1,23 +1,21 @@
 //! Calls of Cloudflare's API (`/zones/{zone}/dns_records`).
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use domain::{
     clock::Clock,
     edge::{CloudflareZone, DnsRecord, Mark},
 };
-use reqwest::{Client, Method, StatusCode, header};
+use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    super::EdgeError,
+    super::{
+        EdgeError,
+        quiet::{Quiet, on_one_line, retry_after},
+    },
     PART,
     record::{self, Record},
 };
@@ -33,10 +31,6 @@ const PER_PAGE: usize = 1_000;
 const MAX_PAGES: u32 = 1_000;
 /// Largest answer that is read, in bytes: a page of records has about 500 bytes each.
 const MAX_ANSWER: usize = 8 << 20;
-/// How long nobody is asked after a 429 that does not say.
-const QUIET: Duration = Duration::from_mins(1);
-/// Longest that a 429 is believed.
-const LONGEST_QUIET: Duration = Duration::from_mins(15);
 
 /// Error codes that mean something to us.
 const IDENTICAL: u32 = 81_058;
@@ -59,8 +53,7 @@ pub(super) struct Api {
     http: Client,
     records: String,
     token: SecretString,
-    clock: Arc<dyn Clock>,
-    quiet_until: Mutex<Option<DateTime<Utc>>>,
+    quiet: Quiet,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +107,7 @@ impl Api {
             .build()
             .map_err(|error| EdgeError::Unreachable(chain(&error)))?;
         let records = format!("{}/zones/{}/dns_records", zone.url.trim_end_matches('/'), zone.zone_id);
-        Ok(Self { http, records, token: zone.token.clone(), clock, quiet_until: Mutex::default() })
+        Ok(Self { http, records, token: zone.token.clone(), quiet: Quiet::new(PART, clock) })
     }
 
     /// Every record that the filter lets through: all pages, or an error.
@@ -176,7 +169,7 @@ impl Api {
         query: &[(&str, &str)],
         body: Option<Value>,
     ) -> Result<Answer, Refusal> {
-        self.check_quiet().map_err(Refusal::Error)?;
+        self.quiet.check().map_err(Refusal::Error)?;
         let away = |error: &reqwest::Error| {
             Refusal::Error(EdgeError::Unreachable(format!("{PART}: {}", chain(error))))
         };
@@ -200,11 +193,10 @@ impl Api {
     fn refused(&self, status: StatusCode, retry_after: Option<Duration>, answer: Option<Answer>) -> Refusal {
         let faults = answer.map(|answer| answer.errors).unwrap_or_default();
         let has = |code| faults.iter().any(|fault| fault.code == code);
-        let mut message: String =
-            faults.iter().map(|it| format!("{} {}", it.code, it.message)).collect::<Vec<_>>().join("; ");
-        message = message.chars().filter(|c| !c.is_control()).take(300).collect();
+        let messages: Vec<_> = faults.iter().map(|it| format!("{} {}", it.code, it.message)).collect();
+        let message = on_one_line(&messages.join("; "));
         if status == StatusCode::TOO_MANY_REQUESTS || has(LIMITED) {
-            return Refusal::Error(self.keep_quiet(retry_after.unwrap_or(QUIET)));
+            return Refusal::Error(self.quiet.keep(retry_after));
         }
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT || status.is_success() {
             return Refusal::Error(EdgeError::Unreachable(format!("{PART} answered {status} {message}")));
@@ -220,32 +212,4 @@ impl Api {
         }
         Refusal::Error(EdgeError::Refused { part: PART, status: status.as_u16(), message })
     }
-
-    /// Fails while nobody is to be asked.
-    fn check_quiet(&self) -> Result<(), EdgeError> {
-        let mut until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = until.map_or(0, |until| (until - self.clock.now()).num_milliseconds());
-        if left <= 0 {
-            *until = None;
-            return Ok(());
-        }
-        Err(EdgeError::Limited {
-            part: PART,
-            seconds: u64::try_from(left).unwrap_or_default().div_ceil(1_000),
-        })
-    }
-
-    fn keep_quiet(&self, pause: Duration) -> EdgeError {
-        let pause = pause.min(LONGEST_QUIET);
-        *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.clock.now() + pause);
-        let seconds = pause.as_secs();
-        tracing::warn!(
-            "{PART} takes no more calls; nothing is asked of it for {seconds} s, and nothing is changed there meanwhile"
-        );
-        EdgeError::Limited { part: PART, seconds }
-    }
-}
-
-fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
 }
