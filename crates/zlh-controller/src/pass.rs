@@ -80,7 +80,7 @@ impl Controller {
         let at_nodes = nodes.iter().flat_map(|node| &node.containers).copied();
         let at_edge = edge.iter().filter_map(|it| match it.owner {
             Owner::Instance(id) => Some(id),
-            Owner::Foreign => None,
+            Owner::Foreign | Owner::Unmarked => None,
         });
         let mut gone: Vec<_> = at_nodes.chain(at_edge).filter(|id| !living.contains(id)).collect();
         gone.sort_unstable();

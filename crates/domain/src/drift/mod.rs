@@ -1,8 +1,8 @@
 //! Drift: what is, compared with what should be. One pure function turns a look at everything into findings, another says of
 //! each whether it may be repaired now, and if not, why.
 //!
-//! Architecture invariant: nothing here, whatever was observed, leads to an action above Level 1, to one on what carries no mark
-//! of ours, or to taking anything away.
+//! Architecture invariant: nothing here, whatever was observed, leads to an action above Level 1, to one on what is or may
+//! be somebody else's, or to taking anything away.
 
 mod nodes;
 mod rules;

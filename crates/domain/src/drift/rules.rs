@@ -194,12 +194,22 @@ fn edge_findings(look: &Look) -> Vec<Finding> {
         }
     }
     let index: HashMap<InstanceId, &InstanceFacts> = instances.iter().map(|it| (it.id, it)).collect();
+    let unsettled: HashSet<&str> =
+        instances.iter().filter(|it| it.entries.is_none()).map(|it| it.hostname.as_str()).collect();
     for it in seen {
-        let Owner::Instance(id) = it.owner else { continue };
         // While a server is made or removed, anything of it may be there.
-        let settled = index.get(&id).is_none_or(|instance| instance.entries.is_some());
+        let (id, settled) = match it.owner {
+            Owner::Instance(id) => {
+                (Some(id), index.get(&id).is_none_or(|instance| instance.entries.is_some()))
+            }
+            // Without a mark, the name's first label says whose it is.
+            Owner::Unmarked => {
+                (None, it.entry.name.split('.').next().is_none_or(|label| !unsettled.contains(label)))
+            }
+            Owner::Foreign => continue,
+        };
         if settled && !wanted.contains(&(it.entry.part.as_str(), it.entry.name.as_str())) {
-            findings.push(stale(look.known(&index, id), id, &it.entry));
+            findings.push(stale(id.and_then(|id| look.known(&index, id)), id, &it.entry));
         }
     }
     findings
@@ -227,7 +237,7 @@ fn of_entry(instance: &InstanceFacts, entry: &Entry, there: &[&Observed]) -> Opt
     let republish = Some(RepairAction::EdgeRepublish);
     match there {
         [] => Some(about(Rule::EntryMissing, republish, "nothing".to_owned())),
-        [one] if one.entry == *entry && one.owner == Owner::Instance(instance.id) => None,
+        [one] if one.leads_to(entry) && one.owner.may_be(instance.id) => None,
         all => {
             let seen: Vec<_> = all.iter().map(|it| it.entry.target.as_str()).collect();
             Some(about(Rule::EntryWrong, republish, format!("{} {}", entry.name, seen.join(" and "))))
@@ -235,13 +245,15 @@ fn of_entry(instance: &InstanceFacts, entry: &Entry, there: &[&Observed]) -> Opt
     }
 }
 
-fn stale(known: Option<InstanceId>, id: InstanceId, entry: &Entry) -> Finding {
+fn stale(known: Option<InstanceId>, id: Option<InstanceId>, entry: &Entry) -> Finding {
+    let what = format!("{} {}", entry.name, entry.target);
+    let of = id.map(|id| id.to_string()).unwrap_or_default();
     Finding {
         source: Source::Edge(entry.part.clone()),
         instance: known,
-        subject: format!("{} {} {} {id}", entry.part, entry.name, entry.target),
+        subject: format!("{} {what} {of}", entry.part).trim_end().to_owned(),
         desired: "nothing: the server is not published".to_owned(),
-        proposal: Some("remove the record by hand, once nobody uses it".to_owned()),
-        ..general(Rule::EntryStale, format!("{} {}", entry.name, entry.target))
+        proposal: Some("remove it by hand, once nobody uses it".to_owned()),
+        ..general(Rule::EntryStale, what.trim_end().to_owned())
     }
 }

@@ -21,6 +21,11 @@ fn entry(n: usize, kind: &str, target: &str) -> Entry {
     }
 }
 
+/// What a proxy has of a server: no place for a mark, and not in each of them one for the target.
+fn backend(n: usize, target: &str) -> Entry {
+    Entry { part: "velocity".into(), name: format!("server-{n}.play.example"), target: target.into() }
+}
+
 prop_compose! {
     fn operation()(state in prop::sample::select(&STATES[..]), lease in prop::option::of(-600_i64..600), due in -3_600_i64..60) -> OperationFacts {
         let held = matches!(state, OperationState::Running | OperationState::Undoing);
@@ -44,7 +49,9 @@ prop_compose! {
         active in prop::option::weighted(0.3, operation()),
     ) -> InstanceFacts {
         let entries = match lifecycle {
-            Lifecycle::Active => Some(vec![entry(n, "A", "203.0.113.7"), entry(n, "SRV", "0 0 25565 x")]),
+            Lifecycle::Active => Some(vec![
+                entry(n, "A", "203.0.113.7"), entry(n, "SRV", "0 0 25565 x"), backend(n, "10.0.0.5:25570"),
+            ]),
             Lifecycle::Provisioning | Lifecycle::Deleting => None,
             Lifecycle::Deleted | Lifecycle::Failed => Some(Vec::new()),
         };
@@ -56,7 +63,8 @@ prop_compose! {
     }
 }
 
-/// Of each record: there as it should be, elsewhere, of somebody else, twice, or missing.
+/// Of each record: there as it should be, elsewhere, of somebody else, twice, or missing. Of each entry of a proxy: there,
+/// there without a target, elsewhere, or missing; and some under names of servers that there may be no longer.
 fn edge(instances: &[InstanceFacts], choices: &[u8]) -> Vec<Observed> {
     let mut seen = Vec::new();
     for (n, instance) in instances.iter().enumerate() {
@@ -72,6 +80,15 @@ fn edge(instances: &[InstanceFacts], choices: &[u8]) -> Vec<Observed> {
                 _ => {}
             }
         }
+    }
+    let unmarked = |entry| Observed { entry, owner: Owner::Unmarked };
+    for (n, choice) in choices.iter().rev().take(9).enumerate() {
+        seen.extend(match choice % 5 {
+            0 | 1 => Some(unmarked(backend(n, "10.0.0.5:25570"))),
+            2 => Some(unmarked(backend(n, ""))),
+            3 => Some(unmarked(backend(n, "10.0.0.9:25570"))),
+            _ => None,
+        });
     }
     seen
 }
@@ -148,7 +165,9 @@ fn repaired(look: &Look, finding: &Finding, action: RepairAction) -> Look {
                 let edge = &mut after.edge;
                 for entry in instance.entries.iter().flatten() {
                     edge.retain(|it| it.entry.name != entry.name || it.owner == Owner::Foreign);
-                    edge.push(Observed { entry: entry.clone(), owner: Owner::Instance(instance.id) });
+                    let marked = entry.part != "velocity";
+                    let owner = if marked { Owner::Instance(instance.id) } else { Owner::Unmarked };
+                    edge.push(Observed { entry: entry.clone(), owner });
                 }
             }
         }
@@ -205,6 +224,43 @@ proptest! {
             }
             let once = Standing { seen: 1, ..now_standing };
             prop_assert!(matches!(verdict(&finding, &once, &LEVEL_1, look.now), Verdict::Leave(_)));
+        }
+    }
+
+    #[test]
+    fn what_has_no_mark_is_stale_if_and_only_if_no_server_can_want_it(look in look()) {
+        let findings = find(&look);
+        for seen in look.edge.iter().filter(|it| it.owner == Owner::Unmarked) {
+            let wanted = look.instances.iter().any(|it| match &it.entries {
+                Some(entries) => entries.iter().any(|entry| entry.name == seen.entry.name),
+                None => seen.entry.name.starts_with(&format!("{}.", it.hostname)),
+            });
+            let stale: Vec<_> = findings
+                .iter()
+                .filter(|it| it.rule == Rule::EntryStale && it.subject.starts_with(&format!("velocity {}", seen.entry.name)))
+                .collect();
+            prop_assert_eq!(stale.is_empty(), wanted, "{:?}", seen);
+            for finding in stale {
+                prop_assert_eq!((finding.level, finding.action, finding.instance), (Level::Two, None, None));
+                prop_assert!(finding.proposal.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_no_mark_is_published_again_only_where_it_is_seen_to_lead_elsewhere(look in look()) {
+        let findings = find(&look);
+        for (n, instance) in look.instances.iter().enumerate().filter(|(_, it)| it.entries.as_ref().is_some_and(|it| !it.is_empty())) {
+            let name = backend(n, "").name;
+            let seen = look.edge.iter().find(|it| it.entry.name == name).map(|it| it.entry.target.as_str());
+            let found = findings.iter().find(|it| it.subject == format!("velocity {name}"));
+            let expected = match seen {
+                None => Some(Rule::EntryMissing),
+                Some("10.0.0.9:25570") => Some(Rule::EntryWrong),
+                Some(_) => None,
+            };
+            prop_assert_eq!(found.map(|it| it.rule), expected);
+            prop_assert!(found.is_none_or(|it| it.action == Some(RepairAction::EdgeRepublish) && it.instance == Some(instance.id)));
         }
     }
 

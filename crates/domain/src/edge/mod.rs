@@ -73,17 +73,38 @@ pub struct Entry {
 pub enum Owner {
     /// It carries the mark of this installation and this instance.
     Instance(InstanceId),
+    /// Its place has no room for a mark; its name is one that only this installation gives. Whose it is, its name says.
+    Unmarked,
     /// It carries no mark of this installation: somebody else's, and never touched.
     Foreign,
+}
+
+impl Owner {
+    /// Whether it can be what was made for this instance.
+    pub fn may_be(self, instance: InstanceId) -> bool {
+        match self {
+            Self::Instance(id) => id == instance,
+            Self::Unmarked => true,
+            Self::Foreign => false,
+        }
+    }
 }
 
 /// An entry that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Observed {
-    /// What it is.
+    /// What it is. Its target is empty where the part does not tell: a proxy may list names alone.
     pub entry: Entry,
     /// Whose it is.
     pub owner: Owner,
+}
+
+impl Observed {
+    /// Whether it leads where the wanted entry does, as far as can be seen: a target that is not told contradicts nothing.
+    pub fn leads_to(&self, wanted: &Entry) -> bool {
+        let (seen, told) = (&self.entry, !self.entry.target.is_empty());
+        (&seen.part, &seen.name) == (&wanted.part, &wanted.name) && (!told || seen.target == wanted.target)
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +117,15 @@ mod tests {
         assert_eq!(shown("demo.example.org", Some(7)), "demo.example.org:7");
         assert_eq!(shown("demo.example.org", None), "demo.example.org");
         assert_eq!(shown("::1", Some(7)), "[::1]:7");
+    }
+
+    #[test]
+    fn a_target_that_is_not_told_contradicts_none_and_one_that_is_told_is_compared() {
+        let entry =
+            |name: &str, target: &str| Entry { part: "p".into(), name: name.into(), target: target.into() };
+        let wanted = entry("alpha", "10.0.0.5:25570");
+        let leads = |entry| Observed { entry, owner: Owner::Unmarked }.leads_to(&wanted);
+        assert!(leads(wanted.clone()) && leads(entry("alpha", "")));
+        assert!(!leads(entry("alpha", "10.0.0.9:25570")) && !leads(entry("beta", "")));
     }
 }

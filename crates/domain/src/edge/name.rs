@@ -44,6 +44,11 @@ impl DnsName {
         self.0 == zone.0 || self.0.strip_suffix(&zone.0).is_some_and(|rest| rest.ends_with('.'))
     }
 
+    /// Whether it is one label below that name, as servers are named.
+    pub fn is_child_of(&self, parent: &Self) -> bool {
+        self.0.split_once('.').is_some_and(|(_, rest)| rest == parent.0)
+    }
+
     /// The name, in its one form.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -98,5 +103,7 @@ mod tests {
             ["play.example", "a.play.example", "display.example"].map(|it| DnsName::parse(it).unwrap());
         assert!(within.is_within(&zone) && zone.is_within(&zone));
         assert!(!alike.is_within(&zone) && !zone.is_within(&within));
+        assert!(within.is_child_of(&zone) && !zone.is_child_of(&zone) && !alike.is_child_of(&zone));
+        assert!(!DnsName::parse("b.a.play.example").unwrap().is_child_of(&zone));
     }
 }
