@@ -81,6 +81,7 @@ impl Sandbox {
             public_ipv4: Some(Ipv4Addr::new(203, 0, 113, 7)),
             public_ipv6: None,
             wildcard: false,
+            proxy_port: None,
         };
         let cloudflare = CloudflareZone {
             url: format!("{}/cloudflare/client/v4", self.base),

@@ -19,6 +19,8 @@ pub struct DnsSettings {
     pub public_ipv6: Option<Ipv6Addr>,
     /// Every name below the domain leads to the public addresses already: a server needs no address record of its own.
     pub wildcard: bool,
+    /// Port of the proxy to which players of Minecraft connect instead of their server's own, where there is one.
+    pub proxy_port: Option<u16>,
 }
 
 /// What a record is.
@@ -111,7 +113,9 @@ impl DnsSettings {
         }
         if let Some(service) = &publication.service {
             let of_service = name.below(&format!("_{service}._{}", publication.port.protocol.as_str()))?;
-            let value = RecordValue::Service { port: publication.port.port, target: name };
+            let of_proxy = self.proxy_port.filter(|_| publication.is_minecraft());
+            let port = of_proxy.unwrap_or(publication.port.port);
+            let value = RecordValue::Service { port, target: name };
             records.push(DnsRecord { name: of_service, value });
         }
         Ok(records)
@@ -148,6 +152,7 @@ mod tests {
             public_ipv4,
             public_ipv6: None,
             wildcard: false,
+            proxy_port: None,
         }
     }
 
@@ -181,6 +186,17 @@ mod tests {
             (address(Some("minecraft")).as_str(), address(None).as_str()),
             ("alpha.play.example", "alpha.play.example:25570")
         );
+    }
+
+    #[test]
+    fn players_of_minecraft_are_led_to_the_proxy_and_others_to_their_servers_port() {
+        let settings = DnsSettings { proxy_port: Some(25_565), ..settings() };
+        let address = "A alpha.play.example 203.0.113.7";
+        for (service, port) in [("minecraft", 25_565), ("terraria", 25_570)] {
+            let of_service = format!("SRV _{service}._tcp.alpha.play.example 0 0 {port} alpha.play.example");
+            assert_eq!(entries(&settings, Some(service)), [address, &of_service]);
+        }
+        assert_eq!(settings.address(&publication(None)).unwrap().port, Some(25_570));
     }
 
     #[test]

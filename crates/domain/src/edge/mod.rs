@@ -36,6 +36,13 @@ pub struct Publication {
     pub service: Option<String>,
 }
 
+impl Publication {
+    /// Whether its clients are Minecraft's: those that a Minecraft proxy serves.
+    pub fn is_minecraft(&self) -> bool {
+        self.service.as_deref() == Some("minecraft")
+    }
+}
+
 /// Where players connect. Shown as people type it: `host:port`, or `host` where their client finds the port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Address {

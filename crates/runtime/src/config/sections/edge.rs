@@ -86,7 +86,7 @@ impl EdgeSection {
             zone_id: self.cloudflare_zone.clone(),
             token: self.cloudflare_token.clone(),
         };
-        let dns = DnsSettings { domain, public_ipv4, public_ipv6, wildcard: self.wildcard };
+        let dns = DnsSettings { domain, public_ipv4, public_ipv6, wildcard: self.wildcard, proxy_port: None };
         Ok(EdgeSettings { named: Some(NamedEdge { dns, installation, cloudflare, resolver }) })
     }
 }
