@@ -21,20 +21,33 @@ use crate::{
     discord::{self, Discord},
     faults::{self, Faults, Kind},
     page,
+    technitium::{self, DnsServer},
+    velocity::{self, Proxy},
 };
 
+/// What the services hold that can be changed. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Services {
+    pub(crate) zone: Zone,
+    pub(crate) proxy: Proxy,
+    pub(crate) dns_server: DnsServer,
+    pub(crate) discord: Discord,
+}
+
 /// All of it.
-pub(crate) fn router(folder: &Path, zone: Zone) -> Router {
-    let (faults, calls, discord) = (Faults::default(), Calls::default(), Discord::default());
+pub(crate) fn router(folder: &Path, held: Services) -> Router {
+    let (faults, calls) = (Faults::default(), Calls::default());
     let services = Router::new()
-        .nest("/cloudflare", cloudflare::router(zone.clone()))
-        .nest("/discord", discord::router(discord.clone()))
+        .nest("/cloudflare", cloudflare::router(held.zone.clone()))
+        .nest("/discord", discord::router(held.discord.clone()))
+        .nest("/velocity", velocity::router(held.proxy.clone()))
+        .nest("/technitium", technitium::router(held.dns_server.clone()))
         .layer(middleware::from_fn_with_state(calls.clone(), calls::record))
         .fallback_service(artifacts::service(folder))
         .layer(middleware::from_fn_with_state(faults.clone(), spoil));
     let own = Router::new()
         .route("/", get(page::show))
-        .with_state((zone, discord, calls.clone()))
+        .with_state((held, calls.clone()))
         .route("/healthz", get(async || "ok\n"))
         .merge(Router::new().route("/_calls", get(calls::list).delete(calls::clear)).with_state(calls))
         .merge(

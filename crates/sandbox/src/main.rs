@@ -1,5 +1,6 @@
 //! Stands in for the outside services, for development and tests: the artifact server, Cloudflare's DNS API with a name server
-//! that answers from its records, and a Discord channel. Any of them fails on demand.
+//! that answers from its records, the bridge in a Velocity proxy, a Technitium DNS server, and a Discord channel. Any of them
+//! fails on demand.
 
 mod artifacts;
 mod body;
@@ -10,16 +11,22 @@ mod dns;
 mod faults;
 mod http;
 mod page;
+mod technitium;
+mod velocity;
 
 use std::{io::IsTerminal as _, net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context as _, ensure};
 use clap::{Parser, Subcommand};
 use cloudflare::Zone;
+use discord::Discord;
+use http::Services;
+use technitium::DnsServer;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+use velocity::Proxy;
 
 /// Stands in for the outside services of ZLH, for development and tests
 #[derive(Parser)]
@@ -58,6 +65,18 @@ struct Serve {
     /// Records that the zone may have
     #[arg(long)]
     zone_quota: Option<usize>,
+    /// The secret that is shared with the stand-in for the bridge in a Velocity proxy
+    #[arg(long, default_value = "sandbox")]
+    velocity_secret: String,
+    /// Have that bridge list names alone, without addresses
+    #[arg(long)]
+    velocity_names_only: bool,
+    /// Name of the zone at the stand-in for a Technitium DNS server
+    #[arg(long, default_value = "example")]
+    technitium_zone: String,
+    /// The token that opens it
+    #[arg(long, default_value = "sandbox")]
+    technitium_token: String,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -68,14 +87,17 @@ async fn main() -> anyhow::Result<()> {
 }
 
 async fn serve(options: Serve) -> anyhow::Result<()> {
-    let Serve { listen, dns, artifacts, zone_file, zone_id, zone_token, zone_quota } = options;
+    let Serve { listen, dns, artifacts, .. } = options;
     // Anybody who can reach it can break it.
     for address in [listen, dns] {
         ensure!(address.ip().is_loopback(), "{address} is not a loopback address");
     }
     ensure!(artifacts.is_dir(), "{} is not a folder", artifacts.display());
-    let zone = Zone::open(&zone_id, &zone_token, zone_file.as_deref(), zone_quota)
-        .context("the zone cannot be read")?;
+    let zone =
+        Zone::open(&options.zone_id, &options.zone_token, options.zone_file.as_deref(), options.zone_quota)
+            .context("the zone cannot be read")?;
+    let proxy = Proxy::new(&options.velocity_secret, options.velocity_names_only);
+    let dns_server = DnsServer::new(&options.technitium_zone, &options.technitium_token);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (dns, mut names) = dns::start(dns, zone.clone()).await?;
@@ -83,7 +105,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     // In one piece: whoever wants only the first line may be gone by the second.
     let said = format!("listening on http://{}\nanswering names on {dns}\n", listener.local_addr()?);
     print!("{said}");
-    axum::serve(listener, http::router(&artifacts, zone))
+    axum::serve(listener, http::router(&artifacts, Services { zone, proxy, dns_server, discord: Discord::default() }))
         .with_graceful_shutdown(async move {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -176,6 +176,36 @@ async fn a_misspelt_fault_is_refused() {
 }
 
 #[tokio::test]
+async fn what_the_services_hold_is_on_the_page() {
+    let sandbox = Sandbox::start();
+    let hash = ring::digest::digest(&ring::digest::SHA256, b"sandbox");
+    let server = json!({"server_name": "alpha.play.example", "address": "10.0.0.5", "port": 25_570});
+    let register = |server: &Value| {
+        let url = format!("{}/velocity/zpack/register", sandbox.base);
+        sandbox.client.post(url).header("X-Zpack-Secret", hex::encode(hash)).json(server)
+    };
+    let add =
+        "/technitium/api/zones/records/add?zone=example&type=A&domain=alpha.play.example&ipAddress=10.0.0.2";
+    // Once more is the same to both.
+    for _ in 0..2 {
+        assert_eq!(register(&server).send().await.unwrap().status(), StatusCode::OK);
+        let answer: Value =
+            sandbox.get(add).bearer_auth("sandbox").send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["status"], "ok", "{answer}");
+    }
+    let page = sandbox.get("/").send().await.unwrap().text().await.unwrap();
+    for shown in ["<code>10.0.0.5 port 25570</code>", "<code>10.0.0.2</code>"] {
+        assert_eq!(page.matches(shown).count(), 1, "{shown}");
+    }
+    // Another address, in other case; and another token, which is bad news with a good status.
+    let moved = json!({"server_name": "Alpha.play.example", "address": "10.0.0.9", "port": 25_570});
+    assert_eq!(register(&moved).send().await.unwrap().status(), StatusCode::CONFLICT);
+    let answer = sandbox.get(add).bearer_auth("another").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert_eq!(answer.json::<Value>().await.unwrap()["status"], "invalid-token");
+}
+
+#[tokio::test]
 async fn it_ends_well_on_sigterm() {
     let mut sandbox = Sandbox::start();
     let pid = rustix::process::Pid::from_child(&sandbox.child);
