@@ -36,3 +36,12 @@ pub struct CloudflareZone {
     /// A token that may edit the zone's records.
     pub token: SecretString,
 }
+
+/// The plugin in a Velocity proxy that registers servers.
+#[derive(Clone, Debug)]
+pub struct VelocityBridge {
+    /// Its base address, for example `http://10.0.0.2:8081`.
+    pub url: String,
+    /// What it shares with us. Its hash is sent, never itself.
+    pub secret: SecretString,
+}

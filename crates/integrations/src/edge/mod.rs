@@ -4,10 +4,12 @@ mod cloudflare;
 mod composite;
 mod direct;
 mod fake;
+mod http;
 mod open;
 mod quiet;
 mod read_only;
 mod resolver;
+mod velocity;
 
 use async_trait::async_trait;
 use domain::edge::DnsNameError;
@@ -15,7 +17,7 @@ pub use domain::edge::{Address, Entry, Observed, Owner, Publication};
 
 pub use self::{
     cloudflare::CloudflareDns, composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, open::open,
-    read_only::ReadOnlyEdge, resolver::Resolver,
+    read_only::ReadOnlyEdge, resolver::Resolver, velocity::VelocityProxy,
 };
 
 /// Publishes servers. Every method may be repeated.
