@@ -17,7 +17,7 @@ pub use self::{
     dns::{DnsRecord, DnsSettings, RecordKind, RecordValue},
     mark::{Installation, Mark, MarkError},
     name::{DnsName, DnsNameError},
-    settings::{CloudflareZone, EdgeSettings, NamedEdge, VelocityBridge},
+    settings::{CloudflareZone, EdgeSettings, NamedEdge, TechnitiumZone, VelocityBridge},
     traefik::{HostRoute, PortConflict, PortRoute, TraefikRoutes},
 };
 

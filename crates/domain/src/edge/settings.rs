@@ -1,10 +1,10 @@
 //! Which parts an edge is of, as it is configured.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use secrecy::SecretString;
 
-use super::{DnsSettings, Installation};
+use super::{DnsName, DnsSettings, Installation};
 
 /// What stands between players and servers.
 #[derive(Clone, Debug, Default)]
@@ -44,4 +44,26 @@ pub struct VelocityBridge {
     pub url: String,
     /// What it shares with us. Its hash is sent, never itself.
     pub secret: SecretString,
+}
+
+/// A zone at a Technitium DNS server.
+#[derive(Clone, Debug)]
+pub struct TechnitiumZone {
+    /// Base address of the server's web service, for example `http://10.0.0.3:5380`.
+    pub url: String,
+    /// The zone; servers are named within it.
+    pub zone: DnsName,
+    /// A token that may edit the zone's records.
+    pub token: SecretString,
+    /// Where those inside reach all servers.
+    pub ipv4: Option<Ipv4Addr>,
+    /// As above.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+impl TechnitiumZone {
+    /// How servers are named inside: as outside, at the internal edge. A wildcard of the public zone says nothing of this one.
+    pub fn dns(&self, public: &DnsSettings) -> DnsSettings {
+        DnsSettings { public_ipv4: self.ipv4, public_ipv6: self.ipv6, wildcard: false, ..public.clone() }
+    }
 }

@@ -9,6 +9,7 @@ mod open;
 mod quiet;
 mod read_only;
 mod resolver;
+mod technitium;
 mod velocity;
 
 use async_trait::async_trait;
@@ -17,7 +18,7 @@ pub use domain::edge::{Address, Entry, Observed, Owner, Publication};
 
 pub use self::{
     cloudflare::CloudflareDns, composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, open::open,
-    read_only::ReadOnlyEdge, resolver::Resolver, velocity::VelocityProxy,
+    read_only::ReadOnlyEdge, resolver::Resolver, technitium::TechnitiumDns, velocity::VelocityProxy,
 };
 
 /// Publishes servers. Every method may be repeated.
