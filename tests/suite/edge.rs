@@ -89,7 +89,7 @@ impl Sandbox {
             token: "sandbox".into(),
         };
         let installation = Installation::parse(installation).expect("a name");
-        let named = NamedEdge { dns, installation, cloudflare, resolver };
+        let named = NamedEdge { dns, installation, cloudflare, resolver, velocity: None, technitium: None };
         CloudflareDns::new(&named, Arc::new(self.clock.clone())).expect("an edge")
     }
 

@@ -24,6 +24,10 @@ pub struct NamedEdge {
     pub cloudflare: CloudflareZone,
     /// Whom to ask whether a name resolves; nobody if not given.
     pub resolver: Option<SocketAddr>,
+    /// The proxy through which players of Minecraft reach their servers, if there is one.
+    pub velocity: Option<VelocityBridge>,
+    /// Where the same names are for those inside, if anywhere.
+    pub technitium: Option<TechnitiumZone>,
 }
 
 /// A zone at Cloudflare.

@@ -34,7 +34,7 @@ pub struct CloudflareDns {
 impl CloudflareDns {
     /// A zone. What is published is looked up with the resolver, where there is one.
     pub fn new(settings: &NamedEdge, clock: Arc<dyn Clock>) -> Result<Self, EdgeError> {
-        let NamedEdge { dns, installation, cloudflare, resolver } = settings;
+        let NamedEdge { dns, installation, cloudflare, resolver, .. } = settings;
         let resolver = resolver.map(Resolver::asking).transpose()?;
         Ok(Self {
             api: Api::new(cloudflare, clock)?,
