@@ -24,15 +24,31 @@ const TCP_IDLE: Duration = Duration::from_secs(10);
 /// Answers that wait on one connection.
 const TCP_BUFFER: usize = 32;
 
+/// Attempts at a port that is free on both.
+const ATTEMPTS: u32 = 20;
+
 /// Serves the zone on UDP and TCP; gives the address.
 pub(crate) async fn start(listen: SocketAddr, zone: Zone) -> anyhow::Result<(SocketAddr, Server<Answers>)> {
-    let udp = UdpSocket::bind(listen).await.with_context(|| format!("cannot listen on udp {listen}"))?;
+    let mut attempt = 1;
+    let (udp, tcp) = loop {
+        match bind(listen).await {
+            // The system gives a port that is free on UDP; on TCP somebody may have it.
+            Err(_) if listen.port() == 0 && attempt < ATTEMPTS => attempt += 1,
+            bound => break bound?,
+        }
+    };
     let address = udp.local_addr()?;
-    let tcp = TcpListener::bind(address).await.with_context(|| format!("cannot listen on tcp {address}"))?;
     let mut server = Server::new(Answers(zone));
     server.register_socket(udp);
     server.register_listener(tcp, TCP_IDLE, TCP_BUFFER);
     Ok((address, server))
+}
+
+async fn bind(listen: SocketAddr) -> anyhow::Result<(UdpSocket, TcpListener)> {
+    let udp = UdpSocket::bind(listen).await.with_context(|| format!("cannot listen on udp {listen}"))?;
+    let address = udp.local_addr()?;
+    let tcp = TcpListener::bind(address).await.with_context(|| format!("cannot listen on tcp {address}"))?;
+    Ok((udp, tcp))
 }
 
 /// Answers from records.
