@@ -23,13 +23,14 @@ use tokio::runtime::Runtime;
 use xtask::http::Http;
 use zlh_tests::program;
 
-struct Sandbox {
+/// The sandbox as a process, and what a test of it needs.
+pub(super) struct Sandbox {
     child: Child,
-    http: Http,
-    base: String,
+    pub(super) http: Http,
+    pub(super) base: String,
     dns: SocketAddr,
-    clock: ManualClock,
-    runtime: Runtime,
+    pub(super) clock: ManualClock,
+    pub(super) runtime: Runtime,
     _folder: tempfile::TempDir,
 }
 
@@ -41,12 +42,12 @@ impl Drop for Sandbox {
 }
 
 impl Sandbox {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         Self::with(&[])
     }
 
     #[expect(clippy::disallowed_methods, reason = "the sandbox is a program")]
-    fn with(arguments: &[&str]) -> Self {
+    pub(super) fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut child = Command::new(program("zlh-sandbox"))
             .args(["serve", "--listen", "127.0.0.1:0", "--dns", "127.0.0.1:0", "--artifacts"])
@@ -114,7 +115,7 @@ impl Sandbox {
         answer.body["result"].as_array().expect("records").clone()
     }
 
-    fn fault(&self, fault: &Value) {
+    pub(super) fn fault(&self, fault: &Value) {
         assert_eq!(self.http.post("/_faults", &[], fault).expect("an answer").status, 204);
     }
 
@@ -133,7 +134,7 @@ impl Sandbox {
 
 const RECORDS: &str = "/cloudflare/client/v4/zones/sandbox/dns_records";
 
-fn publication(hostname: &str, port: u16) -> Publication {
+pub(super) fn publication(hostname: &str, port: u16) -> Publication {
     let port = AllocatedPort { name: "game".into(), protocol: Protocol::Tcp, port };
     let (instance_id, service) = (InstanceId::generate(), Some("minecraft".into()));
     Publication { instance_id, hostname: hostname.into(), node_host: "127.0.0.1".into(), port, service }

@@ -3,6 +3,7 @@
 mod backups;
 mod drift;
 mod edge;
+mod edge_parts;
 mod ide;
 mod noop;
 mod sagas;
