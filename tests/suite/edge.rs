@@ -224,7 +224,7 @@ fn a_name_is_the_same_however_it_is_written() {
 
 #[test]
 fn a_list_is_whole_or_an_error_and_a_limit_is_kept() {
-    let sandbox = Sandbox::with(&["--zone-quota", "3000"]);
+    let sandbox = Sandbox::with(&["--zone-quota", "3000", "--zone-page", "1000"]);
     let edge = sandbox.edge_of("prod", "play.example", None);
     let alpha = publication("zulu", 25_570);
     sandbox.publish(&edge, &alpha).expect("published");

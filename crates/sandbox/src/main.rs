@@ -65,6 +65,9 @@ struct Serve {
     /// Records that the zone may have
     #[arg(long)]
     zone_quota: Option<usize>,
+    /// Most records that the zone lists in one page, whatever is asked for
+    #[arg(long, default_value_t = 5_000)]
+    zone_page: usize,
     /// The secret that is shared with the stand-in for the bridge in a Velocity proxy
     #[arg(long, default_value = "sandbox")]
     velocity_secret: String,
@@ -93,9 +96,14 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         ensure!(address.ip().is_loopback(), "{address} is not a loopback address");
     }
     ensure!(artifacts.is_dir(), "{} is not a folder", artifacts.display());
-    let zone =
-        Zone::open(&options.zone_id, &options.zone_token, options.zone_file.as_deref(), options.zone_quota)
-            .context("the zone cannot be read")?;
+    let zone = Zone::open(
+        &options.zone_id,
+        &options.zone_token,
+        options.zone_file.as_deref(),
+        options.zone_quota,
+        options.zone_page,
+    )
+    .context("the zone cannot be read")?;
     let proxy = Proxy::new(&options.velocity_secret, options.velocity_names_only);
     let dns_server = DnsServer::new(&options.technitium_zone, &options.technitium_token);
     let mut terminate = signal(SignalKind::terminate())?;
@@ -105,14 +113,17 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     // In one piece: whoever wants only the first line may be gone by the second.
     let said = format!("listening on http://{}\nanswering names on {dns}\n", listener.local_addr()?);
     print!("{said}");
-    axum::serve(listener, http::router(&artifacts, Services { zone, proxy, dns_server, discord: Discord::default() }))
-        .with_graceful_shutdown(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        })
-        .await
-        .context("the server ended")?;
+    axum::serve(
+        listener,
+        http::router(&artifacts, Services { zone, proxy, dns_server, discord: Discord::default() }),
+    )
+    .with_graceful_shutdown(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+    .await
+    .context("the server ended")?;
     names.shutdown_gracefully().await.context("the name server ended")
 }

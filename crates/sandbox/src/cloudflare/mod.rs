@@ -69,6 +69,7 @@ async fn list(State(zone): State<Zone>, Query(wanted): Query<Wanted>) -> Answer 
     if !PER_PAGE.contains(&per_page) {
         return refusal(StatusCode::BAD_REQUEST, 9_210, "per_page must be between 5 and 5000");
     }
+    let per_page = per_page.min(zone.page());
     let same = |a: &str, b: &str| a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'));
     let mut found = zone.all();
     found.retain(|it| {

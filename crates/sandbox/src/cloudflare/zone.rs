@@ -20,12 +20,20 @@ pub(crate) struct Zone {
     token: Arc<str>,
     file: Option<Arc<PathBuf>>,
     quota: usize,
+    page: usize,
     records: Arc<Mutex<Vec<Record>>>,
 }
 
 impl Zone {
     /// The zone of this id, opened by this token, with what is in the file.
-    pub(crate) fn open(id: &str, token: &str, file: Option<&Path>, quota: Option<usize>) -> io::Result<Self> {
+    /// It has at most so many records (`quota`), and lists at most so many at once (`page`).
+    pub(crate) fn open(
+        id: &str,
+        token: &str,
+        file: Option<&Path>,
+        quota: Option<usize>,
+        page: usize,
+    ) -> io::Result<Self> {
         let records = match file.map(fs::read) {
             Some(Ok(bytes)) => serde_json::from_slice(&bytes)?,
             Some(Err(error)) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -36,6 +44,7 @@ impl Zone {
             token: token.into(),
             file: file.map(|file| Arc::new(file.to_owned())),
             quota: quota.unwrap_or(QUOTA),
+            page,
             records: Arc::new(Mutex::new(records)),
         })
     }
@@ -48,6 +57,11 @@ impl Zone {
     /// What opens it.
     pub(crate) fn token(&self) -> &str {
         &self.token
+    }
+
+    /// Most records in one page.
+    pub(crate) fn page(&self) -> usize {
+        self.page
     }
 
     /// Every record.

@@ -25,9 +25,9 @@ use crate::{body::read_bounded, chain};
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Longest that connecting may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// Records in one page; the API takes up to 5,000.
-const PER_PAGE: usize = 1_000;
-/// Most pages that are read: a million records, far beyond any zone.
+/// Records in one page, the most that the API takes.
+const PER_PAGE: usize = 5_000;
+/// Most pages that are read: five million records, far beyond any zone.
 const MAX_PAGES: u32 = 1_000;
 /// Largest answer that is read, in bytes: a page of records has about 500 bytes each.
 const MAX_ANSWER: usize = 8 << 20;
