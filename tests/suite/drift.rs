@@ -106,10 +106,10 @@ impl Fleet {
                 more_columns = if more.is_empty() { "" } else { "lease_owner, lease_term, lease_expires_at, " },
             )
         };
-        let mut sql = operation(1, "running", "'gone', 3, now() - interval '10 minutes', ");
-        sql += &operation(2, "queued", "");
+        let taken = operation(1, "running", "'gone', 3, now() - interval '10 minutes', ");
+        let waiting = operation(2, "queued", "");
         let [held, stopped, silent, lost, unmarked, deleted] = [3, 4, 5, 8, 9, 10].map(id);
-        sql += &format!(
+        let more = format!(
             "INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at)
              VALUES (gen_random_uuid(), '{held}', 'abuse', 'x', 'test', now());
              UPDATE instances SET observed_power = 'stopped' WHERE id = '{stopped}';
@@ -124,7 +124,7 @@ impl Fleet {
              INSERT INTO node_reports (node_id, reported_at, error) SELECT id, now() + interval '1 hour', 'no' FROM nodes
              WHERE name = 'broken';"
         );
-        self.database.execute(&sql).await;
+        self.database.execute(&[taken, waiting, more].concat()).await;
         // One is not published, one leads elsewhere, and one that is deleted is published still.
         self.edge.withdraw(&publication(6)).await.unwrap();
         let elsewhere = AllocatedPort { port: 1, ..publication(7).port };
