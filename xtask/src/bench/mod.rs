@@ -3,6 +3,7 @@
 mod backup;
 mod client;
 mod console;
+mod controller;
 mod create;
 mod customers;
 mod events;
@@ -28,6 +29,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("files", files::run),
     ("backup", backup::run),
     ("portal", portal::run),
+    ("controller", controller::run),
 ];
 
 type Bench = fn(&Workspace, Build) -> Result<Vec<Measurement>>;

@@ -44,6 +44,18 @@ pub(super) fn with<T>(
     run(Stack::open(places(workspace, build, &home), Durability::Full)?, "", measure)
 }
 
+/// As [`with`], with names at the sandbox for servers.
+pub(super) fn with_names<T>(
+    workspace: &Workspace,
+    build: Build,
+    settings: &str,
+    measure: impl FnOnce(&mut Stack) -> Result<T>,
+) -> Result<T> {
+    let home = home(workspace)?;
+    let places = Places { names: true, ..places(workspace, build, &home) };
+    run(Stack::open(places, Durability::Full)?, settings, measure)
+}
+
 /// As [`with`], with [the measured game](game) besides the catalogue's, an artifact tree of its own, and settings of
 /// the daemons that differ from the usual.
 pub(super) fn with_game<T>(
