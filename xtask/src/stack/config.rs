@@ -154,7 +154,7 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [zpack-provision-worker.health]\nlisten = {worker_health}\n\n\
          [zlh-controller.health]\nlisten = {controller_health}\n\n\
          [zpack-repair-worker.health]\nlisten = {repair_health}\n\n\
-         [controller]\npass_seconds = 2\n\n{edge}",
+         [controller]\npass_seconds = 1\n\n{edge}",
         controller_health = health(Daemon::Controller),
         repair_health = health(Daemon::Repair),
         edge = if places.names { edge(*sandbox, *names) } else { String::new() },
