@@ -199,7 +199,7 @@ impl Look {
 
     /// The instance, if there is a row of it, living or deleted. A mark outlives its row where a database is older than what is
     /// outside.
-    fn known(&self, living: &HashMap<InstanceId, &InstanceFacts>, id: InstanceId) -> Option<InstanceId> {
+    fn known(&self, living: &rules::Living<'_>, id: InstanceId) -> Option<InstanceId> {
         (living.contains_key(&id) || self.deleted.contains_key(&id)).then_some(id)
     }
 

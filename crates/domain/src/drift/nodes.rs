@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Finding, InstanceFacts, Level, Look, NodeFacts, Rule, Source,
-    rules::{finding, general},
+    rules::{Living, finding, general},
 };
 use crate::{ids::InstanceId, instance::Lifecycle};
 
@@ -35,12 +35,11 @@ fn is_silent(node: &NodeFacts, now: DateTime<Utc>) -> bool {
 }
 
 /// Everything about nodes and containers that is not as it should be.
-pub(super) fn find(look: &Look) -> Vec<Finding> {
+pub(super) fn find(look: &Look, living: &Living<'_>) -> Vec<Finding> {
     let mut of_node: HashMap<&str, Vec<&InstanceFacts>> = HashMap::new();
     for instance in &look.instances {
         of_node.entry(&instance.node).or_default().push(instance);
     }
-    let living: HashMap<InstanceId, &InstanceFacts> = look.instances.iter().map(|it| (it.id, it)).collect();
     let mut findings = ports(look);
     for node in &look.nodes {
         let here = of_node.get(node.name.as_str()).map_or(&[][..], Vec::as_slice);
@@ -49,7 +48,7 @@ pub(super) fn find(look: &Look) -> Vec<Finding> {
         let Some(listed_at) = node.listed_at.filter(|_| !look.unseen.contains_key(&source)) else { continue };
         findings.extend(here.iter().filter_map(|it| missing(it, node, listed_at)));
         let mut left: Vec<_> =
-            node.containers.iter().filter_map(|id| left(look, &living, *id, node, listed_at)).collect();
+            node.containers.iter().filter_map(|id| left(look, living, *id, node, listed_at)).collect();
         left.sort_by(|a, b| a.subject.cmp(&b.subject));
         findings.extend(left);
     }
@@ -105,7 +104,7 @@ fn missing(instance: &InstanceFacts, node: &NodeFacts, listed_at: DateTime<Utc>)
 /// A container that should not be there.
 fn left(
     look: &Look,
-    living: &HashMap<InstanceId, &InstanceFacts>,
+    living: &Living<'_>,
     id: InstanceId,
     node: &NodeFacts,
     listed_at: DateTime<Utc>,

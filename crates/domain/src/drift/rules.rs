@@ -23,6 +23,9 @@ const WAITS: TimeDelta = TimeDelta::minutes(10);
 /// How long an agent may be silent.
 const SILENT_AFTER: TimeDelta = TimeDelta::minutes(5);
 
+/// The instances that are not deleted, by their ids.
+pub(super) type Living<'a> = HashMap<InstanceId, &'a InstanceFacts>;
+
 /// Everything that is not as it should be, in a stable order.
 pub fn find(look: &Look) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -34,8 +37,9 @@ pub fn find(look: &Look) -> Vec<Finding> {
         findings.extend(work(look, instance));
         findings.extend(power(look, instance));
     }
-    findings.extend(nodes::find(look));
-    findings.extend(edge_findings(look));
+    let living: Living<'_> = look.instances.iter().map(|it| (it.id, it)).collect();
+    findings.extend(nodes::find(look, &living));
+    findings.extend(edge_findings(look, &living));
     findings.extend(unseen(look));
     findings.extend(breaker(look, &findings));
     findings
@@ -43,17 +47,21 @@ pub fn find(look: &Look) -> Vec<Finding> {
 
 /// What could not be seen at the edge. It does not say that anything there is wrong.
 fn unseen(look: &Look) -> Vec<Finding> {
-    let parts = look.unseen.iter().filter_map(|(source, why)| match source {
-        Source::Edge(part) => Some((part, why)),
-        Source::Rows | Source::Node(_) => None,
-    });
-    let of_part = |(part, why): (&String, &String)| Finding {
-        subject: part.clone(),
+    let of_part = |(part, why): (&str, &String)| Finding {
+        subject: part.to_owned(),
         desired: "a whole list".to_owned(),
         proposal: Some(format!("look at {part} and at [edge] in the configuration")),
         ..general(Rule::EdgeUnreachable, why.clone())
     };
-    parts.map(of_part).collect()
+    unseen_parts(look).map(of_part).collect()
+}
+
+/// The parts of the edge that could not be seen, and why.
+fn unseen_parts(look: &Look) -> impl Iterator<Item = (&str, &String)> {
+    look.unseen.iter().filter_map(|(source, why)| match source {
+        Source::Edge(part) => Some((part.as_str(), why)),
+        Source::Rows | Source::Node(_) => None,
+    })
 }
 
 /// Something else must be wrong when so much drifts at once.
@@ -176,9 +184,9 @@ fn power(look: &Look, instance: &InstanceFacts) -> Option<Finding> {
 }
 
 /// What is at the edge, against what should be.
-fn edge_findings(look: &Look) -> Vec<Finding> {
+fn edge_findings(look: &Look, living: &Living<'_>) -> Vec<Finding> {
     let (instances, seen) = (&look.instances, &look.edge);
-    let is_seen = |part: &str| !look.unseen.contains_key(&Source::Edge(part.to_owned()));
+    let unseen: HashSet<&str> = unseen_parts(look).map(|(part, _)| part).collect();
     let mut by_name: HashMap<(&str, &str), Vec<&Observed>> = HashMap::new();
     for it in seen {
         by_name.entry((&it.entry.part, &it.entry.name)).or_default().push(it);
@@ -186,21 +194,20 @@ fn edge_findings(look: &Look) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut wanted: HashSet<(&str, &str)> = HashSet::new();
     for instance in instances {
-        for entry in instance.entries.iter().flatten().filter(|entry| is_seen(&entry.part)) {
+        for entry in instance.entries.iter().flatten().filter(|entry| !unseen.contains(entry.part.as_str())) {
             let key = (entry.part.as_str(), entry.name.as_str());
             wanted.insert(key);
             let there = by_name.get(&key).map_or(&[][..], Vec::as_slice);
             findings.extend(of_entry(instance, entry, there));
         }
     }
-    let index: HashMap<InstanceId, &InstanceFacts> = instances.iter().map(|it| (it.id, it)).collect();
     let unsettled: HashSet<&str> =
         instances.iter().filter(|it| it.entries.is_none()).map(|it| it.hostname.as_str()).collect();
     for it in seen {
         // While a server is made or removed, anything of it may be there.
         let (id, settled) = match it.owner {
             Owner::Instance(id) => {
-                (Some(id), index.get(&id).is_none_or(|instance| instance.entries.is_some()))
+                (Some(id), living.get(&id).is_none_or(|instance| instance.entries.is_some()))
             }
             // Without a mark, the name's first label says whose it is.
             Owner::Unmarked => {
@@ -209,7 +216,7 @@ fn edge_findings(look: &Look) -> Vec<Finding> {
             Owner::Foreign => continue,
         };
         if settled && !wanted.contains(&(it.entry.part.as_str(), it.entry.name.as_str())) {
-            findings.push(stale(id.and_then(|id| look.known(&index, id)), id, &it.entry));
+            findings.push(stale(id.and_then(|id| look.known(living, id)), id, &it.entry));
         }
     }
     findings

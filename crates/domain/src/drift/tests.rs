@@ -276,19 +276,7 @@ proptest! {
 
 #[test]
 fn an_edge_that_could_not_be_listed_says_nothing_of_what_is_missing() {
-    let mut facts = InstanceFacts {
-        id: InstanceId::generate(),
-        hostname: "alpha".into(),
-        lifecycle: Lifecycle::Active,
-        desired_power: DesiredPower::Running,
-        observed_power: ObservedPower::Running,
-        node: "node-0".into(),
-        changed_at: now() - TimeDelta::minutes(5),
-        on_hold: false,
-        heard_at: Some(now()),
-        active: None,
-        entries: Some(vec![entry(1, "A", "203.0.113.7")]),
-    };
+    let mut facts = InstanceFacts { entries: Some(vec![entry(1, "A", "203.0.113.7")]), ..active(1) };
     let look = |facts: &InstanceFacts, edge| look_at(vec![facts.clone()], Vec::new(), edge);
     let away = Look {
         unseen: BTreeMap::from([(Source::Edge("cloudflare".into()), "502".into())]),
