@@ -159,4 +159,10 @@ impl Invalid {
         }
         Err(Self::new(key, format!("{value} is not between {} and {}", range.start(), range.end())))
     }
+
+    /// Fails unless `value` is an address of HTTP.
+    pub fn unless_http_address(key: &'static str, value: &str) -> Result<(), Self> {
+        let known = ["http://", "https://"].iter().any(|scheme| value.starts_with(scheme));
+        if known { Ok(()) } else { Err(Self::new(key, "must begin with http:// or https://")) }
+    }
 }

@@ -53,10 +53,8 @@ impl Section for TraefikSection {
         if !token.is_empty() && token.len() < MIN_TOKEN {
             return Err(Invalid::new("token", format!("must have at least {MIN_TOKEN} characters")));
         }
-        let is_address =
-            self.workspaces_url.starts_with("http://") || self.workspaces_url.starts_with("https://");
-        if !self.workspaces_url.is_empty() && !is_address {
-            return Err(Invalid::new("workspaces_url", "must begin with http:// or https://"));
+        if !self.workspaces_url.is_empty() {
+            Invalid::unless_http_address("workspaces_url", &self.workspaces_url)?;
         }
         Ok(())
     }

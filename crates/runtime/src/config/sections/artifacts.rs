@@ -33,7 +33,6 @@ impl Section for ArtifactsSection {
     }
 
     fn validate(&self) -> Result<(), Invalid> {
-        let known = ["http://", "https://"].iter().any(|scheme| self.base_url.starts_with(scheme));
-        if known { Ok(()) } else { Err(Invalid::new("base_url", "must begin with http:// or https://")) }
+        Invalid::unless_http_address("base_url", &self.base_url)
     }
 }

@@ -33,12 +33,11 @@ impl Section for DiscordSection {
     }
 
     fn validate(&self) -> Result<(), Invalid> {
-        let is_address = |text: &str| text.starts_with("https://") || text.starts_with("http://");
-        if self.is_on() && !is_address(self.webhook_url.expose_secret()) {
-            return Err(Invalid::new("webhook_url", "must begin with https:// or http://"));
+        if self.is_on() {
+            Invalid::unless_http_address("webhook_url", self.webhook_url.expose_secret())?;
         }
-        if !self.portal_url.is_empty() && !is_address(&self.portal_url) {
-            return Err(Invalid::new("portal_url", "must begin with https:// or http://"));
+        if !self.portal_url.is_empty() {
+            Invalid::unless_http_address("portal_url", &self.portal_url)?;
         }
         Ok(())
     }

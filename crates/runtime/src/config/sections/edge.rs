@@ -98,7 +98,7 @@ impl EdgeSection {
                 .map(|ip| (ip, 53).into()),
             Ok(address) => address,
         };
-        http_address("cloudflare_url", &self.cloudflare_url)?;
+        Invalid::unless_http_address("cloudflare_url", &self.cloudflare_url)?;
         let whole = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         if self.cloudflare_zone.is_empty() || !self.cloudflare_zone.bytes().all(whole) {
             return Err(Invalid::new(
@@ -127,7 +127,7 @@ impl EdgeSection {
         if self.velocity_url.is_empty() {
             return Ok(None);
         }
-        http_address("velocity_url", &self.velocity_url)?;
+        Invalid::unless_http_address("velocity_url", &self.velocity_url)?;
         if !one_address {
             let reason =
                 "needs public_ipv4, public_ipv6 or wildcard: the names of servers have to lead to the proxy";
@@ -146,7 +146,7 @@ impl EdgeSection {
         if self.technitium_url.is_empty() {
             return Ok(None);
         }
-        http_address("technitium_url", &self.technitium_url)?;
+        Invalid::unless_http_address("technitium_url", &self.technitium_url)?;
         let zone = DnsName::parse(&self.technitium_zone).map_err(|error| {
             Invalid::new("technitium_zone", format!("required with technitium_url: {error}"))
         })?;
@@ -164,13 +164,6 @@ impl EdgeSection {
         let (url, token) = (self.technitium_url.clone(), self.technitium_token.clone());
         Ok(Some(TechnitiumZone { url, zone, token, ipv4, ipv6 }))
     }
-}
-
-fn http_address(key: &'static str, text: &str) -> Result<(), Invalid> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(());
-    }
-    Err(Invalid::new(key, "must begin with http:// or https://"))
 }
 
 fn given(key: &'static str, secret: &SecretString, reason: &str) -> Result<(), Invalid> {

@@ -107,7 +107,7 @@ impl Section for ObjectsSection {
     fn validate(&self) -> Result<(), Invalid> {
         match self.kind {
             ObjectsKind::Folder => {
-                address("base_url", &self.base_url)?;
+                Invalid::unless_http_address("base_url", &self.base_url)?;
                 if self.key.expose_secret().len() < MIN_KEY {
                     let reason = "required, at least 32 characters: set objects.key_file or the credential objects.key";
                     return Err(Invalid::new("key", reason));
@@ -115,18 +115,13 @@ impl Section for ObjectsSection {
                 Ok(())
             }
             ObjectsKind::S3 => {
-                address("endpoint", &self.endpoint)?;
+                Invalid::unless_http_address("endpoint", &self.endpoint)?;
                 given("bucket", &self.bucket)?;
                 given("access_key_id", &self.access_key_id)?;
                 given("secret_access_key", self.secret_access_key.expose_secret())
             }
         }
     }
-}
-
-fn address(key: &'static str, value: &str) -> Result<(), Invalid> {
-    let known = ["http://", "https://"].iter().any(|scheme| value.starts_with(scheme));
-    if known { Ok(()) } else { Err(Invalid::new(key, "must begin with http:// or https://")) }
 }
 
 fn given(key: &'static str, value: &str) -> Result<(), Invalid> {
