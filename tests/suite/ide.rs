@@ -57,6 +57,7 @@ fn a_browser_opens_a_workspace_works_in_its_terminal_and_is_shut_out_by_the_logo
     assert_eq!((&seen["listed"], &seen["kernel"]), (&json!(true), &json!("42\n")), "{seen}");
     assert!(seen["sockets"].as_u64().is_some_and(|opened| opened > 0), "{seen}");
     assert_eq!(seen["after_logout"], 401, "{seen}");
+    assert_eq!(seen["received"], Value::Null, "{seen}");
     let closed = Duration::from_millis(seen["closed_ms"].as_u64().expect("a time"));
     assert!(closed < CLOSED_WITHIN, "{seen}");
 
