@@ -20,7 +20,7 @@ pub(crate) fn spoil(response: Response, fault: &Fault) -> Response {
     let (head, body) = response.into_parts();
     let pieces = body.into_data_stream().map_err(io::Error::other);
     let body = match fault.kind {
-        Kind::NotFound | Kind::Late | Kind::Status => Body::empty(),
+        Kind::NotFound | Kind::Late | Kind::Status | Kind::Lost => Body::empty(),
         Kind::WrongBytes => Body::from_stream(with_wrong_start(pieces)),
         Kind::Slow => Body::from_stream(slowly(pieces, Duration::from_millis(fault.delay_ms))),
         Kind::Cut => {

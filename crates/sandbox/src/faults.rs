@@ -19,7 +19,7 @@ pub(crate) struct Fault {
     /// For `cut`: after how many bytes; half of the body if not given.
     #[serde(default)]
     pub(crate) after_bytes: Option<u64>,
-    /// For `status`: which one.
+    /// For `status` and `lost`: which one.
     #[serde(default = "bad_gateway")]
     pub(crate) status: u16,
     /// For `status`: seconds in `Retry-After`.
@@ -46,6 +46,8 @@ pub(crate) enum Kind {
     Late,
     /// A status instead of an answer; nothing is done.
     Status,
+    /// What was asked for is done, and then a status comes instead of the answer.
+    Lost,
 }
 
 fn bad_gateway() -> u16 {

@@ -21,6 +21,7 @@ use crate::{
     discord::{self, Discord},
     faults::{self, Faults, Kind},
     page,
+    stripe::{self, Stripe},
     technitium::{self, DnsServer},
     velocity::{self, Proxy},
 };
@@ -32,6 +33,7 @@ pub(crate) struct Services {
     pub(crate) proxy: Proxy,
     pub(crate) dns_server: DnsServer,
     pub(crate) discord: Discord,
+    pub(crate) stripe: Stripe,
 }
 
 /// All of it.
@@ -40,6 +42,7 @@ pub(crate) fn router(folder: &Path, held: Services) -> Router {
     let services = Router::new()
         .nest("/cloudflare", cloudflare::router(held.zone.clone()))
         .nest("/discord", discord::router(held.discord.clone()))
+        .nest("/stripe", stripe::router(held.stripe.clone()))
         .nest("/velocity", velocity::router(held.proxy.clone()))
         .nest("/technitium", technitium::router(held.dns_server.clone()))
         .layer(middleware::from_fn_with_state(calls.clone(), calls::record))
@@ -62,7 +65,12 @@ async fn spoil(State(faults): State<Faults>, request: Request, next: Next) -> Re
     let Some(fault) = faults.take(request.uri().path()) else { return next.run(request).await };
     match fault.kind {
         Kind::NotFound => StatusCode::NOT_FOUND.into_response(),
-        Kind::Status => refused(fault.status, fault.retry_after),
+        Kind::Status => refused(request.uri().path(), fault.status, fault.retry_after),
+        Kind::Lost => {
+            let path = request.uri().path().to_owned();
+            drop(next.run(request).await);
+            refused(&path, fault.status, fault.retry_after)
+        }
         Kind::Late => {
             tokio::time::sleep(std::time::Duration::from_millis(fault.delay_ms)).await;
             next.run(request).await
@@ -74,12 +82,17 @@ async fn spoil(State(faults): State<Faults>, request: Request, next: Next) -> Re
     }
 }
 
-fn refused(status: u16, retry_after: Option<u32>) -> Response {
+/// In the words of the service that is below the path: Stripe's, or Cloudflare's for all others.
+fn refused(path: &str, status: u16, retry_after: Option<u32>) -> Response {
+    const MESSAGE: &str = "The sandbox was told to say this.";
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let errors =
-        json!([{ "code": u32::from(status.as_u16()), "message": "The sandbox was told to say this." }]);
-    let mut response =
-        (status, Json(json!({ "success": false, "errors": errors, "result": null }))).into_response();
+    let body = if path.starts_with("/stripe/") {
+        stripe::refusal(status, MESSAGE)
+    } else {
+        let errors = json!([{ "code": u32::from(status.as_u16()), "message": MESSAGE }]);
+        json!({ "success": false, "errors": errors, "result": null })
+    };
+    let mut response = (status, Json(body)).into_response();
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -1,6 +1,9 @@
 //! Stands in for the outside services, for development and tests: the artifact server, Cloudflare's DNS API with a name server
-//! that answers from its records, the bridge in a Velocity proxy, a Technitium DNS server, and a Discord channel. Any of them
-//! fails on demand.
+//! that answers from its records, the bridge in a Velocity proxy, a Technitium DNS server, a Discord channel, and Stripe's
+//! billing. Any of them fails on demand.
+
+// Objects of Stripe have more fields than `json!` would take otherwise.
+#![recursion_limit = "256"]
 
 mod artifacts;
 mod body;
@@ -11,6 +14,7 @@ mod dns;
 mod faults;
 mod http;
 mod page;
+mod stripe;
 mod technitium;
 mod velocity;
 
@@ -21,6 +25,7 @@ use clap::{Parser, Subcommand};
 use cloudflare::Zone;
 use discord::Discord;
 use http::Services;
+use stripe::Stripe;
 use technitium::DnsServer;
 use tokio::{
     net::TcpListener,
@@ -80,6 +85,8 @@ struct Serve {
     /// The token that opens it
     #[arg(long, default_value = "sandbox")]
     technitium_token: String,
+    #[command(flatten)]
+    stripe: stripe::Options,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -110,12 +117,19 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (dns, mut names) = dns::start(dns, zone.clone()).await?;
     let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let base = format!("http://{}", listener.local_addr()?);
+    let stripe =
+        Stripe::open(&options.stripe, &format!("{base}/stripe")).context("what Stripe has cannot be read")?;
+    stripe.start();
     // In one piece: whoever wants only the first line may be gone by the second.
-    let said = format!("listening on http://{}\nanswering names on {dns}\n", listener.local_addr()?);
+    let said = format!("listening on {base}\nanswering names on {dns}\n");
     print!("{said}");
     axum::serve(
         listener,
-        http::router(&artifacts, Services { zone, proxy, dns_server, discord: Discord::default() }),
+        http::router(
+            &artifacts,
+            Services { zone, proxy, dns_server, discord: Discord::default(), stripe: stripe.clone() },
+        ),
     )
     .with_graceful_shutdown(async move {
         tokio::select! {
@@ -125,5 +139,6 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     })
     .await
     .context("the server ended")?;
+    stripe.keep();
     names.shutdown_gracefully().await.context("the name server ended")
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::{extract::State, response::Html};
 
-use crate::{calls::Calls, http::Services};
+use crate::{calls::Calls, http::Services, stripe};
 
 /// Calls that are shown.
 const SHOWN: usize = 200;
@@ -38,7 +38,9 @@ pub(crate) async fn show(State((held, calls)): State<(Services, Calls)>) -> Html
     for message in held.discord.all().iter().rev().take(SHOWN) {
         row(&mut page, [&message.edits.to_string(), &message.content]);
     }
-    page.push_str("</table><h2>Calls, newest first</h2><table><tr><th>Status<th>Call</tr>");
+    page.push_str("</table>");
+    page.push_str(&stripe::show(&held.stripe));
+    page.push_str("<h2>Calls, newest first</h2><table><tr><th>Status<th>Call</tr>");
     for call in calls.all().iter().rev().take(SHOWN) {
         row(&mut page, [&call.status.to_string(), &format!("{} {}", call.method, call.path)]);
     }
