@@ -240,10 +240,10 @@ pub(super) fn complete(books: &mut Books, id: &str, how: How) -> bool {
     let invoice = create::first_invoice(books, &subscription);
     collect::attempt(books, &invoice, None, Who::Customer);
     let is_paid = books.find(&invoice).is_some_and(|it| text(it, "status") == "paid");
-    let status = match (new.trial_end, is_paid) {
-        (Some(_), _) => "no_payment_required",
-        (None, true) => "paid",
-        (None, false) => "unpaid",
+    let status = match (int(&session, "amount_total"), is_paid) {
+        (0, _) => "no_payment_required",
+        (_, true) => "paid",
+        (_, false) => "unpaid",
     };
     let customer_is = books.find(&customer).cloned();
     books.set(id, |it| {

@@ -27,6 +27,8 @@ mod products;
 mod refunds;
 mod routes;
 mod shape;
+#[cfg(test)]
+mod steps;
 mod store;
 mod subscriptions;
 mod switches;

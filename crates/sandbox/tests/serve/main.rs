@@ -1,4 +1,6 @@
-//! The artifact server as a process: whole files, ranges, and each fault as a client sees it.
+//! The sandbox as a process: files whole and in ranges, each fault as a client sees it, and Stripe as its callers do.
+
+mod stripe;
 
 use std::{
     fs,
@@ -22,8 +24,12 @@ struct Sandbox {
 }
 
 impl Sandbox {
-    #[expect(clippy::disallowed_methods, reason = "a test of processes starts one")]
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test of processes starts one")]
+    fn start_with(more: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let content: Vec<u8> = (0..200_000_u32).map(|n| n.to_le_bytes()[0]).collect();
         let path = folder.path().join(FILE.trim_start_matches('/'));
@@ -32,6 +38,7 @@ impl Sandbox {
         let mut child = Command::new(env!("CARGO_BIN_EXE_zlh-sandbox"))
             .args(["serve", "--listen", "127.0.0.1:0", "--artifacts"])
             .arg(folder.path())
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -55,6 +62,21 @@ impl Sandbox {
     async fn mend(&self) {
         let url = format!("{}/_faults", self.base);
         self.client.delete(url).send().await.unwrap();
+    }
+
+    /// Has it end in an orderly way.
+    async fn end(mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        assert!(status.success(), "{status}");
     }
 
     async fn download(&self) -> Vec<u8> {
@@ -207,16 +229,5 @@ async fn what_the_services_hold_is_on_the_page() {
 
 #[tokio::test]
 async fn it_ends_well_on_sigterm() {
-    let mut sandbox = Sandbox::start();
-    let pid = rustix::process::Pid::from_child(&sandbox.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let status = loop {
-        if let Some(status) = sandbox.child.try_wait().unwrap() {
-            break status;
-        }
-        assert!(Instant::now() < deadline, "it does not end");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    };
-    assert!(status.success(), "{status}");
+    Sandbox::start().end().await;
 }
