@@ -53,19 +53,22 @@ pub(super) fn drive(books: &mut Books, clock: Option<&str>, until: i64) {
 
 /// The clocks, none of them included, by which something is due until the times that they come to.
 pub(super) fn clocks(books: &Books, aims: &HashMap<&str, i64>, machine: i64) -> HashSet<Option<String>> {
-    let is_due = |it: &&Value| {
-        let until = clock_of(it).map_or(machine, |id| aims.get(id).copied().unwrap_or_default());
-        of(it).iter().any(|(at, _)| *at <= until)
-    };
-    let due = books.numbered().map(|(_, it)| it).filter(is_due);
-    due.map(|it| clock_of(it).map(str::to_owned)).collect()
+    let mut found = HashSet::new();
+    for (_, it) in books.numbered() {
+        let Some(first) = of(it).iter().map(|(at, _)| *at).min() else { continue };
+        let clock = clock_of(it);
+        if first <= clock.map_or(machine, |id| aims.get(id).copied().unwrap_or_default()) {
+            found.insert(clock.map(str::to_owned));
+        }
+    }
+    found
 }
 
 fn next(books: &Books, clock: Option<&str>, until: i64) -> Option<(i64, What, String)> {
-    let own = books.numbered().filter(|(_, it)| clock_of(it) == clock);
-    let due = own.flat_map(|(number, it)| of(it).into_iter().map(move |(at, what)| (at, what, number, it)));
-    let first =
-        due.filter(|(at, ..)| *at <= until).min_by_key(|(at, what, number, _)| (*at, *what, *number))?;
+    let all = books.numbered();
+    let due = all.flat_map(|(number, it)| of(it).into_iter().map(move |(at, what)| (at, what, number, it)));
+    let own = due.filter(|(at, _, _, it)| *at <= until && clock_of(it) == clock);
+    let first = own.min_by_key(|(at, what, number, _)| (*at, *what, *number))?;
     let (at, what, _, object) = first;
     Some((at, what, text(object, "id").to_owned()))
 }

@@ -64,6 +64,24 @@ async fn a_session_expires_by_call_and_by_time() {
     stripe.pass(&customer, 60).await;
     assert_eq!(stripe.get(&path).await["status"], "expired");
     assert_eq!(stripe.told().await.iter().filter(|it| *it == "checkout.session.expired").count(), 2);
+
+    // The machine's time is good as well for a customer whose clock is a month ahead.
+    stripe.pass(&customer, 30 * DAY).await;
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap();
+    let until = async |at: i64| {
+        let at = at.to_string();
+        let form = [
+            ("mode", "subscription"),
+            ("customer", id(&customer)),
+            ("line_items[0][price]", SMALL),
+            ("success_url", "http://shop.example/done"),
+            ("expires_at", &at),
+        ];
+        stripe.try_post("checkout/sessions", &form).await
+    };
+    let open = good(until(now + 3_600).await).await;
+    assert_eq!((&open["expires_at"], &open["status"]), (&json!(now + 3_600), &json!("open")));
+    assert_eq!(until(now + 60).await.status(), StatusCode::BAD_REQUEST);
 }
 
 #[tokio::test]

@@ -47,16 +47,24 @@ async fn what_is_not_answered_well_comes_again_until_the_endpoint_is_disabled() 
     eventually(async || (deliveries(&stripe).await[0]["state"] == "delivered").then_some(())).await;
     assert_eq!(deliveries(&stripe).await[0]["attempts"], 3);
 
+    // One that failed once, though the endpoint answered well a moment ago, disables nothing.
+    let path = "webhook_endpoints/we_sandbox";
+    stripe.switch(json!({ "disable_after_ms": 60_000 })).await;
     receiver.answer([500, 500, 500]);
     stripe.customer().await;
-    let path = "webhook_endpoints/we_sandbox";
+    eventually(async || (deliveries(&stripe).await[1]["state"] == "failed").then_some(())).await;
+    assert_eq!(stripe.get(path).await["status"], "enabled");
+
+    stripe.switch(json!({ "disable_after_ms": 0 })).await;
+    receiver.answer([500, 500, 500]);
+    stripe.customer().await;
     eventually(async || (stripe.get(path).await["status"] == "disabled").then_some(())).await;
     stripe.customer().await;
-    assert_eq!(receiver.letters().len(), 6);
-    assert_eq!(deliveries(&stripe).await.len(), 2, "a disabled endpoint is told nothing");
+    assert_eq!(receiver.letters().len(), 9);
+    assert_eq!(deliveries(&stripe).await.len(), 3, "a disabled endpoint is told nothing");
     assert_eq!(stripe.post(path, &[("disabled", "false")]).await["status"], "enabled");
     stripe.customer().await;
-    receiver.wait_for(7).await;
+    receiver.wait_for(10).await;
 }
 
 #[tokio::test]

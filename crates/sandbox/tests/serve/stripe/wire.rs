@@ -183,6 +183,7 @@ async fn faults_reach_it_and_a_lost_answer_was_done() {
     };
     stripe.sandbox.break_with(json!({ "path_prefix": "/stripe/v1/", "kind": "lost", "times": 1 })).await;
     assert_eq!(call().await.unwrap().status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(stripe.get("customers").await["data"].as_array().unwrap().len(), 1, "it was done");
     stripe
         .sandbox
         .break_with(json!({ "path_prefix": "/stripe/v1/", "kind": "cut", "after_bytes": 0, "times": 1 }))
