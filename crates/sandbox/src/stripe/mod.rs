@@ -39,7 +39,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{Router, routing::any};
@@ -138,9 +138,13 @@ impl Stripe {
     }
 
     async fn keep_writing(self) {
+        let mut pause = WRITE_EVERY;
         loop {
-            tokio::time::sleep(WRITE_EVERY).await;
+            tokio::time::sleep(pause).await;
+            let began = Instant::now();
             self.keep();
+            // A file that has become long takes at most a tenth of the time.
+            pause = WRITE_EVERY.max(began.elapsed() * 9);
         }
     }
 
