@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    enforcement::Stage,
     ids::{ApiKeyId, CustomerId, SessionId},
     instance::text_enum,
     text::has_hidden,
@@ -99,6 +100,8 @@ pub struct Customer {
     pub instance_limit: i32,
     /// Since when it may do nothing.
     pub disabled_at: Option<DateTime<Utc>>,
+    /// How far enforcement of payment has come.
+    pub stage: Stage,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }

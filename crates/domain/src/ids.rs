@@ -81,3 +81,15 @@ id!(
     /// Something that is done to an instance at set times.
     ScheduleId
 );
+id!(
+    /// Work for billing-worker.
+    BillingTaskId
+);
+id!(
+    /// A purchase under way.
+    CheckoutId
+);
+id!(
+    /// Servers that an operator lets a customer have.
+    GrantId
+);

@@ -3,10 +3,12 @@
 pub mod account;
 pub mod agent;
 pub mod backup;
+pub mod billing;
 pub mod blueprint;
 pub mod clock;
 pub mod drift;
 pub mod edge;
+pub mod enforcement;
 pub mod ids;
 pub mod instance;
 pub mod lease;

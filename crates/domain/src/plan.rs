@@ -1,8 +1,13 @@
 //! Plans: resources and price. Data, read from `catalogue/plans.toml`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::instance::{InstanceKind, Resources};
+use crate::{
+    enforcement::Timings,
+    instance::{InstanceKind, Resources},
+};
 
 /// What a customer buys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +27,12 @@ pub struct Plan {
     pub price_minor: u32,
     /// ISO 4217 code.
     pub currency: String,
+    /// Ids of its prices at Stripe, by ISO 4217 code in lower case. Without one it cannot be bought, only granted.
+    #[serde(default)]
+    pub stripe_prices: BTreeMap<String, String>,
+    /// How long an open payment may stay open.
+    #[serde(default)]
+    pub enforcement: Timings,
 }
 
 #[derive(Deserialize)]
@@ -39,6 +50,12 @@ pub enum PlansError {
     /// Two plans with one id, or one without resources.
     #[error("plan {0:?} is there twice or has a zero limit")]
     Invalid(String),
+    /// Servers would be stopped without a warning.
+    #[error("plan {0:?}: final_warning_days is at least 1 and less than suspend_days")]
+    Timings(String),
+    /// Two plans with one price: what was bought could not be told.
+    #[error("the Stripe price {0:?} is that of two plans, or its currency is not written in lower case")]
+    Price(String),
 }
 
 /// Reads `plans.toml`.
@@ -49,6 +66,16 @@ pub fn parse_plans(text: &str) -> Result<Vec<Plan>, PlansError> {
         let zero = r.memory_mib == 0 || r.cpu_percent == 0 || r.disk_mib == 0;
         if zero || plans.iter().take(n).any(|earlier| earlier.id == plan.id) {
             return Err(PlansError::Invalid(plan.id.clone()));
+        }
+        if !plan.enforcement.are_in_order() {
+            return Err(PlansError::Timings(plan.id.clone()));
+        }
+        for (currency, price) in &plan.stripe_prices {
+            let taken =
+                plans.iter().take(n).any(|earlier| earlier.stripe_prices.values().any(|it| it == price));
+            if taken || currency.chars().any(|c| !c.is_ascii_lowercase()) || currency.len() != 3 {
+                return Err(PlansError::Price(price.clone()));
+            }
         }
     }
     Ok(plans)

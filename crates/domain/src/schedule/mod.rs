@@ -96,6 +96,8 @@ text_enum! {
         BackupLimit = "backup_limit",
         /// The account is disabled.
         AccountDisabled = "account_disabled",
+        /// A payment is open for too long.
+        PaymentOpen = "payment_open",
         /// The server's machine did not answer.
         AgentUnreachable = "agent_unreachable",
         /// The server's agent could not do it.
@@ -117,7 +119,8 @@ impl RunReason {
             | Self::NotRunning
             | Self::Missed
             | Self::BackupLimit
-            | Self::AccountDisabled => RunState::Skipped,
+            | Self::AccountDisabled
+            | Self::PaymentOpen => RunState::Skipped,
             Self::AgentUnreachable | Self::Refused | Self::Interrupted | Self::Internal => RunState::Failed,
         }
     }
