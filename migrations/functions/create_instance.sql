@@ -19,6 +19,9 @@ DECLARE
     fresh integer := 0;
     wanted integer := cardinality(port_names);
     done integer;
+    stage text;
+    -- Room that was kept while the customer paid.
+    kept capacity_reservations;
 BEGIN
     order_ := jsonb_populate_record(NULL::instances, new);
 
@@ -42,15 +45,29 @@ BEGIN
         RETURN;
     END IF;
 
+    SELECT e.stage INTO stage FROM billing_enforcement_states e WHERE e.customer_id = order_.customer_id;
+    IF stage IN ('final_warning', 'suspended') THEN
+        RETURN QUERY SELECT 'payment_open', NULL::uuid, NULL::integer;
+        RETURN;
+    END IF;
+    IF instances_beyond(order_.customer_id, order_.plan, true) > 0 THEN
+        RETURN QUERY SELECT 'not_entitled', NULL::uuid, NULL::integer;
+        RETURN;
+    END IF;
+    SELECT * INTO kept FROM capacity_reservations r
+    WHERE r.customer_id = order_.customer_id AND r.plan = order_.plan AND r.released_at IS NULL
+    ORDER BY r.created_at, r.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+
     -- Best fit: the fullest node that still has room, so that large instances find room later. Of its free ports those
     -- that were never handed out come first, then those that were free longest. Those that another transaction is taking
     -- are passed over, not waited for.
     FOR chosen IN
         SELECT n.id, n.last_fresh_port FROM nodes n
-        WHERE NOT n.cordoned AND n.memory_mib - n.used_memory_mib >= order_.memory_mib
-          AND n.cpu_percent - n.used_cpu_percent >= order_.cpu_percent
-          AND n.disk_mib - n.used_disk_mib >= order_.disk_mib
-        ORDER BY n.memory_mib - n.used_memory_mib, n.id
+        WHERE NOT n.cordoned AND (n.id = kept.node_id
+            OR (n.memory_mib - n.used_memory_mib >= order_.memory_mib
+                AND n.cpu_percent - n.used_cpu_percent >= order_.cpu_percent
+                AND n.disk_mib - n.used_disk_mib >= order_.disk_mib))
+        ORDER BY n.id IS DISTINCT FROM kept.node_id, n.memory_mib - n.used_memory_mib, n.id
     LOOP
         SELECT array_agg(free.port ORDER BY free.port), max(free.port) INTO ports, fresh FROM (
             SELECT p.port FROM port_allocations p
@@ -86,6 +103,12 @@ BEGIN
     FROM unnest(ports, port_names, port_protocols) AS taking (port, name, protocol)
     WHERE p.node_id = chosen.id AND p.port = taking.port;
 
+    IF kept.id IS NOT NULL THEN
+        UPDATE capacity_reservations r SET released_at = at WHERE r.id = kept.id;
+        UPDATE nodes n SET used_memory_mib = n.used_memory_mib - kept.memory_mib,
+            used_cpu_percent = n.used_cpu_percent - kept.cpu_percent, used_disk_mib = n.used_disk_mib - kept.disk_mib
+        WHERE n.id = kept.node_id;
+    END IF;
     -- Last, since all creates on the node meet here. Somebody may have taken the room since the look.
     UPDATE nodes n SET used_memory_mib = n.used_memory_mib + order_.memory_mib,
         used_cpu_percent = n.used_cpu_percent + order_.cpu_percent, used_disk_mib = n.used_disk_mib + order_.disk_mib,

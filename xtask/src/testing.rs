@@ -16,7 +16,7 @@ use crate::{
 
 /// Roles that the migrations make, and that then have no password. Here they have the owner's, so that a test reaches
 /// any role by changing the user's name in a URL.
-const ROLES: &[&str] = &["zlh_api", "zlh_provision", "zlh_controller", "zlh_repair"];
+const ROLES: &[&str] = &["zlh_api", "zlh_provision", "zlh_controller", "zlh_repair", "zlh_billing"];
 
 /// Which tests.
 #[derive(Debug, clap::Args)]

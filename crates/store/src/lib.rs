@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod audit;
 pub mod backups;
+pub mod billing;
 pub mod blueprints;
 pub mod controller;
 mod db;

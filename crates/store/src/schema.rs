@@ -45,13 +45,20 @@ const FUNCTIONS: &[Function] = functions![
     "announce_hold",
     "announce_instance",
     "announce_operation",
+    "ask_for_power",
     "audit_log_is_append_only",
     "begin_next_operation",
+    "billing_events_are_append_only",
     "cancel_operation",
     "claim_idempotency_key",
     "create_instance",
+    "instances_beyond",
+    "release_reservations",
     "request_verification",
+    "reserve_capacity",
+    "restore_after_payment",
     "resume_operation",
+    "suspend_for_payment",
 ];
 
 /// Brings the schema to this version. Needs the owner's role; daemons do not have it.

@@ -2,6 +2,8 @@
 
 #[path = "store/backups.rs"]
 mod backups;
+#[path = "store/billing.rs"]
+mod billing;
 #[path = "store/constraints.rs"]
 mod constraints;
 #[path = "store/controller.rs"]

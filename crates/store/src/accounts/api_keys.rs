@@ -172,10 +172,12 @@ pub async fn find(
     now: DateTime<Utc>,
 ) -> Result<Option<(ApiKey, Customer)>, StoreError> {
     let row = sqlx::query!(
-        "SELECT k.id, k.customer_id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.last_used_at,
-                c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.created_at AS joined_at
-         FROM api_keys k JOIN customers c ON c.id = k.customer_id
-         WHERE k.key_hash = $1 AND k.expires_at > $2 AND k.revoked_at IS NULL",
+        r#"SELECT k.id, k.customer_id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.last_used_at,
+                  c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?",
+                  c.created_at AS joined_at
+           FROM api_keys k JOIN customers c ON c.id = k.customer_id
+           LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id
+           WHERE k.key_hash = $1 AND k.expires_at > $2 AND k.revoked_at IS NULL"#,
         key_hash.as_slice(),
         now,
     )
@@ -189,6 +191,7 @@ pub async fn find(
         role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
         instance_limit: row.instance_limit,
         disabled_at: row.disabled_at,
+        stage: super::stage(row.stage.as_deref())?,
         created_at: row.joined_at,
     };
     let key = Row {

@@ -14,6 +14,7 @@ use super::{api_keys, record};
 use crate::{
     Db, Page, StoreError,
     audit::{self, By, Entry},
+    billing::{self, NewGrant},
 };
 
 /// An account to be made.
@@ -29,8 +30,12 @@ pub struct NewCustomer {
     pub password_hash: String,
     /// What it is for.
     pub role: Role,
-    /// How many live instances it may have.
+    /// How many live instances it may have at most.
     pub instance_limit: i32,
+    /// Servers that it may have without a subscription.
+    pub granted: i32,
+    /// Who makes it, if somebody else does.
+    pub by: Option<&'static str>,
 }
 
 /// Why an account was not made.
@@ -60,6 +65,7 @@ struct Row {
     role: String,
     instance_limit: i32,
     disabled_at: Option<DateTime<Utc>>,
+    stage: Option<String>,
     created_at: DateTime<Utc>,
     password_hash: String,
 }
@@ -95,6 +101,17 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
         return Err(CreateCustomerError::EmailTaken);
     }
     record(&mut tx, "customer.created", new.id, json!({ "role": new.role })).await?;
+    if new.granted > 0 {
+        let grant = NewGrant {
+            customer: new.id,
+            plan: None,
+            quantity: new.granted,
+            reason: "Given with the account.",
+            expires_at: None,
+            by: By::itself(new.by.unwrap_or("zpack-api")),
+        };
+        billing::add_grant_in(&mut tx, &grant).await?;
+    }
     tx.commit().await.map_err(StoreError::from)?;
     Ok(())
 }
@@ -103,8 +120,9 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
 pub async fn by_email(db: &Db, email: &str) -> Result<Option<Credentials>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, email, display_name, role, instance_limit, disabled_at, created_at, password_hash
-         FROM customers WHERE email = $1",
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at,
+                  c.password_hash
+           FROM customers c LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id WHERE c.email = $1"#,
         email,
     )
     .fetch_optional(db.pool())
@@ -116,8 +134,9 @@ pub async fn by_email(db: &Db, email: &str) -> Result<Option<Credentials>, Store
 pub async fn by_id(db: &Db, id: CustomerId) -> Result<Option<Credentials>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        "SELECT id, email, display_name, role, instance_limit, disabled_at, created_at, password_hash
-         FROM customers WHERE id = $1",
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at,
+                  c.password_hash
+           FROM customers c LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id WHERE c.id = $1"#,
         id.0,
     )
     .fetch_optional(db.pool())
@@ -196,6 +215,7 @@ struct AccountRow {
     role: String,
     instance_limit: i32,
     disabled_at: Option<DateTime<Utc>>,
+    stage: Option<String>,
     created_at: DateTime<Utc>,
     instances: i64,
 }
@@ -212,10 +232,10 @@ impl TryFrom<AccountRow> for Account {
 pub async fn search(db: &Db, text: &str, page: Page) -> Result<(Vec<Account>, Option<Uuid>), StoreError> {
     let rows = sqlx::query_as!(
         AccountRow,
-        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.created_at,
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at,
                   (SELECT count(*) FROM instances i WHERE i.customer_id = c.id
                    AND i.lifecycle IN ('provisioning', 'active', 'deleting')) AS "instances!"
-           FROM customers c
+           FROM customers c LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id
            WHERE c.id < $2 AND (position(lower($1) in c.email) > 0 OR position(lower($1) in lower(c.display_name)) > 0
                                 OR c.id::text = lower($1))
            ORDER BY c.id DESC LIMIT $3"#,

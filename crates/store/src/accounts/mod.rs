@@ -12,6 +12,7 @@ macro_rules! customer {
             role: $row.role.parse().map_err(|e| crate::StoreError::corrupt("customers", e))?,
             instance_limit: $row.instance_limit,
             disabled_at: $row.disabled_at,
+            stage: crate::accounts::stage($row.stage.as_deref())?,
             created_at: $row.created_at,
         }
     };
@@ -21,7 +22,7 @@ pub mod api_keys;
 pub mod customers;
 pub mod sessions;
 
-use domain::ids::CustomerId;
+use domain::{enforcement::Stage, ids::CustomerId};
 use sqlx::PgConnection;
 
 use crate::{
@@ -31,6 +32,13 @@ use crate::{
 
 /// SHA-256 of a session token or an API key.
 pub type SecretHash = [u8; 32];
+
+/// How far enforcement has come with somebody; whoever was never looked at is in good standing.
+pub(crate) fn stage(stored: Option<&str>) -> Result<Stage, StoreError> {
+    stored.map_or(Ok(Stage::GoodStanding), |text| {
+        text.parse().map_err(|error| StoreError::corrupt("billing_enforcement_states", error))
+    })
+}
 
 /// Records what a customer did to their own account.
 async fn record(

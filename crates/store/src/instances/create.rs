@@ -84,6 +84,12 @@ pub enum CreateError {
     /// The account has as many live instances as it may.
     #[error("the account may have {0} servers")]
     LimitReached(i32),
+    /// Neither a subscription nor a grant has room for it.
+    #[error("nothing that was bought or granted has room for another server of this plan")]
+    NotEntitled,
+    /// A payment is open for too long.
+    #[error("a payment is open")]
+    PaymentOpen,
     /// The customer has a live instance of that name.
     #[error("the name is taken")]
     NameTaken,
@@ -173,6 +179,8 @@ async fn try_create(db: &Db, new: &NewInstance<'_>, now: DateTime<Utc>) -> Resul
     match (row.outcome.as_str(), row.instance_limit) {
         ("no_account", _) => Err(CreateError::NoAccount),
         ("limit_reached", Some(limit)) => Err(CreateError::LimitReached(limit)),
+        ("not_entitled", _) => Err(CreateError::NotEntitled),
+        ("payment_open", _) => Err(CreateError::PaymentOpen),
         ("no_capacity", _) => Err(CreateError::NoCapacity),
         (other, _) => Err(StoreError::corrupt("create_instance", other).into()),
     }

@@ -58,7 +58,9 @@ impl Fixture {
     pub(crate) async fn add_customer(&self, id: CustomerId, limit: i32) {
         let insert = format!(
             "INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
-             VALUES ('{id}', '{id}@example.com', 'n', 'x', {limit}, now(), now())"
+             VALUES ('{id}', '{id}@example.com', 'n', 'x', {limit}, now(), now());
+             INSERT INTO entitlement_grants (id, customer_id, quantity, reason, granted_by)
+             VALUES (gen_random_uuid(), '{id}', 1000, 'test', 'test')"
         );
         self.database.execute(&insert).await;
     }

@@ -56,6 +56,32 @@ async fn roles_have_no_right_that_could_destroy_what_a_customer_has() {
         ("zlh_repair", "INSERT INTO repairs SELECT * FROM repairs"),
         ("zlh_repair", "UPDATE controller SET mode = 'level1'"),
         ("zlh_repair", "SELECT * FROM customers"),
+        ("zlh_billing", "SELECT password_hash FROM customers"),
+        ("zlh_billing", "SELECT * FROM sessions"),
+        ("zlh_billing", "DELETE FROM instances"),
+        ("zlh_billing", "DELETE FROM backups"),
+        ("zlh_billing", "DELETE FROM stripe_events"),
+        ("zlh_billing", "DELETE FROM billing_tasks"),
+        ("zlh_billing", "TRUNCATE invoices"),
+        ("zlh_billing", "UPDATE instances SET lifecycle = 'deleting'"),
+        ("zlh_billing", "UPDATE instances SET desired_power = 'stopped'"),
+        ("zlh_billing", "UPDATE backups SET state = 'deleted'"),
+        ("zlh_billing", "INSERT INTO operations SELECT * FROM operations"),
+        ("zlh_billing", "UPDATE operations SET kind = 'delete'"),
+        ("zlh_billing", "INSERT INTO holds SELECT * FROM holds"),
+        ("zlh_billing", "UPDATE holds SET lifted_at = now()"),
+        ("zlh_billing", "INSERT INTO power_requests SELECT * FROM power_requests"),
+        ("zlh_billing", "SELECT ask_for_power(gen_random_uuid(), 'start', 'x')"),
+        ("zlh_billing", "SELECT reserve_capacity(gen_random_uuid(), gen_random_uuid(), '[]', now())"),
+        ("zlh_billing", "UPDATE entitlement_grants SET quantity = 1"),
+        ("zlh_billing", "UPDATE nodes SET memory_mib = 1"),
+        ("zlh_billing", "UPDATE port_allocations SET instance_id = NULL"),
+        ("zlh_billing", "DROP TABLE instances"),
+        ("zlh_api", "SELECT suspend_for_payment(gen_random_uuid(), 'x')"),
+        ("zlh_api", "SELECT restore_after_payment(gen_random_uuid())"),
+        ("zlh_api", "UPDATE billing_enforcement_states SET stage = 'suspended'"),
+        ("zlh_api", "UPDATE subscriptions SET entitles = true"),
+        ("zlh_api", "UPDATE stripe_events SET payload = '{}'"),
         ("zlh_api", "UPDATE findings SET closed_at = now()"),
         ("zlh_api", "INSERT INTO repairs SELECT * FROM repairs"),
         ("zlh_api", "SELECT request_verification(gen_random_uuid(), gen_random_uuid(), now())"),
@@ -91,4 +117,44 @@ async fn not_even_the_owner_changes_the_audit_log() {
         assert!(refused.contains("append-only"), "{sql}: {refused}");
     }
     assert_eq!(database.count("SELECT count(*) FROM audit_log").await, 1);
+}
+
+/// Even with the functions that it may call: only a customer whose stage says so is stopped or given back, and nothing but that.
+#[tokio::test]
+async fn billing_stops_and_starts_only_whom_the_stage_names() {
+    let database = TestDatabase::create().await;
+    let customer = "INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
+                    VALUES ('00000000-0000-4000-8000-000000000001', 'a@example.com', 'a', 'x', 1, now(), now());
+                    INSERT INTO billing_enforcement_states (customer_id) VALUES ('00000000-0000-4000-8000-000000000001')";
+    database.execute(customer).await;
+    let suspend = "SELECT suspend_for_payment('00000000-0000-4000-8000-000000000001', 'x')";
+    let restore = "SELECT restore_after_payment('00000000-0000-4000-8000-000000000001')";
+    let refused = database.try_execute_as("zlh_billing", suspend).await.unwrap_err();
+    assert!(refused.contains("is not suspended"), "{refused}");
+    database.try_execute_as("zlh_billing", restore).await.unwrap();
+    database.execute("UPDATE billing_enforcement_states SET stage = 'suspended'").await;
+    database.try_execute_as("zlh_billing", suspend).await.unwrap();
+    let refused = database.try_execute_as("zlh_billing", restore).await.unwrap_err();
+    assert!(refused.contains("is suspended"), "{refused}");
+    for action in ["kill", "restart", "delete"] {
+        let asked = format!("SELECT ask_for_power(gen_random_uuid(), '{action}', 'x')");
+        let refused = database.try_execute(&asked).await.unwrap_err();
+        assert!(refused.contains("not asked for because of a payment"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn not_even_the_owner_changes_what_enforcement_did() {
+    let database = TestDatabase::create().await;
+    for sql in ["UPDATE billing_enforcement_events SET cause = 'x'", "DELETE FROM billing_enforcement_events"]
+    {
+        // A row trigger needs a row.
+        let rows = "INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
+                    VALUES (gen_random_uuid(), gen_random_uuid() || '@example.com', 'a', 'x', 1, now(), now());
+                    INSERT INTO billing_enforcement_events (id, customer_id, kind, cause, actor)
+                    SELECT gen_random_uuid(), id, 'stage', 'x', 'x' FROM customers";
+        database.execute(rows).await;
+        let refused = database.try_execute(sql).await.unwrap_err();
+        assert!(refused.contains("append-only"), "{sql}: {refused}");
+    }
 }
