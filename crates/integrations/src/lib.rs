@@ -11,6 +11,7 @@ pub mod edge;
 pub mod engine;
 pub mod objects;
 pub mod scenario;
+pub mod stripe;
 
 /// An error with its sources, on one line: an HTTP client's own message leaves out the reason.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {

@@ -2,6 +2,7 @@
 
 mod agent;
 mod artifacts;
+mod catalogue;
 mod database;
 mod discord;
 mod edge;
@@ -10,9 +11,11 @@ mod logging;
 mod objects;
 mod process;
 mod redis;
+mod stripe;
 
 pub use agent::AgentSection;
 pub use artifacts::ArtifactsSection;
+pub use catalogue::CatalogueSection;
 pub use database::DatabaseSection;
 pub use discord::DiscordSection;
 pub use edge::EdgeSection;
@@ -21,6 +24,7 @@ pub use logging::{LogFormat, LoggingSection};
 pub use objects::{ObjectsKind, ObjectsSection};
 pub use process::ProcessSection;
 pub use redis::RedisSection;
+pub use stripe::StripeSection;
 
 #[cfg(test)]
 mod tests {
@@ -39,5 +43,7 @@ mod tests {
         assert_described::<HealthSection>();
         assert_described::<ObjectsSection>();
         assert_described::<ProcessSection>();
+        assert_described::<CatalogueSection>();
+        assert_described::<StripeSection>();
     }
 }
