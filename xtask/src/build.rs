@@ -15,8 +15,15 @@ use crate::{
 };
 
 /// Packages with programs that run in a stack.
-pub const PROGRAMS: &[&str] =
-    &["zpack-api", "provision-worker", "zlh-controller", "repair-worker", "agent", "sandbox"];
+pub const PROGRAMS: &[&str] = &[
+    "zpack-api",
+    "provision-worker",
+    "zlh-controller",
+    "repair-worker",
+    "billing-worker",
+    "agent",
+    "sandbox",
+];
 
 /// Builds [`PROGRAMS`].
 pub fn programs(workspace: &Workspace, release: bool) -> Result<()> {

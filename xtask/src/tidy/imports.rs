@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("zpack-api", &["domain", "store", "integrations", "runtime", "portal"]),
     ("provision-worker", DAEMON),
     ("repair-worker", DAEMON),
+    ("billing-worker", DAEMON),
     ("zlh-controller", DAEMON),
     ("shim", &["domain"]),
     ("agent", &["domain", "shim"]),
