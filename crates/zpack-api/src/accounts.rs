@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use domain::{
     account::{Customer, Role, normal_email},
+    enforcement::Stage,
     ids::CustomerId,
     name::MAX_NAME_CHARS,
 };
@@ -37,6 +38,12 @@ pub struct NewAccount {
     /// How many live instances it may have.
     #[garde(skip)]
     pub instance_limit: u32,
+    /// Servers that it may have without a subscription.
+    #[garde(skip)]
+    pub granted: u32,
+    /// Who makes it, if not its owner.
+    #[garde(skip)]
+    pub by: Option<&'static str>,
 }
 
 /// Makes an account, if its address, its name and its password will do.
@@ -59,6 +66,8 @@ pub async fn create(
         password_hash,
         role: new.role,
         instance_limit: i32::try_from(new.instance_limit).unwrap_or(i32::MAX),
+        granted: i32::try_from(new.granted).unwrap_or(i32::MAX).min(10_000),
+        by: new.by,
     };
     customers::create(db, &row, now).await?;
     Ok(Customer {
@@ -68,6 +77,7 @@ pub async fn create(
         role: row.role,
         instance_limit: row.instance_limit,
         disabled_at: None,
+        stage: Stage::GoodStanding,
         created_at: now,
     })
 }

@@ -3,7 +3,7 @@
 use std::{ops::Deref, sync::Arc};
 
 use axum::extract::FromRef;
-use domain::ids::OperationId;
+use domain::ids::{BillingTaskId, OperationId};
 use integrations::{agent::AgentApi, artifacts::ArtifactSource, objects::ObjectStore};
 use runtime::clock::Clock;
 use store::{Db, queue::Notifier};
@@ -12,8 +12,9 @@ use uuid::Uuid;
 use crate::{
     agent::Agents,
     auth::Auth,
+    billing::Billing,
     catalogue::Catalogue,
-    config::{ApiConfig, ApiSection, PublicUrl, SchedulesSection, TraefikSection},
+    config::{ApiConfig, ApiSection, BillingSection, PublicUrl, SchedulesSection, TraefikSection},
     console::Consoles,
     events::{Credentials, Hub},
     http::{Transfers, TrustedProxies},
@@ -72,6 +73,10 @@ pub struct Parts {
     pub schedules: SchedulesSection,
     /// Routes for a Traefik.
     pub traefik: TraefikSection,
+    /// What is sold.
+    pub billing: Arc<Billing>,
+    /// `[billing]`
+    pub billing_settings: BillingSection,
     /// Below it each workspace has its own host name.
     pub workspaces_domain: String,
     /// The rest of `[api]`.
@@ -84,6 +89,8 @@ pub struct Services {
     pub db: Db,
     /// Tells workers and listeners of committed work.
     pub notifier: Notifier<OperationId>,
+    /// Tells billing-worker of committed work.
+    pub billing_notifier: Notifier<BillingTaskId>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
     /// Agents in containers.
@@ -112,6 +119,7 @@ impl App {
         let owner = format!("zpack-api-{}", Uuid::now_v7());
         let power = Power::new(db.clone(), clock.clone(), agents.clone(), &owner);
         let catalogue = Arc::new(Catalogue::load(&config.catalogue.dir, services.artifacts)?);
+        let billing = Billing::new(config, services.billing_notifier)?;
         let schedule_runner = schedules::Runner {
             db: db.clone(),
             clock: clock.clone(),
@@ -142,6 +150,8 @@ impl App {
             objects,
             schedules: config.schedules.clone(),
             traefik: config.traefik.clone(),
+            billing: Arc::new(billing),
+            billing_settings: config.billing.clone(),
             workspaces_domain: config.ide.domain.clone(),
             settings,
         })))
@@ -237,5 +247,7 @@ parts! {
     public_url: PublicUrl,
     trusted_proxies: TrustedProxies,
     schedules: SchedulesSection,
+    billing: Arc<Billing>,
+    billing_settings: BillingSection,
     settings: ApiSection,
 }

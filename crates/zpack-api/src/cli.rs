@@ -48,6 +48,9 @@ pub enum Command {
         /// How many live servers it may have [default: api.default_instance_limit]
         #[arg(long)]
         instance_limit: Option<u32>,
+        /// Without a grant: it can have servers once it has a subscription
+        #[arg(long)]
+        without_grant: bool,
     },
 }
 
@@ -109,9 +112,13 @@ pub async fn run(command: Command, resources: Resources, config: ApiConfig) -> a
     match command {
         Command::Bare(bare) => run_bare(bare).await,
         Command::PublicKey => print(&config.agent.signer(API_ISSUER)?.trusted_key(Vec::new()).public_key),
-        Command::CreateOperator(account) => create(account, Role::Operator, default_limit, &resources).await,
-        Command::CreateCustomer { account, instance_limit } => {
-            create(account, Role::Customer, instance_limit.unwrap_or(default_limit), &resources).await
+        Command::CreateOperator(account) => {
+            create(account, Role::Operator, (default_limit, default_limit), &resources).await
+        }
+        Command::CreateCustomer { account, instance_limit, without_grant } => {
+            let limit = instance_limit.unwrap_or(default_limit);
+            let granted = if without_grant { 0 } else { limit };
+            create(account, Role::Customer, (limit, granted), &resources).await
         }
     }
 }
@@ -131,7 +138,7 @@ async fn run_bare(command: Bare) -> anyhow::Result<()> {
 async fn create(
     account: Account,
     role: Role,
-    instance_limit: u32,
+    (instance_limit, granted): (u32, u32),
     resources: &Resources,
 ) -> anyhow::Result<()> {
     let password = match &account.password_file {
@@ -144,6 +151,8 @@ async fn create(
         password,
         role,
         instance_limit,
+        granted,
+        by: Some("operator:command line"),
     };
     let db = resources.database()?;
     match accounts::create(&db, &Passwords::new(1, 1), new, SystemClock.now()).await {

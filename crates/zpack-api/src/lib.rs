@@ -10,6 +10,7 @@ mod accounts;
 mod agent;
 pub mod app;
 pub mod auth;
+mod billing;
 mod catalogue;
 pub mod cli;
 pub mod config;

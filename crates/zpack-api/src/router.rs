@@ -8,7 +8,7 @@ use axum::{
     http::header,
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse as _,
-    routing::get,
+    routing::{get, post},
 };
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::{OpenApi as _, openapi::OpenApi};
@@ -21,8 +21,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     app::App,
     handlers::{
-        account, backups, catalogue, console, events, files, instances, operations, operator, portal,
-        schedules, traefik,
+        account, backups, billing, catalogue, console, events, files, instances, operations, operator,
+        portal, schedules, traefik,
     },
     http::{
         DOCS_POLICY, Load, PAGE_POLICY, bound_load, guard_against_csrf, observe, security_headers,
@@ -34,6 +34,9 @@ use crate::{
 
 /// Largest body, in bytes. The largest one that makes sense is under 2 KiB.
 const MAX_BODY: usize = 64 * 1024;
+
+/// Events of Stripe that are taken at once.
+const MAX_WEBHOOKS: usize = 64;
 
 /// The API's description as it is checked in, and as a test compares it with the code. To make it again in every
 /// process would take longer, and more memory, than all that the process does before its first request.
@@ -105,6 +108,16 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(schedules::read::runs))
         .routes(routes!(schedules::read::preview))
         .routes(routes!(schedules::run::run))
+        .routes(routes!(billing::get))
+        .routes(routes!(billing::check_out))
+        .routes(routes!(billing::open_portal))
+        .routes(routes!(operator::billing::list))
+        .routes(routes!(operator::billing::get))
+        .routes(routes!(operator::billing::extend))
+        .routes(routes!(operator::billing::exempt))
+        .routes(routes!(operator::billing::grant))
+        .routes(routes!(operator::billing::revoke))
+        .routes(routes!(operator::billing::act))
         .routes(routes!(operator::nodes))
         .routes(routes!(operator::operations))
         .routes(routes!(operator::operation))
@@ -141,6 +154,13 @@ pub fn router(app: App) -> Router {
     let places = (settings.max_requests as usize, settings.max_requests_per_address as usize);
     let longest = Duration::from_millis(settings.request_timeout_ms);
     let load = Load::new(places, app.trusted_proxies.clone(), longest, MAX_BODY);
+    // Of its own, so that neither customers nor Stripe wait for the other.
+    let intake = (MAX_WEBHOOKS, MAX_WEBHOOKS);
+    let intake = Load::new(intake, app.trusted_proxies.clone(), longest, billing::MAX_WEBHOOK_BODY);
+    let webhooks = Router::new()
+        .route("/webhooks/stripe", post(billing::receive))
+        .layer(DefaultBodyLimit::max(billing::MAX_WEBHOOK_BODY))
+        .layer(from_fn_with_state(intake, bound_load));
     let csrf = from_fn_with_state(app.auth.clone(), guard_against_csrf);
     api.merge(pages())
         .merge(docs())
@@ -149,6 +169,7 @@ pub fn router(app: App) -> Router {
         .layer(csrf.clone())
         .layer(from_fn_with_state(load, bound_load))
         .merge(streams.layer(csrf))
+        .merge(webhooks)
         .fallback(portal::serve)
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "The Allow header says what can be done here.")

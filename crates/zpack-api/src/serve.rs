@@ -80,6 +80,7 @@ fn services(
         HttpArtifacts::new(&config.artifacts.base_url, CATALOG_TTL).context("artifacts.base_url")?;
     Ok(Services {
         notifier: context.notifier(&db, QueueName::Provisioning)?,
+        billing_notifier: context.notifier(&db, QueueName::BillingEnforcement)?,
         agents: Arc::new(AgentClient::new(Arc::new(signer), clock.clone())),
         objects: storage.store(),
         artifacts: Arc::new(artifacts),

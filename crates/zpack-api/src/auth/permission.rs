@@ -6,7 +6,10 @@ use axum::{
     extract::{FromRef, FromRequestParts},
     http::request::Parts,
 };
-use domain::account::{ApiScope, Customer, Role};
+use domain::{
+    account::{ApiScope, Customer, Role},
+    enforcement::Gate,
+};
 
 use super::{Auth, Caller, Credential, SignedIn};
 use crate::problem::{Code, Problem};
@@ -15,32 +18,47 @@ use crate::problem::{Code, Problem};
 pub trait Permission: Send + Sync + 'static {
     /// The scope that an API key needs for it.
     const SCOPE: ApiScope;
+    /// What an open payment may block of it. Reading, deleting and paying are never blocked.
+    const GATE: Option<Gate>;
 }
 
 macro_rules! permissions {
-    ($($(#[$doc:meta])* $name:ident = $scope:ident,)+) => {
+    ($($(#[$doc:meta])* $name:ident = $scope:ident $(unless $gate:ident is blocked)?,)+) => {
         $($(#[$doc])* #[derive(Clone, Copy, Debug)] pub enum $name {}
-        impl Permission for $name { const SCOPE: ApiScope = ApiScope::$scope; })+
+        impl Permission for $name {
+            const SCOPE: ApiScope = ApiScope::$scope;
+            const GATE: Option<Gate> = permissions!(@gate $($gate)?);
+        })+
     };
+    (@gate) => { None };
+    (@gate $gate:ident) => { Some(Gate::$gate) };
 }
 
 permissions! {
     /// To see instances, operations, events and the catalogue.
     ReadInstances = InstancesRead,
-    /// To create, rename and delete instances.
+    /// To create instances.
+    CreateInstances = InstancesWrite unless NewInstances is blocked,
+    /// To rename and delete instances.
     WriteInstances = InstancesWrite,
     /// To switch instances.
-    PowerInstances = InstancesPower,
+    PowerInstances = InstancesPower unless Power is blocked,
     /// To see and change schedules. What a schedule does needs a permission of its own.
     Schedules = Schedules,
-    /// To see, make, restore and delete backups.
+    /// To see, verify and delete backups.
     ManageBackups = Backups,
-    /// To watch consoles and to type in them.
-    UseConsole = InstancesConsole,
+    /// To make backups.
+    CreateBackups = Backups unless NewBackups is blocked,
+    /// To write backups over what is there.
+    RestoreBackups = Backups unless FileWrites is blocked,
+    /// To watch consoles.
+    WatchConsole = InstancesConsole,
+    /// To type in consoles.
+    UseConsole = InstancesConsole unless Console is blocked,
     /// To see and download files.
     ReadFiles = FilesRead,
     /// To change files.
-    WriteFiles = FilesWrite,
+    WriteFiles = FilesWrite unless FileWrites is blocked,
     /// To see the account.
     ReadAccount = AccountRead,
 }
@@ -69,7 +87,12 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let caller = Caller::from_request_parts(parts, state).await?;
         if caller.has(P::SCOPE) {
-            return Ok(Self { caller, permission: PhantomData });
+            return match P::GATE {
+                Some(gate) if !caller.customer.stage.allows(gate) => {
+                    Err(Problem::payment_open(caller.customer.stage, gate))
+                }
+                _ => Ok(Self { caller, permission: PhantomData }),
+            };
         }
         let detail = match caller.credential {
             Credential::View(_) => "This is the customer's own, and not shown to operators.".to_owned(),

@@ -1,7 +1,7 @@
 //! The configuration of zpack-api: the shared sections and its own.
 
 mod api;
-mod catalogue;
+mod billing;
 mod console;
 mod files;
 mod ide;
@@ -12,12 +12,13 @@ mod schedules;
 mod traefik;
 
 use runtime::config::{
-    AgentSection, ArtifactsSection, Common, Config, DatabaseSection, ObjectsSection, Section,
+    AgentSection, ArtifactsSection, CatalogueSection, Common, Config, DatabaseSection, ObjectsSection,
+    Section, StripeSection,
 };
 use serde::{Deserialize, Serialize};
 
 pub use api::ApiSection;
-pub use catalogue::CatalogueSection;
+pub use billing::BillingSection;
 pub use console::ConsoleSection;
 pub use files::FilesSection;
 pub use ide::IdeSection;
@@ -50,6 +51,10 @@ pub struct ApiConfig {
     pub ide: IdeSection,
     /// `[traefik]`
     pub traefik: TraefikSection,
+    /// `[billing]`
+    pub billing: BillingSection,
+    /// `[stripe]`
+    pub stripe: StripeSection,
     /// `[artifacts]`
     pub artifacts: ArtifactsSection,
     /// `[agent]`
@@ -69,6 +74,8 @@ impl Config for ApiConfig {
             &self.files,
             &self.ide,
             &self.traefik,
+            &self.billing,
+            &self.stripe,
             &self.artifacts,
             &self.agent,
             &self.objects,
@@ -96,7 +103,7 @@ mod tests {
         assert_described::<TraefikSection>();
         assert_described::<RateLimitsSection>();
         assert_described::<SchedulesSection>();
-        assert_described::<CatalogueSection>();
+        assert_described::<BillingSection>();
         assert_described::<IdeSection>();
         assert_described::<ConsoleSection>();
         assert_described::<FilesSection>();

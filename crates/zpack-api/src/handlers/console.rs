@@ -10,6 +10,7 @@ use axum::{
 };
 use domain::{
     agent::ConsoleQuery,
+    enforcement::{Gate, Stage},
     instance::{Instance, Lifecycle, PowerRefusal},
 };
 use garde::Validate;
@@ -19,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::{
     agent::{Agents, call},
-    auth::{Credential, Owned, UseConsole},
+    auth::{Credential, Owned, UseConsole, WatchConsole},
     config::PublicUrl,
     console::{self, Consoles, protocol},
     extract::{ValidJson, ValidQuery},
@@ -47,7 +48,7 @@ const BUFFER: usize = 4 * 1024;
 pub async fn open(
     State(consoles): State<Consoles>,
     State(public_url): State<PublicUrl>,
-    Owned { it, caller }: Owned<Instance, UseConsole>,
+    Owned { it, caller }: Owned<Instance, WatchConsole>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
@@ -55,7 +56,7 @@ pub async fn open(
     if matches!(caller.credential, Credential::Session(_)) {
         same_origin(&public_url, &headers)?;
     }
-    let place = match standing(&it) {
+    let place = match standing(&it, caller.customer.stage) {
         Ok(()) => consoles.enter(caller.customer.id, (&caller.credential).into(), it.id),
         Err(close) => Err(close),
     };
@@ -87,11 +88,13 @@ fn same_origin(public_url: &PublicUrl, headers: &HeaderMap) -> Result<(), Proble
     Err(Problem::new(Code::CsrfRejected, detail))
 }
 
-fn standing(instance: &Instance) -> Result<(), protocol::Close> {
+/// A browser's script sees nothing of an answer before the upgrade: a payment that is open is told as the hold that it leads to.
+fn standing(instance: &Instance, stage: Stage) -> Result<(), protocol::Close> {
     if instance.lifecycle != Lifecycle::Active {
         return Err(protocol::Close::Deleted);
     }
-    if instance.holds.is_empty() { Ok(()) } else { Err(protocol::Close::OnHold) }
+    let open = instance.holds.is_empty() && stage.allows(Gate::Console);
+    if open { Ok(()) } else { Err(protocol::Close::OnHold) }
 }
 
 /// One line for a server's console.
@@ -159,7 +162,7 @@ pub struct Wanted {
 )]
 pub async fn history(
     State(agents): State<Agents>,
-    Owned { it, .. }: Owned<Instance, UseConsole>,
+    Owned { it, .. }: Owned<Instance, WatchConsole>,
     ValidQuery(wanted): ValidQuery<Wanted>,
 ) -> Result<Json<ConsoleHistoryView>, Problem> {
     reachable(&it)?;

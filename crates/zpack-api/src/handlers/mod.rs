@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod backups;
+pub mod billing;
 pub mod catalogue;
 pub mod console;
 pub mod events;

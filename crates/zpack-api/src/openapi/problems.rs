@@ -31,6 +31,10 @@ const VERSIONED: &[Code] = codes![IfMatchMissing, VersionMismatch];
 
 /// What an instance's state forbids.
 const REFUSED: &[Code] = codes![InstanceNotActive, InstanceOnHold, InstanceBusy];
+/// What an open payment blocks.
+const PAID: &[Code] = codes![PaymentOpen];
+/// What Stripe answers, or does not.
+const STRIPE: &[Code] = codes![PaymentsUnavailable];
 /// What is not done with files. The agent's refusals are one set for all that it does with them.
 const FILES: &[Code] = codes![
     InstanceNotActive,
@@ -73,8 +77,20 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         | "viewCustomer" | "getController" | "listFindings" | "listRepairEvents" => {
             vec![codes![OperatorOnly]]
         }
+        "listEnforcement" | "getEnforcement" | "extendPayment" | "exemptPayment" | "revokeGrant" => {
+            vec![codes![OperatorOnly]]
+        }
+        "grantServers" => vec![codes![OperatorOnly, UnknownPlan]],
+        "requestBillingAction" => vec![codes![OperatorOnly, BillingActionRefused]],
+        "getBilling" => vec![],
+        "checkOut" => vec![
+            STRIPE,
+            codes![PaymentDeclined, CheckoutPending, AlreadySubscribed, UnknownPlan, PlanNotSold, NoCapacity],
+        ],
+        "openBillingPortal" => vec![STRIPE, codes![PaymentDeclined, NotSubscribed, PlanNotSold]],
         "resumeOperation" => vec![codes![OperatorOnly, OperationNotStuck]],
         "createInstance" => vec![
+            codes![PaymentOpen, SubscriptionRequired],
             codes![InstanceLimitReached, NameTaken, HostnameTaken, NoCapacity, CatalogueUnavailable],
             codes![
                 InvalidName,
@@ -88,26 +104,26 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         ],
         "updateInstance" => vec![codes![InvalidName, NameTaken, InstanceNotActive]],
         "deleteInstance" => vec![codes![InstanceBusy]],
-        "sendPowerAction" => vec![REFUSED, codes![AgentConflict, AgentUnreachable]],
+        "sendPowerAction" => vec![PAID, REFUSED, codes![AgentConflict, AgentUnreachable]],
         "getInstanceStatus" => vec![codes![InstanceNotActive, AgentConflict, AgentUnreachable]],
-        "createIdeTicket" => vec![REFUSED, codes![NotAWorkspace]],
+        "createIdeTicket" => vec![PAID, REFUSED, codes![NotAWorkspace]],
         "openConsole" => vec![REFUSED, codes![UpgradeRequired, CsrfRejected]],
         "sendConsoleCommand" => {
-            vec![REFUSED, codes![NotRunning, RateLimited, AgentConflict, AgentUnreachable]]
+            vec![PAID, REFUSED, codes![NotRunning, RateLimited, AgentConflict, AgentUnreachable]]
         }
         "getConsoleHistory" => vec![REFUSED, codes![AgentUnreachable]],
         "streamEvents" => vec![codes![TooManyStreams]],
-        "listFiles" | "getFile" | "getFilesUsage" | "getFileJob" | "cancelFileJob" => vec![FILES],
-        "getFileUpload" | "cancelFileUpload" => vec![FILES],
-        "sendFileUploadPart" => vec![FILES, TRANSFER, codes![InstanceBusy, UploadOffsetMismatch]],
-        "updateFiles" | "createFileJob" | "createFileUpload" => vec![FILES, codes![InstanceBusy]],
+        "listFiles" | "getFile" | "getFilesUsage" | "getFileJob" => vec![FILES],
+        "getFileUpload" | "cancelFileUpload" | "cancelFileJob" => vec![PAID, FILES],
+        "sendFileUploadPart" => vec![PAID, FILES, TRANSFER, codes![InstanceBusy, UploadOffsetMismatch]],
+        "updateFiles" | "createFileJob" | "createFileUpload" => vec![PAID, FILES, codes![InstanceBusy]],
         "downloadFile" => vec![FILES, TRANSFER],
-        "uploadFile" => vec![FILES, TRANSFER, codes![InstanceBusy]],
+        "uploadFile" => vec![PAID, FILES, TRANSFER, codes![InstanceBusy]],
         "listBackups" | "getBackup" => vec![],
-        "createBackup" => vec![REFUSED, codes![BackupLimit]],
+        "createBackup" => vec![PAID, REFUSED, codes![BackupLimit]],
         "updateBackup" => vec![codes![BackupNotAvailable]],
         "deleteBackup" => vec![codes![BackupLocked, BackupNotAvailable, InstanceBusy]],
-        "restoreBackup" => vec![REFUSED, codes![BackupNotAvailable, BackupLimit]],
+        "restoreBackup" => vec![PAID, REFUSED, codes![BackupNotAvailable, BackupLimit]],
         "verifyBackup" => vec![REFUSED, codes![BackupNotAvailable]],
         "cancelOperation" => vec![codes![OperationNotCancellable]],
         "downloadBackup" => {

@@ -14,6 +14,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use domain::enforcement::{Gate, Stage};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,7 +30,22 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after_seconds: Option<u64>,
+    payment: Option<PaymentHint>,
 }
+
+/// What an open payment has to do with a refusal, and the way out.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct PaymentHint {
+    /// How far enforcement has come: `final_warning`, `suspended`.
+    pub stage: &'static str,
+    /// What is blocked, as in `blocked` of `GET /api/billing`.
+    pub gate: &'static str,
+    /// Page on which it can be paid, relative to the Portal.
+    pub pay: &'static str,
+}
+
+/// Where payments are made.
+const PAY: &str = "/billing";
 
 /// What is wrong with one field of a request.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -59,9 +75,22 @@ pub struct Body {
     instance: String,
     /// What is wrong with which field; empty unless the request's body was refused.
     errors: Vec<FieldError>,
+    /// Only of what an open payment blocks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payment: Option<PaymentHint>,
 }
 
 impl Problem {
+    /// The answer for what an open payment blocks.
+    pub fn payment_open(stage: Stage, gate: Gate) -> Self {
+        let detail = format!(
+            "A payment has been open for too long, so this is blocked ({gate}, stage {stage}). Nothing was changed, and nothing of \
+             yours is deleted because of it. Pay on the billing page, and it works again at once."
+        );
+        let payment = PaymentHint { stage: stage.as_str(), gate: gate.as_str(), pay: PAY };
+        Self { payment: Some(payment), ..Self::new(Code::PaymentOpen, detail) }
+    }
+
     /// A problem of this kind, and what happened this time.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
@@ -70,6 +99,7 @@ impl Problem {
             detail: detail.into(),
             errors: Vec::new(),
             retry_after_seconds: None,
+            payment: None,
         }
     }
 
@@ -118,6 +148,7 @@ impl Problem {
             code: self.code.as_str(),
             instance: format!("urn:request:{request_id}"),
             errors: self.errors,
+            payment: self.payment,
         }
     }
 }

@@ -6,6 +6,7 @@ use domain::{
     agent::PowerAction,
     backup::{BackupOrigin, BackupRefusal},
     clock::Clock,
+    enforcement::Gate,
     ids::{BackupId, OperationId},
     instance::{DesiredPower, Instance, PowerRefusal},
     schedule::{RunOutcome, RunReason, ScheduleAction},
@@ -60,6 +61,12 @@ impl Runner {
             return Err((RunReason::AccountDisabled, "The account is disabled.".to_owned()));
         }
         let schedule = &due.schedule;
+        let stage = store::billing::stage_of(&self.db, schedule.customer_id).await;
+        let gate = gate_of(schedule.plan.action);
+        if !stage.map_err(|error| of_store(&error))?.allows(gate) {
+            let text = "A payment is open, so this is not done. It is done again at its next time once that is paid.";
+            return Err((RunReason::PaymentOpen, text.to_owned()));
+        }
         let instance = store::instances::get(&self.db, schedule.customer_id, schedule.instance_id).await;
         let instance = instance.map_err(|error| of_store(&error))?;
         let instance = instance.ok_or_else(|| (RunReason::NotActive, "The server is gone.".to_owned()))?;
@@ -115,6 +122,15 @@ impl Runner {
             Requested::New(dispatch) => self.notifier.notify(dispatch),
             Requested::Replayed(earlier) => earlier,
         })
+    }
+}
+
+/// What an open payment blocks of a schedule.
+fn gate_of(action: ScheduleAction) -> Gate {
+    match action {
+        ScheduleAction::Start | ScheduleAction::Stop | ScheduleAction::Restart => Gate::Power,
+        ScheduleAction::Command => Gate::Console,
+        ScheduleAction::Backup => Gate::NewBackups,
     }
 }
 

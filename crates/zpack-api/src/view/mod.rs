@@ -5,6 +5,7 @@
 mod account;
 mod activity;
 mod backup;
+mod billing;
 mod catalogue;
 mod console;
 mod drift;
@@ -25,6 +26,7 @@ use uuid::Uuid;
 pub use account::{ApiKeyView, MeView, NewApiKeyView, SessionView};
 pub use activity::{ActivityView, ActorView};
 pub use backup::{BackupAcceptedView, BackupView};
+pub use billing::{BillingView, CheckoutView, OperatorBillingDetailView, OperatorBillingView};
 pub use catalogue::{BlueprintView, HostnameView, PlanView, VariantView};
 pub use console::{ConsoleEntryView, ConsoleHistoryView, GapView};
 pub use drift::{ControllerView, FindingView, RepairEventView};

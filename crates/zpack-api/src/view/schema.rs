@@ -3,6 +3,8 @@
 use domain::{
     account::{ActorKind, ApiScope, Role},
     backup::{BackupOrigin, BackupState},
+    billing::CheckoutState,
+    enforcement::{Cause, Gate, Stage},
     instance::{DesiredPower, InstanceKind, Lifecycle, ObservedPower, Protocol},
     operation::{OperationKind, OperationState, StepName, StepState},
     schedule::{RunOrigin, RunState, ScheduleAction},
@@ -37,6 +39,15 @@ one_of! {
     schedule_action = ScheduleAction,
     run_origin = RunOrigin,
     run_state = RunState,
+    stage = Stage,
+    cause = Cause,
+    gate = Gate,
+    checkout_state = CheckoutState,
+}
+
+/// What is blocked.
+pub fn gates() -> utoipa::openapi::Array {
+    utoipa::openapi::ArrayBuilder::new().items(gate()).build()
 }
 
 /// A list of scopes.

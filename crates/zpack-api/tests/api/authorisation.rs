@@ -121,7 +121,11 @@ impl Things {
             }
             _ if path.starts_with("/api/api-keys/") => &self.api_key,
             _ if path.starts_with("/api/sessions/") => &self.session,
-            _ if path.starts_with("/api/operator/customers/") => &self.instance,
+            _ if path.starts_with("/api/operator/customers/")
+                || path.starts_with("/api/operator/billing/") =>
+            {
+                &self.instance
+            }
             _ => {
                 assert!(!path.contains('{'), "tell this test what {path} names");
                 return path.to_owned();
@@ -129,7 +133,10 @@ impl Things {
         };
         // Only a server's agent knows its jobs.
         let path = path.replace("{job}", &self.instance).replace("{upload}", &self.instance);
-        path.replace("{id}", id).replace("{schedule}", &self.schedule).replace("{backup}", &self.backup)
+        path.replace("{id}", id)
+            .replace("{grant}", id)
+            .replace("{schedule}", &self.schedule)
+            .replace("{backup}", &self.backup)
     }
 }
 
@@ -253,6 +260,7 @@ async fn operators_pages_are_for_operators() {
     let mut tried = 0;
     for operation in operations().iter().filter(|operation| operation.path.starts_with("/api/operator/")) {
         let path = operation.path.replace("{id}", &Uuid::now_v7().to_string());
+        let path = path.replace("{grant}", &Uuid::now_v7().to_string());
         operation.call(&customer, &path).await.expect_problem(403, "operator_only");
         let answer = operation.call(&operator, &path).await;
         // What names something is told that there is no such thing, or that a body is missing.
@@ -260,5 +268,5 @@ async fn operators_pages_are_for_operators() {
         assert!(served.contains(&answer.status.as_u16()), "{}: {}", operation.id, answer.text);
         tried += 1;
     }
-    assert_eq!(tried, 10);
+    assert_eq!(tried, 17);
 }

@@ -7,6 +7,7 @@ mod accounts;
 mod api_keys;
 mod authorisation;
 mod backups;
+mod billing;
 mod catalogue;
 mod command_line;
 mod console;

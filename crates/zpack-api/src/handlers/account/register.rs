@@ -11,7 +11,7 @@ use super::sessions::{self, Client};
 use crate::{
     accounts::{self, NewAccount},
     app::SigningIn,
-    config::ApiSection,
+    config::{ApiSection, BillingSection},
     extract::ValidJson,
     http::ClientAddress,
     problem::{Code, Problem},
@@ -47,6 +47,7 @@ pub struct Register {
 pub async fn register(
     State(signing_in): State<SigningIn>,
     State(settings): State<ApiSection>,
+    State(billing): State<BillingSection>,
     address: ClientAddress,
     client: Client,
     ValidJson(body): ValidJson<Register>,
@@ -65,6 +66,8 @@ pub async fn register(
         password: body.password,
         role: Role::Customer,
         instance_limit: settings.default_instance_limit,
+        granted: billing.free_instances,
+        by: None,
     };
     let customer =
         accounts::create(&signing_in.db, &signing_in.passwords, account, signing_in.clock.now()).await?;

@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use super::accepted;
 use crate::{
     app::Work,
-    auth::{ManageBackups, Owned},
+    auth::{CreateBackups, Owned},
     catalogue::Catalogue,
     extract::{IdempotencyKey, ValidJson},
     problem::{Code, Problem},
@@ -67,7 +67,7 @@ impl CreateBackup {
 pub async fn create(
     State(work): State<Work>,
     State(catalogue): State<Arc<Catalogue>>,
-    Owned { it, caller }: Owned<Instance, ManageBackups>,
+    Owned { it, caller }: Owned<Instance, CreateBackups>,
     Extension(request_id): Extension<RequestId>,
     key: Option<IdempotencyKey>,
     ValidJson(body): ValidJson<CreateBackup>,

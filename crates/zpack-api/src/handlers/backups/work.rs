@@ -9,6 +9,7 @@ use axum::{
 };
 use domain::{
     backup::{Backup, BackupOrigin},
+    enforcement::Gate,
     ids::{BackupId, OperationId},
 };
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use utoipa::IntoParams;
 use super::accepted;
 use crate::{
     app::Work,
-    auth::{ManageBackups, May, Owned},
+    auth::{Caller, ManageBackups, Owned, RestoreBackups},
     catalogue::Catalogue,
     extract::{IdempotencyKey, ValidQuery},
     problem::Problem,
@@ -56,7 +57,7 @@ pub struct How {
 pub async fn restore(
     State(work): State<Work>,
     State(catalogue): State<Arc<Catalogue>>,
-    Owned { it, caller }: Owned<Backup, ManageBackups>,
+    Owned { it, caller }: Owned<Backup, RestoreBackups>,
     Extension(request_id): Extension<RequestId>,
     key: Option<IdempotencyKey>,
     ValidQuery(How { backup_first }): ValidQuery<How>,
@@ -65,6 +66,10 @@ pub async fn restore(
         return ask(&work, &it, &caller, &request_id, key, Use::Restore)
             .await
             .map(IntoResponse::into_response);
+    }
+    let stage = caller.customer.stage;
+    if !stage.allows(Gate::NewBackups) {
+        return Err(Problem::payment_open(stage, Gate::NewBackups));
     }
     let instance = store::instances::get(&work.db, caller.customer.id, it.instance_id).await?;
     let instance = instance.ok_or_else(Problem::not_found)?;
@@ -121,7 +126,7 @@ pub async fn verify(
 async fn ask(
     work: &Work,
     backup: &Backup,
-    caller: &May<ManageBackups>,
+    caller: &Caller,
     request_id: &RequestId,
     key: Option<IdempotencyKey>,
     wanted: Use,

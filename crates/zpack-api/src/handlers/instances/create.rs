@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::{
     app::Work,
-    auth::{May, WriteInstances},
+    auth::{CreateInstances, May},
     catalogue::{Catalogue, Order, OrderRequest},
     extract::{IdempotencyKey, ValidJson},
     problem::Problem,
@@ -119,7 +119,7 @@ impl CreateInstance {
 pub async fn create(
     State(work): State<Work>,
     State(catalogue): State<Arc<Catalogue>>,
-    caller: May<WriteInstances>,
+    caller: May<CreateInstances>,
     Extension(request_id): Extension<RequestId>,
     IdempotencyKey(key): IdempotencyKey,
     ValidJson(body): ValidJson<CreateInstance>,
@@ -145,7 +145,7 @@ struct Asked<'a> {
 /// Writes the rows and notifies a worker; or finds the operation that the key names. The operation, and whether it was found.
 async fn commit(
     work: &Work,
-    caller: &May<WriteInstances>,
+    caller: &May<CreateInstances>,
     order: &Order<'_>,
     asked: Asked<'_>,
 ) -> Result<(OperationId, bool), Problem> {

@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use chrono::{DateTime, Utc};
-use domain::ids::InstanceId;
+use domain::{enforcement::Gate, ids::InstanceId};
 use serde::Serialize;
 use store::Db;
 use utoipa::ToSchema;
@@ -40,6 +40,10 @@ pub async fn create_ticket(
     signed_in: SignedIn,
     id: Result<Path<InstanceId>, axum::extract::rejection::PathRejection>,
 ) -> Result<impl IntoResponse, Problem> {
+    let stage = signed_in.customer.stage;
+    if !stage.allows(Gate::Ide) {
+        return Err(Problem::payment_open(stage, Gate::Ide));
+    }
     // What is no id names nothing.
     let Path(id) = id.map_err(|_| Problem::not_found())?;
     let instance = store::instances::get(&db, signed_in.customer.id, id).await?;

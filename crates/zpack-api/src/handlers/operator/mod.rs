@@ -1,5 +1,6 @@
 //! `/api/operator`: for those who run the installation. The only handlers that see more than one customer's things.
 
+pub mod billing;
 pub mod drift;
 pub mod people;
 

@@ -2,7 +2,10 @@
 
 mod agent;
 
-use domain::backup::BackupRefusal;
+use domain::{
+    backup::BackupRefusal,
+    enforcement::{Gate, Stage},
+};
 use store::{
     StoreError,
     accounts::{api_keys::CreateApiKeyError, customers::CreateCustomerError},
@@ -133,6 +136,13 @@ impl From<CreateError> for Problem {
                 return Self::new(Code::IdempotencyInProgress, detail).retry_after(1);
             }
             CreateError::LimitReached(_) => Code::InstanceLimitReached,
+            CreateError::NotEntitled => {
+                let detail = "Nothing was created: your subscription and what was granted to you have no room for another \
+                              server of this plan. Choose a plan on the billing page first.";
+                return Self::new(Code::SubscriptionRequired, detail);
+            }
+            // Between the gate's look and the write.
+            CreateError::PaymentOpen => return Self::payment_open(Stage::FinalWarning, Gate::NewInstances),
             CreateError::NameTaken => Code::NameTaken,
             CreateError::HostnameTaken => Code::HostnameTaken,
             CreateError::NoCapacity => Code::NoCapacity,

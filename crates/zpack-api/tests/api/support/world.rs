@@ -123,6 +123,7 @@ impl Arrangement {
         config.rate_limits.login_per_minute_by_address = many;
         config.rate_limits.register_per_hour_by_address = many;
         config.api.default_instance_limit = 100;
+        config.billing.free_instances = 100;
         config.api.password_queue = 1_000;
         Self { config, db: None, database: TestDatabase::create().await }
     }
@@ -140,8 +141,11 @@ impl Arrangement {
         let db = self.db.unwrap_or_else(|| self.database.role("zlh_api"));
         let prefix = format!("test-{}", uuid::Uuid::now_v7().simple());
         let queue = Queue::new(&required(REDIS_ENV).into(), &prefix, QueueName::Provisioning).unwrap();
+        let billing =
+            Queue::new(&required(REDIS_ENV).into(), &prefix, QueueName::BillingEnforcement).unwrap();
         let services = app::Services {
             notifier: Notifier::start(db.clone(), queue),
+            billing_notifier: Notifier::start(db.clone(), billing),
             db,
             clock: Arc::new(clock.clone()),
             agents: agents.clone(),

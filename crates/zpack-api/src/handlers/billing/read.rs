@@ -1,0 +1,31 @@
+//! `GET /api/billing`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use store::Db;
+
+use crate::{
+    auth::{May, ReadAccount},
+    billing::Billing,
+    catalogue::Catalogue,
+    problem::Problem,
+    view::BillingView,
+};
+
+/// What was bought and granted, what is open, what is blocked because of it and until when. From our own rows: it does not wait
+/// for Stripe.
+#[utoipa::path(
+    get, path = "/billing", tag = "billing", operation_id = "getBilling",
+    responses((status = 200, body = BillingView)),
+    security(("session" = []), ("api_key" = ["account:read"]))
+)]
+pub async fn get(
+    State(db): State<Db>,
+    State(billing): State<Arc<Billing>>,
+    State(catalogue): State<Arc<Catalogue>>,
+    caller: May<ReadAccount>,
+) -> Result<Json<BillingView>, Problem> {
+    let overview = store::billing::overview(&db, caller.customer.id).await?;
+    Ok(Json(BillingView::new(overview, &catalogue, billing.is_live())))
+}
