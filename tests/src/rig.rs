@@ -147,7 +147,9 @@ impl Rig {
         let customer = CustomerId::generate();
         let insert = format!(
             "INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
-             VALUES ('{customer}', '{customer}@example.com', 'n', 'x', 100, now(), now())"
+             VALUES ('{customer}', '{customer}@example.com', 'n', 'x', 100, now(), now());
+             INSERT INTO entitlement_grants (id, customer_id, quantity, reason, granted_by)
+             VALUES (gen_random_uuid(), '{customer}', 1000, 'test', 'test')"
         );
         database.execute(&insert).await;
         let signer = Signer::from_base64(PROVISION_ISSUER, &generate_key().expect("a key")).expect("a key");

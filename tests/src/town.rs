@@ -102,6 +102,18 @@ impl Town {
         text.trim().parse().unwrap_or_else(|_| panic!("{sql}: {text:?}"))
     }
 
+    /// One text from the database.
+    pub fn text(&self, sql: &str) -> String {
+        self.stack.cluster.sql(DATABASE, sql).expect("the database").trim().to_owned()
+    }
+
+    /// Writes a file of a server's, as its page does; the answer's status.
+    pub fn put_file(&self, customer: &Customer, id: &str, path: &str, content: &str) -> u16 {
+        let path = format!("/api/instances/{id}/files/content?path={path}");
+        let http = Http::new(&self.stack.api_url());
+        http.put_text(&path, &customer.browser(), content).expect("an answer").status
+    }
+
     /// Runs a statement as the schema's owner.
     pub fn sql(&self, sql: &str) {
         self.stack.cluster.sql(DATABASE, sql).expect("the database");
@@ -192,7 +204,7 @@ impl Town {
 impl Drop for Town {
     fn drop(&mut self) {
         if thread::panicking() {
-            for name in ["zpack-api", "zpack-provision-worker"] {
+            for name in ["zpack-api", "zpack-provision-worker", "zpack-billing-worker"] {
                 let log = fs::read_to_string(self.stack.log(name)).unwrap_or_default();
                 let tail: Vec<_> = log.lines().rev().take(40).collect();
                 eprintln!("--- {name}\n{}", tail.into_iter().rev().collect::<Vec<_>>().join("\n"));

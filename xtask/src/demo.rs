@@ -16,6 +16,7 @@ use crate::{
 /// What the demo server is called.
 const NAME: &str = "Demo";
 const CREATED_WITHIN: Duration = Duration::from_mins(5);
+const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(30);
 const JOINABLE_WITHIN: Duration = Duration::from_mins(1);
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -28,13 +29,20 @@ pub struct Login {
     pub password: String,
 }
 
-/// The two accounts of a stack.
+/// The accounts of a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts {
-    /// Who owns the demo server.
+    /// Who owns the demo server, by a grant.
     pub customer: Login,
+    /// Who has a subscription. Accounts that were made before there was one get it now.
+    #[serde(default = "subscriber")]
+    pub subscriber: Login,
     /// Who runs the installation.
     pub operator: Login,
+}
+
+fn subscriber() -> Login {
+    Login { email: "subscriber@zlh.test".to_owned(), password: secrets::password() }
 }
 
 impl Accounts {
@@ -45,25 +53,25 @@ impl Accounts {
 
     /// Makes the accounts that are missing, with passwords that are remembered.
     pub fn ensure(stack: &Stack) -> Result<Self> {
-        let accounts = if let Some(accounts) = Self::read(stack.home()) {
-            accounts
-        } else {
-            let login = |email: &str| Login { email: email.to_owned(), password: secrets::password() };
-            let accounts = Self { customer: login("demo@zlh.test"), operator: login("operator@zlh.test") };
-            let text = serde_json::to_string_pretty(&accounts)?;
-            secrets::write_private(&stack.home().join("accounts.json"), &text)?;
-            accounts
-        };
-        create(stack, "create-customer", &accounts.customer)?;
-        create(stack, "create-operator", &accounts.operator)?;
+        let login = |email: &str| Login { email: email.to_owned(), password: secrets::password() };
+        let accounts = Self::read(stack.home()).unwrap_or_else(|| Self {
+            customer: login("demo@zlh.test"),
+            subscriber: subscriber(),
+            operator: login("operator@zlh.test"),
+        });
+        let text = serde_json::to_string_pretty(&accounts)?;
+        secrets::write_private(&stack.home().join("accounts.json"), &text)?;
+        create(stack, &["create-customer"], &accounts.customer)?;
+        create(stack, &["create-customer", "--without-grant"], &accounts.subscriber)?;
+        create(stack, &["create-operator"], &accounts.operator)?;
         Ok(accounts)
     }
 }
 
-fn create(stack: &Stack, command: &str, login: &Login) -> Result<()> {
+fn create(stack: &Stack, command: &[&str], login: &Login) -> Result<()> {
     let there = format!("SELECT 1 FROM customers WHERE email = '{}'", login.email);
     if stack.cluster.sql(DATABASE, &there)?.is_empty() {
-        stack.api_command(&[command, &login.email], Some(&login.password))?;
+        stack.api_command(&[command, &[&login.email]].concat(), Some(&login.password))?;
     }
     Ok(())
 }
@@ -78,7 +86,8 @@ pub struct Session {
 impl Session {
     /// Signs in, unless the session of last time still holds.
     pub fn open(stack: &Stack, login: &Login) -> Result<Self> {
-        let (origin, file) = (stack.api_url(), stack.home().join("session"));
+        let name = login.email.split('@').next().unwrap_or_default();
+        let (origin, file) = (stack.api_url(), stack.home().join(format!("session-{name}")));
         let http = Http::new(&origin);
         if let Ok(cookie) = fs::read_to_string(&file) {
             let session = Self { http: http.clone(), origin: origin.clone(), cookie };
@@ -100,11 +109,34 @@ impl Session {
         patiently(|| self.http.get(path, &[("cookie", &self.cookie)]))?.expect(path)
     }
 
-    /// POST with an idempotency key.
+    /// POST with an idempotency key, or none if it is empty.
     pub fn post(&self, path: &str, key: &str, body: &Value) -> Result<Answer> {
         let headers = [("cookie", &*self.cookie), ("origin", &self.origin), ("idempotency-key", key)];
-        patiently(|| self.http.post(path, &headers, body))
+        let without = headers.len() - usize::from(key.is_empty());
+        patiently(|| self.http.post(path, &headers[..without], body))
     }
+}
+
+/// Buys a small server at the sandbox, unless it was bought.
+pub fn subscribe(session: &Session) -> Result<()> {
+    let billing = || session.get("/api/billing");
+    let subscribed =
+        |billing: &Value| !billing["subscription"].is_null() && billing["subscription"]["status"] == "active";
+    if subscribed(&billing()?) {
+        return Ok(());
+    }
+    let step = ui::step("Subscription");
+    let order = json!({ "items": [{ "plan": "small", "quantity": 1 }] });
+    let checkout = session.post("/api/billing/checkout", "", &order)?;
+    let checkout = checkout.expect("cannot buy")?;
+    let url = checkout["url"].as_str().context("the checkout has no address")?;
+    Http::new(url).press("pay")?;
+    wait::until("the subscription", SUBSCRIBED_WITHIN, || {
+        interrupt::check()?;
+        Ok(subscribed(&billing()?).then_some(()))
+    })?;
+    step.done("");
+    Ok(())
 }
 
 /// The demo server.

@@ -59,6 +59,16 @@ impl Http {
         read(request.send_json(body).with_context(|| format!("POST {path}"))?)
     }
 
+    /// Presses the button of a form at the base address, as a browser does.
+    pub fn press(&self, button: &str) -> Result<()> {
+        let answer = self.agent.post(&self.base).send_form([("do", button)]);
+        let status = answer.with_context(|| format!("cannot press {button}"))?.status();
+        if !(status.is_success() || status.is_redirection()) {
+            bail!("pressing {button} was answered with {status}");
+        }
+        Ok(())
+    }
+
     /// PUT.
     pub fn put(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> Result<Answer> {
         let mut request = self.agent.put(format!("{}{path}", self.base));
@@ -66,6 +76,15 @@ impl Http {
             request = request.header(*name, *value);
         }
         read(request.send_json(body).with_context(|| format!("PUT {path}"))?)
+    }
+
+    /// PUT with a body that is no JSON.
+    pub fn put_text(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+        let mut request = self.agent.put(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.send(body).with_context(|| format!("PUT {path}"))?)
     }
 
     /// DELETE.

@@ -1,6 +1,7 @@
 //! Whole stacks as processes: what a customer does with a third-party client, and what faults of the machinery do.
 
 mod backups;
+mod billing;
 mod clients;
 mod console;
 mod drift;

@@ -36,6 +36,9 @@ fn statement(tokens: &[String]) -> String {
              INSERT INTO customers (id, email, display_name, password_hash, instance_limit, created_at, updated_at)
              SELECT gen_random_uuid(), email, 'Bench', '-', 1000000, now(), now() FROM tokens
              RETURNING id, email
+         ), granted AS (
+             INSERT INTO entitlement_grants (id, customer_id, quantity, reason, granted_by)
+             SELECT gen_random_uuid(), id, 10000, 'bench', 'bench' FROM made
          ), opened AS (
              INSERT INTO sessions (id, customer_id, token_hash, created_at, last_seen_at, expires_at)
              SELECT gen_random_uuid(), id, decode(hash, 'hex'), now(), now(), now() + interval '1 day'

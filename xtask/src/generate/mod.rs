@@ -14,7 +14,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{build, stack::Daemon, ui, workspace::Workspace};
 
 /// Daemons with a configuration, in the order of the reference.
-const CONFIGURED: &[Daemon] = &[Daemon::Api, Daemon::Worker, Daemon::Controller, Daemon::Repair];
+const CONFIGURED: &[Daemon] =
+    &[Daemon::Api, Daemon::Worker, Daemon::Controller, Daemon::Repair, Daemon::Billing];
 
 /// Files by path in the repository. A folder that is generated as a whole has all of its files here.
 type Files = BTreeMap<PathBuf, Vec<u8>>;

@@ -28,6 +28,10 @@ const FIRST_TEST_GAME: u16 = 5;
 pub const DOMAIN: &str = "play.zlh.test";
 /// Id and token of the zone at the sandbox. Nothing there is a secret.
 pub const ZONE: &str = "sandbox";
+/// What opens the stand-in for Stripe, and what it signs its webhooks with.
+pub const STRIPE_KEY: &str = "sk_test_sandbox";
+/// As above.
+pub const STRIPE_WEBHOOK_SECRET: &str = "whsec_sandbox";
 
 /// Chosen once and kept, so that bookmarks and server lists stay right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -101,7 +105,7 @@ impl Ports {
         match daemon {
             Daemon::Sandbox => Some(self.sandbox),
             Daemon::Api => Some(self.api),
-            Daemon::Worker | Daemon::Controller | Daemon::Repair => None,
+            Daemon::Worker | Daemon::Controller | Daemon::Repair | Daemon::Billing => None,
         }
     }
 
@@ -143,6 +147,7 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [api]\nlisten = \"127.0.0.1:{api}\"\npublic_url = \"http://127.0.0.1:{api}\"\n\n\
          [catalogue]\ndir = {catalogue}\n\n\
          [artifacts]\nbase_url = \"http://127.0.0.1:{sandbox}\"\n\n\
+         [stripe]\nurl = \"http://127.0.0.1:{sandbox}/stripe\"\n\n\
          [engine]\nroot = {containers}\nagent_program = {agent}\nvisible = [{visible}]\n\
          first_port = {first_game}\nlast_port = {last_game}\nreport_seconds = 1\n\n\
          [objects]\nfolder = {backups}\nbase_url = \"http://127.0.0.1:{objects}\"\n\
@@ -154,9 +159,11 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [zpack-provision-worker.health]\nlisten = {worker_health}\n\n\
          [zlh-controller.health]\nlisten = {controller_health}\n\n\
          [zpack-repair-worker.health]\nlisten = {repair_health}\n\n\
+         [zpack-billing-worker.health]\nlisten = {billing_health}\n\n\
          [controller]\npass_seconds = 1\n\n{edge}",
         controller_health = health(Daemon::Controller),
         repair_health = health(Daemon::Repair),
+        billing_health = health(Daemon::Billing),
         edge = if places.names { edge(*sandbox, *names) } else { String::new() },
         api_health = health(Daemon::Api),
         worker_health = health(Daemon::Worker),

@@ -2,7 +2,7 @@
 
 use super::{
     Places,
-    config::{Ports, ZONE},
+    config::{Ports, STRIPE_KEY, STRIPE_WEBHOOK_SECRET, ZONE},
 };
 
 /// A daemon of ours.
@@ -18,12 +18,14 @@ pub enum Daemon {
     Controller,
     /// Level 1 repairs.
     Repair,
+    /// Enforcement of payment.
+    Billing,
 }
 
 impl Daemon {
     /// In the order in which they are started.
     pub const ALL: &'static [Self] =
-        &[Self::Sandbox, Self::Api, Self::Worker, Self::Controller, Self::Repair];
+        &[Self::Sandbox, Self::Api, Self::Worker, Self::Controller, Self::Repair, Self::Billing];
 
     /// The program's name.
     pub fn name(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Daemon {
             Self::Worker => "zpack-provision-worker",
             Self::Controller => "zlh-controller",
             Self::Repair => "zpack-repair-worker",
+            Self::Billing => "zpack-billing-worker",
         }
     }
 
@@ -52,8 +55,31 @@ impl Daemon {
                 ZONE.into(),
                 "--zone-token".into(),
                 ZONE.into(),
-            ],
-            Self::Api | Self::Worker | Self::Controller | Self::Repair => Vec::new(),
+                "--stripe-file".into(),
+                places.home.join("stripe.json").to_string_lossy().into_owned(),
+                "--stripe-key".into(),
+                STRIPE_KEY.into(),
+                "--stripe-webhook-secret".into(),
+                STRIPE_WEBHOOK_SECRET.into(),
+                "--stripe-webhook".into(),
+                format!("http://127.0.0.1:{}/webhooks/stripe", ports.api()),
+            ]
+            .into_iter()
+            .chain(prices(places))
+            .collect(),
+            Self::Api | Self::Worker | Self::Controller | Self::Repair | Self::Billing => Vec::new(),
         }
     }
+}
+
+/// The plans' prices, for the stand-in for Stripe. A catalogue that cannot be read is told of by the daemons.
+fn prices(places: &Places) -> Vec<String> {
+    let text = std::fs::read_to_string(places.catalogue.join("plans.toml")).unwrap_or_default();
+    let plans = domain::plan::parse_plans(&text).unwrap_or_default();
+    let price = |plan: &domain::plan::Plan| {
+        let each = plan.stripe_prices.iter();
+        each.map(|(currency, id)| format!("{id}={}:{}:{currency}", plan.id, plan.price_minor))
+            .collect::<Vec<_>>()
+    };
+    plans.iter().flat_map(price).flat_map(|price| ["--stripe-price".to_owned(), price]).collect()
 }

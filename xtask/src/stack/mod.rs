@@ -39,6 +39,7 @@ const ROLES: &[(&str, Daemon)] = &[
     ("zlh_provision", Daemon::Worker),
     ("zlh_controller", Daemon::Controller),
     ("zlh_repair", Daemon::Repair),
+    ("zlh_billing", Daemon::Billing),
 ];
 
 const READY_WITHIN: Duration = Duration::from_secs(30);
@@ -143,8 +144,15 @@ impl Stack {
                 }
                 secrets::write_private(&folder.join("objects.key"), &objects_key)?;
             }
-            if *daemon != Daemon::Api {
+            if !matches!(daemon, Daemon::Api | Daemon::Billing) {
                 secrets::write_private(&folder.join("edge.cloudflare_token"), config::ZONE)?;
+            }
+            if matches!(daemon, Daemon::Api | Daemon::Billing) {
+                secrets::write_private(&folder.join("stripe.secret_key"), config::STRIPE_KEY)?;
+            }
+            if *daemon == Daemon::Api {
+                let secret = folder.join("billing.webhook_secret");
+                secrets::write_private(&secret, config::STRIPE_WEBHOOK_SECRET)?;
             }
             if *daemon == Daemon::Controller {
                 secrets::write_private(&folder.join("discord.webhook_url"), &self.discord_webhook())?;
@@ -339,6 +347,9 @@ impl Stack {
         serde_json::json!({
             "page": page, "dns": self.names().to_string(),
             "cloudflare": { "url": format!("{page}/cloudflare/client/v4"), "token": config::ZONE, "zone": config::ZONE },
+            "stripe": {
+                "url": format!("{page}/stripe"), "key": config::STRIPE_KEY, "webhook_secret": config::STRIPE_WEBHOOK_SECRET,
+            },
             "discord": { "webhook": self.discord_webhook(), "messages": format!("{page}/discord/messages") },
         })
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::{
     artifacts, build,
-    demo::{Accounts, Demo, Session},
+    demo::{self, Accounts, Demo, Session},
     interrupt, portal,
     postgres::Durability,
     prereq,
@@ -158,6 +158,7 @@ fn start(stack: &mut Stack, options: Options) -> Result<()> {
     step.done("");
     if !options.no_demo {
         Demo::ensure(stack, &Session::open(stack, &accounts.customer)?)?;
+        demo::subscribe(&Session::open(stack, &accounts.subscriber)?)?;
     }
     Ok(())
 }
@@ -212,6 +213,7 @@ pub fn status(workspace: &Workspace) -> Result<Value> {
     Ok(json!({
         "portal": stack.api_url(),
         "customer": accounts.as_ref().map(|accounts| &accounts.customer),
+        "subscriber": accounts.as_ref().map(|accounts| &accounts.subscriber),
         "operator": accounts.as_ref().map(|accounts| &accounts.operator),
         "demo": demo,
         "sandbox": stack.sandbox(),
@@ -227,6 +229,7 @@ pub fn print_summary(status: &Value) {
     println!();
     println!("  Web address   {}", text(&status["portal"]));
     println!("  Customer      {}", login(&status["customer"]));
+    println!("  Subscriber    {}", login(&status["subscriber"]));
     println!("  Operator      {}", login(&status["operator"]));
     // Without an id there is none, or nobody could be asked.
     let state =

@@ -1,0 +1,181 @@
+//! From the first purchase to a missed payment and back, on running daemons, with the stand-in for Stripe and its clock.
+
+use std::{thread, time::Duration};
+
+use integrations::stripe::{Form, Stripe};
+use serde_json::{Value, json};
+use xtask::{http::Http, stack::Daemon};
+use zlh_tests::{PASSWORD, Town, eventually};
+
+/// Stripe's side of a customer.
+struct AtStripe {
+    runtime: tokio::runtime::Runtime,
+    stripe: Stripe,
+    customer: String,
+}
+
+impl AtStripe {
+    fn of(town: &Town, email: &str) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let sandbox = town.stack.sandbox();
+        let (url, key) = (&sandbox["stripe"]["url"], &sandbox["stripe"]["key"]);
+        let key = secrecy::SecretString::from(key.as_str().expect("a key"));
+        let stripe = Stripe::new(url.as_str().expect("an address"), &key).expect("a client");
+        let found = runtime.block_on(stripe.list("customers", &[("email", email)])).expect("the customer");
+        let customer = found[0]["id"].as_str().expect("an id").to_owned();
+        Self { runtime, stripe, customer }
+    }
+
+    fn get(&self, path: &str) -> Value {
+        self.runtime.block_on(self.stripe.get(path, &[])).expect("an answer")
+    }
+
+    fn post(&self, path: &str, fields: &[(&str, &str)]) -> Value {
+        let form: Form = fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let key = uuid::Uuid::now_v7().to_string();
+        self.runtime.block_on(self.stripe.post(path, &form, &key)).expect("an answer")
+    }
+
+    /// From now on the customer's card is this test card of Stripe's.
+    fn card(&self, method: &str) {
+        let attached =
+            self.post(&format!("payment_methods/{method}/attach"), &[("customer", &self.customer)]);
+        let id = attached["id"].as_str().expect("an id");
+        self.post(
+            &format!("customers/{}", self.customer),
+            &[("invoice_settings[default_payment_method]", id)],
+        );
+        let subscriptions =
+            self.runtime.block_on(self.stripe.list("subscriptions", &[("customer", &self.customer)]));
+        for subscription in subscriptions.expect("subscriptions") {
+            let path = format!("subscriptions/{}", subscription["id"].as_str().expect("an id"));
+            self.post(&path, &[("default_payment_method", id)]);
+        }
+    }
+
+    /// So many days pass for this customer.
+    fn days(&self, days: i64) {
+        let customer = self.get(&format!("customers/{}", self.customer));
+        let clock = customer["test_clock"].as_str().expect("a clock").to_owned();
+        let path = format!("test_helpers/test_clocks/{clock}");
+        let to = self.get(&path)["frozen_time"].as_i64().expect("a time") + days * 86_400 + 7_200;
+        self.post(&format!("{path}/advance"), &[("frozen_time", &to.to_string())]);
+        eventually("the clock", || (self.get(&path)["status"] == "ready").then_some(()));
+    }
+}
+
+/// Live instances, ports, capacity and containers.
+fn held_of(town: &Town) -> [i64; 4] {
+    let [instances, ports, capacity, containers, _] = town.holdings();
+    [instances, ports, capacity, containers]
+}
+
+fn stage(ada: &zlh_tests::Customer, wanted: &str) -> Value {
+    eventually(wanted, || {
+        let billing = ada.get("/api/billing").body;
+        (billing["stage"] == wanted).then_some(billing)
+    })
+}
+
+#[test]
+fn a_customer_buys_misses_a_payment_loses_nothing_pays_and_is_back() {
+    let mut town = Town::start(&[]);
+    town.stack.start(Daemon::Billing).expect("a daemon");
+    let create = ["create-customer", "ada@example.com", "--without-grant"];
+    town.stack.api_command(&create, Some(PASSWORD)).expect("an account");
+    let ada = town.sign_in("ada@example.com");
+    let order =
+        json!({ "name": "Mine", "blueprint": "minecraft-js", "variant": "flying-squid", "plan": "small" });
+    let refused = ada.post("/api/instances", Some("one"), &order);
+    assert_eq!((refused.status, &refused.body["code"]), (402, &json!("subscription_required")));
+
+    // Twice the same is one purchase; nothing is had before it is paid.
+    let want = json!({ "items": [{ "plan": "small", "quantity": 1 }] });
+    let checkout = ada.post("/api/billing/checkout", None, &want);
+    assert_eq!(checkout.status, 201, "{:?}", checkout.body);
+    let again = ada.post("/api/billing/checkout", None, &want);
+    assert_eq!(again.body["url"], checkout.body["url"]);
+    assert_eq!(ada.post("/api/instances", Some("two"), &order).status, 402);
+    Http::new(checkout.body["url"].as_str().expect("an address")).press("pay").expect("paid");
+    let billing = eventually("the subscription", || {
+        let billing = ada.get("/api/billing").body;
+        (billing["subscription"]["status"] == "active").then_some(billing)
+    });
+    assert_eq!(
+        (&billing["stage"], &billing["subscription"]["items"], &billing["test_mode"], &billing["checkout"]),
+        (
+            &json!("good_standing"),
+            &json!([{ "plan": "small", "quantity": 1, "amount_minor": 500 }]),
+            &json!(true),
+            &Value::Null
+        ),
+    );
+    let (id, _) = ada.server("Mine", "minecraft-js", "flying-squid");
+    let more =
+        json!({ "name": "More", "blueprint": "minecraft-js", "variant": "flying-squid", "plan": "small" });
+    assert_eq!(ada.post("/api/instances", Some("three"), &more).status, 402, "one was bought");
+    let of = |what: &str| format!("/api/instances/{id}/{what}");
+    let uploaded = town.put_file(&ada, &id, "kept.txt", "precious");
+    assert_eq!(uploaded, 200);
+    let before = held_of(&town);
+
+    // The card is declined from now on, and time passes.
+    let stripe = AtStripe::of(&town, "ada@example.com");
+    Http::new(&town.stack.sandbox_url())
+        .post("/stripe/_switches", &[], &json!({ "after_retries": "past_due" }))
+        .expect("a switch");
+    stripe.card("pm_card_chargeCustomerFail");
+    stripe.days(31);
+    let failed = stage(&ada, "payment_failed");
+    assert_eq!((&failed["blocked"], &failed["owed"]["amount_minor"]), (&json!([]), &json!(500)), "{failed}");
+    assert!(failed["owed"]["failure"].is_string() && failed["next"]["stage"] == "final_warning", "{failed}");
+    let power = |action: &str| ada.post(&of("power"), None, &json!({ "action": action }));
+    assert_eq!(power("restart").status, 202, "everything works");
+    stripe.days(8);
+    let warned = stage(&ada, "final_warning");
+    assert_eq!(warned["blocked"], json!(["new_instances", "new_backups", "upgrades"]));
+    let refused = ada.post(&of("backups"), None, &json!({}));
+    assert_eq!(
+        (refused.status, &refused.body["payment"]["pay"]),
+        (402, &json!("/billing")),
+        "{:?}",
+        refused.body
+    );
+    eventually("running", || (ada.get(&of("status")).body["state"] == "running").then_some(()));
+    stripe.days(8);
+    stage(&ada, "suspended");
+    eventually("stopped", || (ada.get(&of("status")).body["state"] == "stopped").then_some(()));
+    let held = ada.get(&format!("/api/instances/{id}")).body;
+    assert_eq!(
+        (&held["holds"][0]["reason"]["code"], &held["desired_power"]),
+        (&json!("billing"), &json!("running"))
+    );
+    assert_eq!(power("start").body["code"], "payment_open");
+    let typed = ada.post(&of("console/commands"), None, &json!({ "command": "list" }));
+    assert_eq!(typed.body["code"], "payment_open");
+    assert_eq!(town.put_file(&ada, &id, "new.txt", "x"), 402);
+    assert_eq!(ada.get(&of("files/content?path=kept.txt")).status, 200, "one's own can be read");
+    assert_eq!(held_of(&town), before, "nothing is removed");
+
+    // Killed and started, while it is paid: what is owed is looked at afresh.
+    let owed = ada.get("/api/billing").body["owed"].clone();
+    town.stack.stop(Daemon::Billing).expect("stopped");
+    stripe.card("pm_card_visa");
+    Http::new(owed["pay_url"].as_str().expect("an address")).press("pay").expect("paid");
+    thread::sleep(Duration::from_millis(100));
+    assert_eq!(ada.get("/api/billing").body["stage"], "suspended");
+    town.stack.start(Daemon::Billing).expect("a daemon");
+    let restored = stage(&ada, "restored");
+    assert_eq!((&restored["blocked"], &restored["owed"]), (&json!([]), &Value::Null));
+    eventually("running again", || (ada.get(&of("status")).body["state"] == "running").then_some(()));
+    assert_eq!(ada.get(&format!("/api/instances/{id}")).body["holds"], json!([]));
+    let history = town.text(
+        "SELECT string_agg(to_stage, ' ' ORDER BY at, id) FROM billing_enforcement_events WHERE kind = 'stage'",
+    );
+    assert_eq!(history, "payment_failed final_warning suspended restored");
+    eventually("every event is processed", || {
+        (town.count("SELECT count(*) FROM stripe_events WHERE processed_at IS NULL") == 0).then_some(())
+    });
+    ada.remove(&id);
+    town.expect_nothing_left();
+}
