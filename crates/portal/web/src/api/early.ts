@@ -9,5 +9,7 @@ export async function early(request: Request): Promise<Response | undefined> {
   if (!answer) return undefined
   answers?.delete(pathname + search)
   const cancelled = new Promise<never>((_, reject) => request.signal.addEventListener('abort', () => reject(request.signal.reason as Error)))
-  return Promise.race([answer.catch(() => undefined), cancelled])
+  const got = await Promise.race([answer.catch(() => undefined), cancelled])
+  // Asked for before somebody signed in on this page: who one is may be known from it, and nothing else.
+  return got?.status === 401 && pathname !== '/api/me' ? undefined : got
 }
