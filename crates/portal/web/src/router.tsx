@@ -100,6 +100,14 @@ const backups = tab('/backups', lazyRouteComponent(() => import('./pages/server/
 const schedules = tab('/schedules', lazyRouteComponent(() => import('./pages/server/Schedules'), 'Schedules'))
 const settings = tab('/settings', lazyRouteComponent(() => import('./pages/server/Settings'), 'Settings'))
 
+const billing = createRoute({
+  getParentRoute: () => inside,
+  path: '/billing',
+  // Who comes back from paying comes with what Stripe calls the purchase, or with `cancelled`.
+  validateSearch: (search: Record<string, unknown>): { checkout?: string } => (typeof search['checkout'] === 'string' ? { checkout: search['checkout'] } : {}),
+  component: lazyRouteComponent(() => import('./pages/billing/Billing'), 'Billing'),
+})
+
 const account = createRoute({
   getParentRoute: () => inside,
   path: '/account',
@@ -155,6 +163,7 @@ const tree = root.addChildren([
     home,
     create,
     server.addChildren([overview, consoleTab, files, backups, schedules, settings]),
+    billing,
     account,
     operator.addChildren([operations, operation, findings, everybodysInstances, customers, nodes]),
   ]),

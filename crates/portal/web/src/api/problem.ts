@@ -3,6 +3,17 @@ import { en } from '../text/en'
 import type { components } from './schema'
 
 type Body = components['schemas']['Problem']
+type Gate = components['schemas']['Billing']['blocked'][number]
+
+/** Refusals to which the billing page is the way out. */
+const UNPAID = ['payment_open', 'subscription_required']
+
+let unpaid = () => {}
+
+/** Calls this after each answer that says that something has to be paid, wherever it was heard. */
+export function whenUnpaid(listener: () => void): void {
+  unpaid = listener
+}
 
 export class Problem extends Error {
   readonly status: number
@@ -23,6 +34,11 @@ export class Problem extends Error {
     this.retryAfter = of.retryAfter ?? null
   }
 
+  /** Whether the billing page says what can be done about it. */
+  get needsPayment(): boolean {
+    return UNPAID.includes(this.code)
+  }
+
   /** No answer at all. */
   static unreachable(): Problem {
     return new Problem({ status: 0, code: 'unreachable', detail: en.problem.unreachable })
@@ -41,6 +57,10 @@ export function readProblem(error: unknown, response: Response): Problem {
   if (!isBody(error)) {
     return new Problem({ status: response.status, code: 'unexpected', detail: en.problem.unexpected(response.status), retryAfter })
   }
-  const { status, code, detail, instance, errors } = error
+  const { status, code, instance, errors } = error
+  if (status === 402) unpaid()
+  // The API's own words name the stage and the gate, which are for programs.
+  const gate = error.payment?.gate as Gate | undefined
+  const detail = (gate && en.payment.refused(gate)) ?? error.detail
   return new Problem({ status, code, detail, request: instance.replace('urn:request:', ''), fields: errors, retryAfter })
 }

@@ -19,7 +19,7 @@ export const queries = new QueryClient({
 type Page<T> = { items: T[]; next_cursor: string | null }
 
 /** All of a list, page by page. */
-async function all<T>(page: (cursor: string | undefined) => Promise<Page<unknown>>): Promise<T[]> {
+export async function all<T>(page: (cursor: string | undefined) => Promise<Page<unknown>>): Promise<T[]> {
   const items: T[] = []
   let cursor: string | undefined
   do {
@@ -30,7 +30,7 @@ async function all<T>(page: (cursor: string | undefined) => Promise<Page<unknown
   return items
 }
 
-const query = (cursor: string | undefined) => ({ limit: 100, ...(cursor && { cursor }) })
+export const query = (cursor: string | undefined) => ({ limit: 100, ...(cursor && { cursor }) })
 
 export const me = queryOptions({
   queryKey: ['me'],

@@ -28,8 +28,27 @@ export function bytes(n: number): string {
   return `${n < 10 && unit > 0 ? Math.round(n * 10) / 10 : count(n)} ${units[unit]}`
 }
 
-export const money = (minor: number, currency: string) =>
-  new Intl.NumberFormat('en', { style: 'currency', currency, minimumFractionDigits: minor % 100 === 0 ? 0 : 2 }).format(minor / 100)
+/** Where Stripe counts other minor units than ISO 4217 does (docs.stripe.com/currencies, special cases). */
+const STRIPE_DIGITS: Record<string, number> = { ISK: 2, UGX: 2, MGA: 0 }
+
+/** How many digits of an amount in minor units stand behind the point. */
+export const minorDigits = (currency: string): number =>
+  STRIPE_DIGITS[currency] ?? new Intl.NumberFormat('en', { style: 'currency', currency }).resolvedOptions().maximumFractionDigits ?? 2
+
+/** An amount in the currency's minor unit, as people write it: `€10.00`. */
+export function money(minor: number, currency: string): string {
+  const digits = minorDigits(currency)
+  return inCurrency(minor, currency, digits, digits)
+}
+
+/** The same of a price on a label, where nobody reads the cents that are none: `€10`. */
+export function price(minor: number, currency: string): string {
+  const digits = minorDigits(currency)
+  return inCurrency(minor, currency, digits, minor % 10 ** digits === 0 ? 0 : digits)
+}
+
+const inCurrency = (minor: number, currency: string, digits: number, shown: number) =>
+  new Intl.NumberFormat('en', { style: 'currency', currency, minimumFractionDigits: shown, maximumFractionDigits: shown }).format(minor / 10 ** digits)
 
 /** Hours, minutes and seconds where the viewer is. By hand: a console asks for it thousands of times. */
 export function clock(at: string | number): string {
@@ -48,6 +67,21 @@ export function day(at: string, now = Date.now()): string {
   if (days === -1) return `Tomorrow, ${shortTime().format(then)}`
   const sameYear = then.getFullYear() === new Date(now).getFullYear()
   return `${(sameYear ? date() : dateOfYear()).format(then)}, ${shortTime().format(then)}`
+}
+
+/** A date, with its year unless that is the present one. */
+export const dateOf = (at: string, now: string | number = Date.now()) =>
+  (new Date(at).getFullYear() === new Date(now).getFullYear() ? date() : dateOfYear()).format(new Date(at))
+
+/** A date with its year, whichever it is. */
+export const fullDate = (at: string) => dateOfYear().format(new Date(at))
+
+/** A moment within a sentence: `on 2 December`, and with its time once that matters. */
+export function onDay(at: string, now: string | number = Date.now()): string {
+  const days = Math.round((startOfDay(new Date(at).getTime()) - startOfDay(new Date(now).getTime())) / 86_400_000)
+  if (days === 0) return `today at ${minute(at)}`
+  if (days === 1) return `tomorrow at ${minute(at)}`
+  return `on ${dateOf(at, now)}`
 }
 
 const startOfDay = (at: number) => new Date(at).setHours(0, 0, 0, 0)

@@ -40,7 +40,7 @@ function current(instance: Instance, operation: Operation | undefined, status: P
   if (instance.lifecycle === 'deleting') return { key: 'deleting', word: en.state.deleting, tone: 'off', mark: 'spin' }
   if (instance.lifecycle === 'failed') return { key: 'failed', word: en.state.failed, tone: 'bad', mark: 'cross' }
   if (instance.lifecycle === 'provisioning') return creating(operation)
-  if (instance.holds.length > 0) return { key: 'held', word: en.state.held, tone: 'warn', mark: 'pause' }
+  if (instance.holds.length > 0) return { key: 'held', word: en.state.held(instance.holds.map(hold => hold.reason.code)), tone: 'warn', mark: 'pause' }
   if (status === null) return { key: 'silent', word: en.state.silent, tone: 'off', mark: 'cloud', unsure: true }
   switch (status?.state ?? instance.observed_power) {
     case 'crashed':

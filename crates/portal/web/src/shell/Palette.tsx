@@ -1,8 +1,9 @@
-/** Goes anywhere by typing: servers and pages. */
+/** Goes anywhere by typing: servers, pages, invoices. */
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { Activity, HardDrive, Plus, ScanSearch, Search, Server, User, type LucideIcon } from 'lucide-react'
+import { Activity, CreditCard, HardDrive, Plus, ReceiptText, ScanSearch, Search, Server, User, type LucideIcon } from 'lucide-react'
 import { useId, useState, type KeyboardEvent } from 'react'
+import { billing } from '../api/billing'
 import { instances } from '../api/queries'
 import { en } from '../text/en'
 import { Dialog } from '../ui/Dialog'
@@ -14,6 +15,7 @@ export function Palette({ operator, onClose }: { operator: boolean; onClose: () 
   const id = useId()
   const navigate = useNavigate()
   const servers = useQuery(instances)
+  const bills = useQuery(billing)
   const [typed, type] = useState('')
   const [at, move] = useState(0)
   const targets: Target[] = [
@@ -25,6 +27,7 @@ export function Palette({ operator, onClose }: { operator: boolean; onClose: () 
     ]),
     { label: en.nav.servers, icon: Server, href: '/' },
     { label: en.servers.newServer, icon: Plus, href: '/new' },
+    { label: en.nav.billing, icon: CreditCard, href: '/billing' },
     { label: en.nav.account, icon: User, href: '/account' },
     ...(operator
       ? [
@@ -33,6 +36,7 @@ export function Palette({ operator, onClose }: { operator: boolean; onClose: () 
           { label: en.nav.nodes, icon: HardDrive, href: '/op/nodes' },
         ]
       : []),
+    ...(bills.data?.invoices ?? []).flatMap(({ id: invoice, number }) => (number ? [{ label: en.palette.invoice(number), icon: ReceiptText, href: `/billing#${invoice}` }] : [])),
   ]
   const words = typed.toLowerCase().split(/\s+/).filter(Boolean)
   const found = targets.filter(({ label }) => words.every(word => label.toLowerCase().includes(word))).slice(0, 12)

@@ -1,7 +1,7 @@
 /** Around every page of somebody who is signed in: navigation, search, and how live the data is. */
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { Activity, ChevronsUpDown, Eye, HardDrive, LogOut, MonitorCog, ScanSearch, Search, Server, User, Users, type LucideIcon } from 'lucide-react'
+import { Activity, ChevronsUpDown, CreditCard, Eye, HardDrive, LogOut, MonitorCog, ScanSearch, Search, Server, User, Users, type LucideIcon } from 'lucide-react'
 import { lazy, Suspense, useEffect, useMemo, useState, useSyncExternalStore } from 'react'
 import { api } from '../api/client'
 import { follow, live, poll } from '../api/live'
@@ -20,7 +20,7 @@ const Palette = lazy(palette)
 /** After the first page is there, what a key opens is loaded too: who types on at once loses no letter. */
 const IDLE_AFTER_MS = 2_000
 
-type Entry = { here?: boolean; to: '/' | '/account' | '/op' | '/op/instances' | '/op/customers' | '/op/findings' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
+type Entry = { here?: boolean; to: '/' | '/billing' | '/account' | '/op' | '/op/instances' | '/op/customers' | '/op/findings' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
 
 function useEntries(operator: boolean, path: string): Entry[] {
   const servers = useQuery(instances)
@@ -36,6 +36,7 @@ function useEntries(operator: boolean, path: string): Entry[] {
   }
   return [
     { to: '/', label: en.nav.servers, icon: Server, count: servers.data?.length, exact: true, here: /^\/(servers|new)/.test(path) },
+    { to: '/billing', label: en.nav.billing, icon: CreditCard },
     { to: '/account', label: en.nav.account, icon: User },
   ]
 }

@@ -12,7 +12,7 @@ export function useKeys(act: { search: () => void; help: () => void }): void {
   const { search, help } = act
   useEffect(() => {
     let chord = 0
-    const places = { s: '/', n: '/new', a: '/account', o: '/op' } as const
+    const places = { s: '/', n: '/new', b: '/billing', a: '/account', o: '/op' } as const
     const keys = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && event.key === 'k') {
         event.preventDefault()

@@ -1,6 +1,6 @@
 /** Every word that the Portal says, in one place and typed: who adds a language adds a file of this shape. */
-import { ago, bytes, clock, count, day } from '../model/format'
-import type { Actor, Instance, Operation } from '../api/client'
+import { ago, bytes, clock, count, day, onDay } from '../model/format'
+import type { Actor, Billing, Gate, Instance, Operation } from '../api/client'
 
 type Step = NonNullable<Operation['step']>
 
@@ -122,6 +122,28 @@ const done: Record<string, (object: string, power: string) => string> = {
   'operation.resume': () => 'We let it go on',
 }
 
+/** What is not done while a payment is open. */
+const blocked: Record<Gate, string> = {
+  new_instances: 'No new servers while a payment is open.',
+  new_backups: 'No new backups while a payment is open. Those that you have stay.',
+  upgrades: 'No bigger plan while a payment is open.',
+  power: 'Servers stay stopped while a payment is open.',
+  console: 'The console is closed while a payment is open. Its output can be downloaded.',
+  file_writes: 'Files and backups can be read and downloaded while a payment is open, and not changed or restored.',
+  ide: 'Workspaces stay closed while a payment is open. Their files can be downloaded.',
+}
+
+/** What happened, in the strip above each page. */
+const unpaidLead: Record<Billing['cause'], string> = {
+  invoice_past_due: 'Your last payment did not go through.',
+  dispute_lost: 'Your bank took a payment back.',
+  subscription_ended: 'Your subscription has ended.',
+  subscription_paused: 'Your subscription is paused.',
+  extended: 'A payment is open, and we gave you more time.',
+  exempt: '',
+  nothing_open: '',
+}
+
 /** Within a sentence. */
 const within = (words: string) => words.charAt(0).toLowerCase() + words.slice(1)
 
@@ -135,6 +157,7 @@ export const en = {
   nav: {
     main: 'Main',
     servers: 'Servers',
+    billing: 'Billing',
     account: 'Account',
     overview: 'Overview',
     operations: 'Operations',
@@ -142,6 +165,7 @@ export const en = {
     customers: 'Customers',
     nodes: 'Nodes',
     findings: 'Findings',
+    payments: 'Payments',
     customerSide: 'My servers',
     operatorSide: 'Operator',
     signOut: 'Sign out',
@@ -193,6 +217,24 @@ export const en = {
     brokenText: 'Your servers are not affected. Loading it anew usually helps.',
     reload: 'Load anew',
     retryIn: (seconds: number) => `Possible again in ${plural(seconds, 'second', 'seconds')}.`,
+  },
+  payment: {
+    blocked,
+    refused: (gate: Gate): string | undefined => blocked[gate] && `Nothing was changed. ${blocked[gate]}`,
+    toBilling: 'To billing',
+    pay: (amount: string) => `Pay ${amount}`,
+    howToPay: 'What to do',
+    toPay: 'Pay',
+    lead: (cause: Billing['cause']) => unpaidLead[cause],
+    /** What works, what does not, and until when. */
+    follows: ({ stage, next, now }: Billing): string => {
+      if (stage === 'suspended') return 'Your servers are stopped. Nothing of yours is deleted, and what ran starts again once it is paid.'
+      const stop = next?.stage === 'suspended' ? `Your servers stop ${onDay(next.at, now)} if nothing changes.` : ''
+      if (stage === 'final_warning') return `New backups and new servers are paused. ${stop}`
+      return `Everything works. ${stop || (next ? `New backups and new servers pause ${onDay(next.at, now)} if nothing changes.` : '')}`
+    },
+    restored: 'Paid.',
+    restoredText: 'What ran starts again by itself.',
   },
   common: {
     cancel: 'Cancel',
@@ -256,7 +298,7 @@ export const en = {
     creating: 'Creating',
     undoing: 'Cleaning up',
     failed: 'Not created',
-    held: 'On hold',
+    held: (codes: string[]) => `On hold: ${codes.includes('abuse') ? 'abuse' : codes.includes('operator') ? 'by us' : 'payment'}`,
     silent: 'Not answering',
     crashed: 'Crashed',
     starting: 'Starting',
@@ -682,6 +724,7 @@ export const en = {
       ['/', 'Go anywhere'],
       ['g s', 'Servers'],
       ['g n', 'New server'],
+      ['g b', 'Billing'],
       ['g a', 'Account'],
       ['g o', 'Operations, for operators'],
       ['[ ]', 'The tab before, the tab after'],
@@ -698,6 +741,7 @@ export const en = {
     keys: 'Ctrl K',
     label: 'Go to',
     placeholder: 'A server, a page, an action',
+    invoice: (number: string) => `Invoice ${number}`,
     none: 'Nothing is called that.',
     servers: 'Servers',
     pages: 'Pages',
