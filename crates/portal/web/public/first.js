@@ -14,7 +14,7 @@ if (/^\/(login|register)/.test(location.pathname)) document.documentElement.data
 try {
   if (location.pathname === '/' && !sessionStorage.getItem('zlh.viewing')) {
     globalThis.zlhEarly = new Map(
-      ['/api/me', '/api/instances?limit=100', '/api/operations?limit=100', '/api/catalogue/blueprints'].map(path => [path, fetch(path)]),
+      ['/api/me', '/api/instances?limit=100', '/api/operations?limit=100', '/api/catalogue/blueprints', '/api/billing'].map(path => [path, fetch(path)]),
     )
     globalThis.zlhEarly.forEach(answer => answer.catch(() => {}))
   }

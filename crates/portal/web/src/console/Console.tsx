@@ -3,11 +3,12 @@ import { useVirtualizer } from '@tanstack/react-virtual'
 import { ArrowDownToLine, CornerDownLeft, Copy, Download, Search, X } from 'lucide-react'
 import { lazy, Suspense, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent, type SubmitEvent } from 'react'
 import { api, unwrap } from '../api/client'
-import { Problem } from '../api/problem'
 import { clock } from '../model/format'
+import { useBlocked } from '../model/payment'
 import { en } from '../text/en'
 import { Button, classes, Icon } from '../ui/parts'
-import { toast } from '../ui/toast'
+import { toast, toastProblem } from '../ui/toast'
+import { Unpaid } from '../ui/Unpaid'
 import { pieces, plain } from './ansi'
 import type { ConsoleDriver } from './driver'
 import type { Entry, Phase } from './machine'
@@ -75,6 +76,7 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
   }
   const text = () => entries.map(written).join('\n')
   const [downloading, setDownloading] = useState(false)
+  const unpaid = useBlocked('console')
   const copy = async () => {
     await navigator.clipboard.writeText(text())
     toast({ text: en.common.copied(en.console.output) })
@@ -84,7 +86,7 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
     try {
       save(await history(instance), `${name}.log`)
     } catch (error) {
-      toast({ text: Problem.of(error).message })
+      toastProblem(error)
     }
     setDownloading(false)
   }
@@ -93,7 +95,7 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
   return (
     <section className="card console" aria-label={en.server.tabs.console}>
       <header>
-        <PhaseLine phase={phase} onRetry={() => driver.send({ type: 'retry' })} />
+        <PhaseLine phase={phase} unpaid={unpaid} onRetry={() => driver.send({ type: 'retry' })} />
         <span className="end row">
           <Button kind="ghost" size="s" icon={Search} aria-label={en.console.search} aria-pressed={query !== null} onClick={() => setQuery(query === null ? '' : null)} />
           <Button kind="ghost" size="s" icon={Copy} aria-label={en.console.copy} onClick={() => void copy()} />
@@ -122,6 +124,11 @@ export function Console({ driver, instance, name }: { driver: ConsoleDriver; ins
           />
           <span className="t-12 faint num">{query && (matches.length > 0 ? en.console.found(match + 1, matches.length) : en.console.nothingFound)}</span>
           <Button kind="ghost" size="s" icon={X} aria-label={en.common.close} onClick={() => setQuery(null)} />
+        </div>
+      )}
+      {unpaid && (
+        <div className="refused">
+          <Unpaid gate="console" />
         </div>
       )}
       {isTerminal ? (
@@ -201,7 +208,7 @@ function Line({ entry, found }: { entry: Entry | undefined; found: boolean }) {
 }
 
 /** How it stands, in words, with the way on. Never silent: what tries says when. */
-function PhaseLine({ phase, onRetry }: { phase: Phase; onRetry: () => void }) {
+function PhaseLine({ phase, unpaid, onRetry }: { phase: Phase; unpaid: boolean; onRetry: () => void }) {
   const [left, setLeft] = useState(0)
   useEffect(() => {
     const end = Date.now() + (phase.name === 'reconnecting' ? phase.pauseMs : 0)
@@ -240,9 +247,11 @@ function PhaseLine({ phase, onRetry }: { phase: Phase; onRetry: () => void }) {
         <span className="row t-13 wrap" role="status" data-phase={phase.name}>
           <span className="dot" />
           <span>{phase.name === 'closed' && phase.reason ? phase.reason : en.console.closed}</span>
-          <Button size="s" onClick={onRetry}>
-            {phase.name === 'closed' ? en.console.reconnect : en.console.open}
-          </Button>
+          {!unpaid && (
+            <Button size="s" onClick={onRetry}>
+              {phase.name === 'closed' ? en.console.reconnect : en.console.open}
+            </Button>
+          )}
         </span>
       )
   }

@@ -6,9 +6,9 @@ import { useEffect, useState, useSyncExternalStore } from 'react'
 import { live } from '../api/live'
 import { blueprints, instances, me, operation as operationQuery, operations } from '../api/queries'
 import type { Blueprint, Instance, Operation } from '../api/client'
-import { Problem } from '../api/problem'
 import { useDelete, usePower, workspaceUrl } from '../model/actions'
 import { newestOf, softwareOf, useStale } from '../model/known'
+import { isUnpaid, useBlocked } from '../model/payment'
 import { busyWith, isActive, needsAttention, stateOf, type State } from '../model/state'
 import { useTitle } from '../shell/title'
 import { en } from '../text/en'
@@ -16,8 +16,10 @@ import { Confirm } from '../ui/Dialog'
 import { GameTile } from '../ui/GameTile'
 import { DiskMeter, Meters } from '../ui/Meters'
 import { OperationProgress } from '../ui/Progress'
+import { Unpaid } from '../ui/Unpaid'
 import { Ago, Button, CopyButton, Empty, Icon, ProblemNote, Skeleton, StatePill } from '../ui/parts'
-import { toast } from '../ui/toast'
+import { toastProblem } from '../ui/toast'
+import { NewServer } from './NewServer'
 import { retryHref } from './retry'
 
 const filters = {
@@ -35,6 +37,7 @@ export function Servers() {
   const viewer = useQuery(me)
   const stale = useStale()
   const liveness = useSyncExternalStore(live.subscribe, live.get)
+  const unpaid = useBlocked('new_instances')
   const [filter, setFilter] = useState<Filter>('all')
   useEntry(list.data)
   if (!list.data) return <main className="main">{list.isError ? <ProblemNote error={list.error} onRetry={() => void list.refetch()} /> : <Waiting />}</main>
@@ -55,19 +58,12 @@ export function Servers() {
           <h1>{en.servers.title}</h1>
           <p className="sub">{servers.length === 0 ? en.servers.left(left, limit) : en.servers.summary(counted('running'), servers.length, players)}</p>
         </div>
-        {servers.length > 0 && (
-          <Link to="/new" className="button primary">
-            <Icon of={Plus} />
-            {en.servers.newServer}
-          </Link>
-        )}
+        {servers.length > 0 && <NewServer />}
       </div>
+      <Unpaid gate="new_instances" />
       {servers.length === 0 ? (
         <Empty icon={ServerIcon} title={en.servers.none} text={en.servers.noneText}>
-          <Link to="/new" className="button primary l">
-            <Icon of={Plus} />
-            {en.servers.newServer}
-          </Link>
+          <NewServer size="l" />
         </Empty>
       ) : (
         <>
@@ -91,7 +87,7 @@ export function Servers() {
               <ServerCard key={server.instance.id} {...server} known={games.data} />
             ))}
             {shown.length === 0 && <p className="muted">{en.servers.noneMatch}</p>}
-            {filter === 'all' && left > 0 && (
+            {filter === 'all' && left > 0 && !unpaid && (
               <Link to="/new" className="card server-card dashed">
                 <span className="stack pad5">
                   <Icon of={Plus} size="l" />
@@ -116,7 +112,7 @@ function useEntry(servers: Instance[] | undefined): void {
   useEffect(() => {
     if (ide === undefined || !known) return
     const stay = (error?: unknown) => {
-      if (error) toast({ text: Problem.of(error).message })
+      if (error) toastProblem(error)
       void navigate({ to: '/', search: {}, replace: true })
     }
     if (id) workspaceUrl(id).then(url => location.replace(url), stay)
@@ -251,6 +247,11 @@ function Foot({ instance, operation, state }: Omit<CardProps, 'known'>) {
   return (
     <div className="bot">
       <div className="grow row">{instance.address && instance.kind === 'game' && <CopyButton text={instance.address} />}</div>
+      {state.key === 'held' && isUnpaid(instance) && (
+        <Link to="/billing" className="button primary s">
+          {en.payment.toPay}
+        </Link>
+      )}
       {state.key === 'held' || state.key === 'stopped' ? (
         <Link to="/servers/$id/files" {...to} className="button s">
           <Icon of={Folder} />
@@ -269,11 +270,12 @@ function Foot({ instance, operation, state }: Omit<CardProps, 'known'>) {
 
 function StartButton({ instance }: { instance: Instance }) {
   const power = usePower(instance.id)
+  const unpaid = useBlocked('power')
   useEffect(() => {
-    if (power.error) toast({ text: Problem.of(power.error).message })
+    if (power.error) toastProblem(power.error)
   }, [power.error])
   return (
-    <Button kind="primary" size="s" icon={Play} working={power.isPending && en.power.starting} onClick={() => power.mutate('start')}>
+    <Button kind="primary" size="s" icon={Play} disabled={unpaid} title={unpaid ? en.payment.blocked.power : undefined} working={power.isPending && en.power.starting} onClick={() => power.mutate('start')}>
       {en.power.start}
     </Button>
   )

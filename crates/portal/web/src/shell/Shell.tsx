@@ -10,6 +10,7 @@ import { endViewing, viewing } from '../api/viewing'
 import { en } from '../text/en'
 import { Menu, type Item } from '../ui/Menu'
 import { Button, classes, Icon } from '../ui/parts'
+import { BillingBanner } from './BillingBanner'
 import { useKeys } from './keys'
 import { cycleTheme, theme } from './theme'
 
@@ -132,6 +133,7 @@ export function Shell() {
             </Button>
           </div>
         )}
+        {!onOperatorSide && <BillingBanner />}
         <LivenessBanner />
         <div id="page" tabIndex={-1}>
           <Outlet />

@@ -1,4 +1,5 @@
 /** The small parts that every page is made of. */
+import { Link } from '@tanstack/react-router'
 import { AlertCircle, Check, Clock, CloudOff, Copy, LifeBuoy, Pause, Square, TriangleAlert, XCircle, type LucideIcon } from 'lucide-react'
 import { useEffect, useId, useState, type ButtonHTMLAttributes, type InputHTMLAttributes, type ReactNode } from 'react'
 import { Problem } from '../api/problem'
@@ -152,6 +153,11 @@ export function ProblemNote({ error, onRetry }: { error: unknown; onRetry?: () =
         {problem.retryAfter && <p className="t-13">{en.problem.retryIn(problem.retryAfter)}</p>}
         {problem.request && <p className="t-12">{en.problem.request(problem.request)}</p>}
       </div>
+      {problem.needsPayment && (
+        <Link to="/billing" className="button s">
+          {en.payment.toBilling}
+        </Link>
+      )}
       {onRetry && (
         <Button size="s" onClick={onRetry}>
           {en.problem.again}
@@ -175,10 +181,12 @@ export function Skeleton({ children }: { children: ReactNode }) {
   )
 }
 
-export function Checkbox({ checked, onChange, children }: { checked: boolean; onChange: (checked: boolean) => void; children: ReactNode }) {
+type CheckboxProps = { checked: boolean; disabled?: boolean; onChange: (checked: boolean) => void; children: ReactNode }
+
+export function Checkbox({ checked, disabled, onChange, children }: CheckboxProps) {
   return (
     <label className="check">
-      <input type="checkbox" checked={checked} onChange={event => onChange(event.target.checked)} />
+      <input type="checkbox" checked={checked} disabled={disabled} onChange={event => onChange(event.target.checked)} />
       <span className="stack t">{children}</span>
     </label>
   )

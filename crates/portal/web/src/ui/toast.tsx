@@ -1,10 +1,12 @@
 /** Short messages of what was done. Never the only place of an error. */
+import { Link } from '@tanstack/react-router'
 import { Check, X } from 'lucide-react'
 import { useSyncExternalStore } from 'react'
+import { Problem } from '../api/problem'
 import { en } from '../text/en'
 import { Button, Icon } from './parts'
 
-type Toast = { id: number; text: string; action?: { label: string; run: () => void } }
+type Toast = { id: number; text: string; action?: { label: string; run: () => void }; unpaid?: boolean }
 
 const LASTS_MS = 6_000
 const MOST = 3
@@ -32,6 +34,12 @@ export function toast(message: Omit<Toast, 'id'>): void {
   setTimeout(expire, LASTS_MS)
 }
 
+/** What went wrong with something that was pressed, with the way out where there is one. */
+export function toastProblem(error: unknown): void {
+  const { message, needsPayment } = Problem.of(error)
+  toast({ text: message, unpaid: needsPayment })
+}
+
 const subscribe = (listener: () => void) => {
   listeners.add(listener)
   return () => listeners.delete(listener)
@@ -41,7 +49,7 @@ export function Toasts() {
   const shown = useSyncExternalStore(subscribe, () => toasts)
   return (
     <div className="toasts" role="status" aria-live="polite">
-      {shown.map(({ id, text, action }) => (
+      {shown.map(({ id, text, action, unpaid }) => (
         <div key={id} className="toast" data-toast={id}>
           <Icon of={Check} />
           <span className="grow">{text}</span>
@@ -55,6 +63,11 @@ export function Toasts() {
             >
               {action.label}
             </Button>
+          )}
+          {unpaid && (
+            <Link to="/billing" className="button s" onClick={() => drop(id)}>
+              {en.payment.toBilling}
+            </Link>
           )}
           <Button kind="ghost" size="s" icon={X} aria-label={en.common.dismiss} onClick={() => drop(id)} />
         </div>

@@ -8,6 +8,7 @@ import { backups, operations, operationsOf, plans } from '../../api/queries'
 import { onceKey } from '../../model/actions'
 import { bytes, count } from '../../model/format'
 import { useServerState } from '../../model/known'
+import { useBlocked } from '../../model/payment'
 import { isActive } from '../../model/state'
 import { en } from '../../text/en'
 import { Confirm, NameDialog } from '../../ui/Dialog'
@@ -15,6 +16,7 @@ import { ListTable } from '../../ui/ListTable'
 import { Menu } from '../../ui/Menu'
 import { Ago, Button, Checkbox, Empty, Icon, ProblemNote } from '../../ui/parts'
 import { toast } from '../../ui/toast'
+import { Unpaid, unpaidId } from '../../ui/Unpaid'
 import { useInstance } from './context'
 
 export function Backups() {
@@ -29,8 +31,10 @@ export function Backups() {
   const shown = list.data?.filter(it => it.state !== 'deleted') ?? []
   const kept = shown.filter(it => it.state === 'available').length
   const busy = isActive(operation)
+  const unpaid = useBlocked('new_backups')
+  const unpaidFiles = useBlocked('file_writes')
   const make = (
-    <Button kind="primary" icon={Archive} disabled={busy || instance.lifecycle !== 'active'} working={working === 'make' && en.common.working} onClick={() => void run('make', () => unwrap(api.POST('/api/instances/{id}/backups', { params: { path: { id: instance.id }, header: { 'Idempotency-Key': onceKey() } }, body: {} })), en.backups.asked)}>
+    <Button kind="primary" icon={Archive} disabled={busy || instance.lifecycle !== 'active' || unpaid} aria-describedby={unpaid ? unpaidId('new_backups') : undefined} working={working === 'make' && en.common.working} onClick={() => void run('make', () => unwrap(api.POST('/api/instances/{id}/backups', { params: { path: { id: instance.id }, header: { 'Idempotency-Key': onceKey() } }, body: {} })), en.backups.asked)}>
       {en.backups.now}
     </Button>
   )
@@ -43,6 +47,8 @@ export function Backups() {
         </div>
         {shown.length > 0 && make}
       </div>
+      <Unpaid gate="new_backups" />
+      <Unpaid gate="file_writes" />
       {problem && <ProblemNote error={problem} />}
       <ListTable
         list={list}
@@ -94,7 +100,7 @@ export function Backups() {
                 )}
                 {backup.state === 'available' && (
                   <>
-                    <Button size="s" icon={History} disabled={busy} onClick={() => ask({ what: 'restore', backup })}>
+                    <Button size="s" icon={History} disabled={busy || unpaidFiles} aria-describedby={unpaidFiles ? unpaidId('file_writes') : undefined} onClick={() => ask({ what: 'restore', backup })}>
                       {en.backups.restore}
                     </Button>
                     <a className="button ghost s square" href={`/api/instances/${instance.id}/backups/${backup.id}/download`} aria-label={en.backups.download}>
@@ -146,12 +152,12 @@ export function Backups() {
           text={en.backups.restoreLost}
           name={instance.name}
           verb={en.backups.restore}
-          onConfirm={() => run('restore', () => unwrap(api.POST('/api/instances/{id}/backups/{backup}/restore', { params: restoreParams(path(asking.backup), first) })), undefined, true)}
+          onConfirm={() => run('restore', () => unwrap(api.POST('/api/instances/{id}/backups/{backup}/restore', { params: restoreParams(path(asking.backup), first && !unpaid) })), undefined, true)}
           onClose={() => ask(null)}
         >
-          <Checkbox checked={first} onChange={backUpFirst}>
+          <Checkbox checked={first && !unpaid} disabled={unpaid} onChange={backUpFirst}>
             <span>{en.backups.first}</span>
-            <span className="t-13 muted">{en.backups.firstHint}</span>
+            <span className="t-13 muted">{unpaid ? en.payment.blocked.new_backups : en.backups.firstHint}</span>
           </Checkbox>
         </Confirm>
       )}

@@ -2,13 +2,15 @@
 import { TerminalSquare } from 'lucide-react'
 import { Console } from '../../console/Console'
 import { useConsole } from '../../console/useConsole'
+import { useBlocked } from '../../model/payment'
 import { en } from '../../text/en'
 import { Empty } from '../../ui/parts'
 import { useInstance } from './context'
 
 export function ConsoleTab() {
   const instance = useInstance()
-  const there = instance.lifecycle === 'active' && instance.holds.length === 0
+  const unpaid = useBlocked('console')
+  const there = instance.lifecycle === 'active' && instance.holds.length === 0 && !unpaid
   const driver = useConsole(instance.id, there)
   if (instance.lifecycle !== 'active') return <Empty icon={TerminalSquare} title={en.console.empty} text={en.servers.canClose} />
   return (

@@ -5,8 +5,10 @@ import { jobsOf } from '../../files/jobs'
 import { Listing } from '../../files/Listing'
 import { Tray } from '../../files/Tray'
 import { dropped, uploadsOf } from '../../files/uploads'
+import { useBlocked } from '../../model/payment'
 import { en } from '../../text/en'
 import { classes } from '../../ui/parts'
+import { Unpaid } from '../../ui/Unpaid'
 import { useInstance } from './context'
 
 const Editor = lazy(async () => ({ default: (await import('../../files/Editor')).Editor }))
@@ -16,7 +18,8 @@ export function Files() {
   const { path = '', file } = useSearch({ strict: false }) as { path?: string; file?: string }
   const [over, setOver] = useState(false)
   const uploads = uploadsOf(instance.id)
-  const readOnly = instance.holds.length > 0
+  const unpaid = useBlocked('file_writes')
+  const readOnly = instance.holds.length > 0 || unpaid
   const drop = async (event: DragEvent) => {
     event.preventDefault()
     setOver(false)
@@ -33,6 +36,7 @@ export function Files() {
       onDragLeave={event => event.currentTarget === event.target && setOver(false)}
       onDrop={event => void drop(event)}
     >
+      <Unpaid gate="file_writes" />
       {over && !readOnly && <p className="note info">{en.files.drop}</p>}
       <div className={classes(file !== undefined && 'filesgrid')}>
         <Listing key={path} instance={instance} path={path} open={file} uploads={uploads} readOnly={readOnly} />

@@ -8,6 +8,7 @@ import { Console } from '../../console/Console'
 import { useConsole } from '../../console/useConsole'
 import type { Stats } from '../../console/machine'
 import { useServerState } from '../../model/known'
+import { useBlocked } from '../../model/payment'
 import { stepsOf } from '../../model/state'
 import { lines } from '../../model/activity'
 import { bytes, count, percent } from '../../model/format'
@@ -26,7 +27,8 @@ export function Overview() {
 }
 
 function Running({ instance }: { instance: Instance }) {
-  const driver = useConsole(instance.id, instance.holds.length === 0)
+  const unpaid = useBlocked('console')
+  const driver = useConsole(instance.id, instance.holds.length === 0 && !unpaid)
   const { stats } = useSyncExternalStore(driver.subscribe, driver.get)
   return (
     <div className="over">

@@ -11,6 +11,7 @@ import { Dialog, FormDialog } from '../../ui/Dialog'
 import { ListTable } from '../../ui/ListTable'
 import { Ago, Button, classes, Empty, Field, ProblemNote, TextField } from '../../ui/parts'
 import { toast } from '../../ui/toast'
+import { Unpaid } from '../../ui/Unpaid'
 import { useInstance } from './context'
 
 type Action = Schedule['action']
@@ -45,6 +46,7 @@ export function Schedules() {
           {en.schedules.new}
         </Button>
       </div>
+      <Unpaid gate="new_backups" />
       {problem && <ProblemNote error={problem} />}
       <ListTable
         list={list}

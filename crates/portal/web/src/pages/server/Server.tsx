@@ -8,6 +8,7 @@ import { Problem } from '../../api/problem'
 import { instance as instanceQuery, plans } from '../../api/queries'
 import { usePower, workspaceUrl } from '../../model/actions'
 import { useServerState, useSoftware } from '../../model/known'
+import { isUnpaid, useBlocked } from '../../model/payment'
 import { busyWith, isActive, type State } from '../../model/state'
 import { NotHere } from '../../shell/Faults'
 import { useTitle } from '../../shell/title'
@@ -16,7 +17,8 @@ import { Confirm } from '../../ui/Dialog'
 import { GameTile } from '../../ui/GameTile'
 import { Menu } from '../../ui/Menu'
 import { Button, CopyButton, Icon, StatePill } from '../../ui/parts'
-import { toast } from '../../ui/toast'
+import { toastProblem } from '../../ui/toast'
+import { Unpaid } from '../../ui/Unpaid'
 import { useInstance } from './context'
 
 type TabPath = '/servers/$id' | `/servers/$id/${'console' | 'files' | 'backups' | 'schedules' | 'settings'}`
@@ -48,6 +50,7 @@ export function Server() {
         ))}
       </nav>
       <Holds instance={instance} />
+      {!isUnpaid(instance) && <Unpaid gate="power" />}
       <Outlet />
     </main>
   )
@@ -96,9 +99,10 @@ function Power({ instance, state, blocked }: { instance: Instance; state: State;
   const [killing, kill] = useState(false)
   const up = ['running', 'starting', 'silent'].includes(state.key)
   const working = power.isPending ? power.variables : null
-  const held = instance.holds.length > 0
+  const unpaid = useBlocked('power')
+  const held = instance.holds.length > 0 || unpaid
   useEffect(() => {
-    if (power.error) toast({ text: Problem.of(power.error).message })
+    if (power.error) toastProblem(power.error)
   }, [power.error])
   return (
     <div className="row">
@@ -112,11 +116,13 @@ function Power({ instance, state, blocked }: { instance: Instance; state: State;
             <Button icon={Square} disabled={blocked || held} working={working === 'stop' && en.power.stopping} onClick={() => power.mutate('stop')}>
               {en.power.stop}
             </Button>
-            <Menu label={en.power.more} icon={ChevronDown} items={[{ label: en.power.kill, danger: true, run: () => kill(true) }]} />
+            {!unpaid && <Menu label={en.power.more} icon={ChevronDown} items={[{ label: en.power.kill, danger: true, run: () => kill(true) }]} />}
           </div>
         </>
       ) : state.key === 'stopping' ? (
-        <Button onClick={() => kill(true)}>{en.power.kill}</Button>
+        <Button disabled={unpaid} onClick={() => kill(true)}>
+          {en.power.kill}
+        </Button>
       ) : (
         <Button kind="primary" icon={Play} disabled={blocked || held} working={working === 'start' && en.power.starting} onClick={() => power.mutate('start')}>
           {en.power.start}
@@ -132,6 +138,7 @@ function Power({ instance, state, blocked }: { instance: Instance; state: State;
 /** Opens in a tab of its own, which is opened by the press itself: a browser blocks one that comes later. */
 function OpenWorkspace({ instance }: { instance: Instance }) {
   const [working, work] = useState(false)
+  const unpaid = useBlocked('ide')
   const open = async () => {
     const tab = window.open('', '_blank')
     work(true)
@@ -141,12 +148,12 @@ function OpenWorkspace({ instance }: { instance: Instance }) {
       else location.assign(url)
     } catch (error) {
       tab?.close()
-      toast({ text: Problem.of(error).message })
+      toastProblem(error)
     }
     work(false)
   }
   return (
-    <Button kind="primary" icon={ExternalLink} working={working && en.server.opening} onClick={() => void open()}>
+    <Button kind="primary" icon={ExternalLink} disabled={unpaid} title={unpaid ? en.payment.blocked.ide : undefined} working={working && en.server.opening} onClick={() => void open()}>
       {en.server.openWorkspace}
     </Button>
   )
@@ -158,10 +165,15 @@ function Holds({ instance }: { instance: Instance }) {
       {instance.holds.map(hold => (
         <div key={hold.placed_at} className="note warn">
           <Icon of={TriangleAlert} />
-          <div className="stack t">
+          <div className="grow stack t">
             <p className="t">{hold.reason.message}</p>
             <p>{en.state.heldSince(hold.placed_at)}</p>
           </div>
+          {hold.reason.code === 'billing' && (
+            <Link to="/billing" className="button s">
+              {en.payment.toPay}
+            </Link>
+          )}
         </div>
       ))}
     </>
