@@ -1,23 +1,24 @@
 /** Makes a server. The key under which it is made once is chosen when the page opens, and outlives a reload. */
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
-import { CheckCircle2, ChevronRight, ShieldCheck } from 'lucide-react'
+import { CheckCircle2, ChevronRight } from 'lucide-react'
 import { useDeferredValue, useState, type SubmitEvent } from 'react'
-import { api, unwrap, type Blueprint, type Plan } from '../api/client'
+import { billing } from '../api/billing'
+import { api, unwrap, type Billing, type Blueprint, type Plan } from '../api/client'
 import { Problem } from '../api/problem'
 import { blueprints, hostname, instance as instanceQuery, instances, operations, plans } from '../api/queries'
 import { onceKey } from '../model/actions'
-import { draft } from '../model/draft'
-import { bytes, money } from '../model/format'
+import { wayTo } from '../model/billing'
 import { useTitle } from '../shell/title'
 import { en } from '../text/en'
 import { GameTile } from '../ui/GameTile'
-import { Button, Checkbox, classes, Field, Icon, ProblemNote, Skeleton, TextField } from '../ui/parts'
+import { Checkbox, classes, Field, Icon, ProblemNote, Skeleton, TextField } from '../ui/parts'
+import { Unpaid } from '../ui/Unpaid'
+import { PlanFacts } from './billing/PlanFacts'
+import { usePay } from './billing/pay'
+import { createDraft, type Form } from './createDraft'
+import { CreateSummary, PaidNote } from './CreateSummary'
 import type { Choices } from './retry'
-
-type Form = { kind: 'game' | 'dev'; blueprint: string; variant: string; version: string; plan: string; name: string; hostname: string; eula: boolean; key: string }
-
-const kept = draft<Form>('create')
 
 const empty = (choices: Choices): Form => ({
   kind: 'game',
@@ -35,6 +36,7 @@ export function Create() {
   useTitle(en.create.title)
   const games = useQuery(blueprints)
   const offers = useQuery(plans)
+  const bought = useQuery(billing)
   return (
     <main className="main">
       <nav className="crumbs">
@@ -48,8 +50,9 @@ export function Create() {
           <p className="sub">{en.create.sub}</p>
         </div>
       </div>
-      {games.data && offers.data ? (
-        <CreateForm games={games.data} offers={offers.data} />
+      <Unpaid gate="new_instances" />
+      {games.data && offers.data && !bought.isPending ? (
+        <CreateForm games={games.data} offers={offers.data} bought={bought.data} />
       ) : games.isError || offers.isError ? (
         <ProblemNote error={games.error ?? offers.error} onRetry={() => void (games.refetch(), offers.refetch())} />
       ) : (
@@ -62,7 +65,7 @@ export function Create() {
 }
 
 /** Fills what is not chosen, or not possible, with the first that is. */
-function complete(form: Form, games: Blueprint[], offers: Plan[]) {
+function complete(form: Form, games: Blueprint[], offers: Plan[], bought: Billing | undefined) {
   const chosen = games.find(it => it.id === form.blueprint)
   const kind = chosen?.kind ?? form.kind
   const blueprint = chosen ?? games.find(it => it.kind === kind)
@@ -70,31 +73,42 @@ function complete(form: Form, games: Blueprint[], offers: Plan[]) {
   const version = variant?.versions.includes(form.version) ? form.version : variant?.versions[0]
   const fitting = offers.filter(it => it.kind === kind)
   const enough = (plan: Plan) => plan.resources.memory_mib >= (blueprint?.min_memory_mib ?? 0)
-  const fits = (plan: Plan) => enough(plan) && plan.available
+  // What was paid for a moment ago has its room, though there may be none for others.
+  const isKept = (plan: Plan) => plan.id === form.paying && wayTo(bought, plan.id) === 'create'
+  const fits = (plan: Plan) => enough(plan) && (plan.available || isKept(plan))
   const plan = fitting.find(it => it.id === form.plan && fits(it)) ?? fitting.find(fits)
   return { kind, blueprint, variant, version, plan, fitting, fits, enough }
 }
 
-function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
+function CreateForm({ games, offers, bought }: { games: Blueprint[]; offers: Plan[]; bought: Billing | undefined }) {
   const queries = useQueryClient()
   const navigate = useNavigate()
   const choices = useSearch({ strict: false }) as Choices
-  const [form, setForm] = useState<Form>(() => (choices.blueprint ? empty(choices) : (kept.read() ?? empty({}))))
+  const [form, setForm] = useState<Form>(() => (choices.blueprint ? empty(choices) : (createDraft.read() ?? empty({}))))
   const [working, setWorking] = useState(false)
   const [problem, setProblem] = useState<Problem | null>(null)
-  const { kind, blueprint, variant, version, plan, fitting, fits, enough } = complete(form, games, offers)
+  const { kind, blueprint, variant, version, plan, fitting, fits, enough } = complete(form, games, offers, bought)
+  const way = wayTo(bought, plan?.id)
+  const pay = usePay()
 
   const change = (some: Partial<Form>) => {
     // Other choices are another server: what was asked for with the old key stays what it was.
     const next = { ...form, ...some, ...(problem && { key: onceKey() }) }
     setForm(next)
-    kept.write(next)
+    createDraft.write(next)
     setProblem(null)
+  }
+
+  const goAndPay = () => {
+    if (!plan) return
+    // All that was chosen is here again when somebody comes back.
+    createDraft.write({ ...form, plan: plan.id, paying: plan.id })
+    void pay.buy([{ plan: plan.id, quantity: 1 }])
   }
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault()
-    if (!blueprint || !variant || !version || !plan || working) return
+    if (!blueprint || !variant || !version || !plan || working || way !== 'create') return
     setWorking(true)
     setProblem(null)
     try {
@@ -104,7 +118,7 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
           body: { name: form.name.trim(), ...(address && { hostname: address }), blueprint: blueprint.id, variant: variant.id, version, plan: plan.id, accept_eula: form.eula },
         }),
       )
-      kept.clear()
+      createDraft.clear()
       if (instance) {
         queries.setQueryData(instanceQuery(instance.id).queryKey, instance)
         queries.setQueryData(instances.queryKey, list => list && (list.some(it => it.id === instance.id) ? list : [instance, ...list]))
@@ -126,6 +140,7 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
   return (
     <form className="two" onSubmit={submit}>
       <div className="stack l">
+        {plan && form.paying === plan.id && way === 'create' && <PaidNote />}
         <section className="stack m">
           <div className="row wrap">
             <h2>{en.create.what}</h2>
@@ -195,17 +210,9 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
                     </span>
                   )}
                 </span>
-                <span>
-                  <span className="price">{money(it.price_minor, it.currency)}</span> <span className="t-12">{en.create.month}</span>
-                </span>
-                <span className="stack t t-13 muted">
-                  <span>{en.create.memory(it.resources.memory_mib)}</span>
-                  <span>{en.create.cores(it.resources.cpu_percent)}</span>
-                  <span>{en.create.disk(it.resources.disk_mib)}</span>
-                  <span>{en.create.backups(it.backup_limit)}</span>
-                </span>
+                <PlanFacts plan={it} />
                 {!enough(it) && blueprint && <span className="t-12 warn-t">{en.create.tooSmall(blueprint.min_memory_mib)}</span>}
-                {enough(it) && !it.available && <span className="t-12 warn-t">{en.create.noRoom}</span>}
+                {enough(it) && !fits(it) && <span className="t-12 warn-t">{en.create.noRoom}</span>}
               </label>
             ))}
           </div>
@@ -243,53 +250,14 @@ function CreateForm({ games, offers }: { games: Blueprint[]; offers: Plan[] }) {
           </Checkbox>
         )}
       </div>
-      <aside className="sticky stack m">
-        <div className="card">
-          <header>
-            <h2>{en.create.summary}</h2>
-          </header>
-          <div className="pad stack m">
-            {blueprint && (
-              <div className="row">
-                <GameTile blueprint={blueprint.id} kind={blueprint.kind} />
-                <div className="grow stack t">
-                  <span className="strong truncate">
-                    <bdi>{name || en.create.namePlaceholder}</bdi>
-                  </span>
-                  <span className="t-13 muted truncate">{[blueprint.name, variant && variant.name !== blueprint.name && variant.name, version].filter(Boolean).join(' · ')}</span>
-                </div>
-              </div>
-            )}
-            {plan && (
-              <dl className="facts t-13">
-                <dt>{en.create.plan}</dt>
-                <dd>{plan.name}</dd>
-                <dt>{en.server.memory}</dt>
-                <dd>{bytes(plan.resources.memory_mib * 1024 * 1024)}</dd>
-                <dt>{en.server.tabs.backups}</dt>
-                <dd>{plan.backup_limit}</dd>
-              </dl>
-            )}
-            {plan && (
-              <div className="row">
-                <span className="muted">{en.create.eachMonth}</span>
-                <span className="end strong">{money(plan.price_minor, plan.currency)}</span>
-              </div>
-            )}
-            {problem && problem.fields.size === 0 && <ProblemNote error={problem} />}
-          </div>
-          <footer>
-            <Button type="submit" kind="primary" size="l" full disabled={!ready} working={working && en.create.creating}>
-              {en.create.create}
-            </Button>
-            {!name && <p className="t-12 faint center">{en.create.chooseName}</p>}
-          </footer>
-        </div>
-        <p className="row top t-12 faint">
-          <Icon of={ShieldCheck} size="s" />
-          {en.create.once}
-        </p>
-      </aside>
+      <CreateSummary
+        name={name}
+        blueprint={blueprint}
+        software={[blueprint?.name, variant && variant.name !== blueprint?.name && variant.name, version].filter(Boolean).join(' · ')}
+        onPay={goAndPay}
+        {...{ plan, way, pay, ready, working, problem }}
+        billing={bought}
+      />
     </form>
   )
 }
