@@ -145,6 +145,16 @@ const customers = createRoute({
   validateSearch: searched,
   component: lazyRouteComponent(() => import('./pages/operator/Customers'), 'Customers'),
 })
+const enforcement = createRoute({
+  getParentRoute: () => operator,
+  path: '/enforcement',
+  component: lazyRouteComponent(() => import('./pages/operator/Enforcement'), 'Enforcement'),
+})
+const enforcementOf = createRoute({
+  getParentRoute: () => operator,
+  path: '/enforcement/$id',
+  component: lazyRouteComponent(() => import('./pages/operator/EnforcementOf'), 'EnforcementOf'),
+})
 const findings = createRoute({
   getParentRoute: () => operator,
   path: '/findings',
@@ -165,7 +175,7 @@ const tree = root.addChildren([
     server.addChildren([overview, consoleTab, files, backups, schedules, settings]),
     billing,
     account,
-    operator.addChildren([operations, operation, findings, everybodysInstances, customers, nodes]),
+    operator.addChildren([operations, operation, findings, everybodysInstances, customers, enforcement, enforcementOf, nodes]),
   ]),
 ])
 

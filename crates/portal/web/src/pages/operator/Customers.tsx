@@ -1,7 +1,7 @@
 /** Accounts, and looking at one as its owner sees it. */
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import { Eye, Users } from 'lucide-react'
+import { Banknote, Eye, Users } from 'lucide-react'
 import { useState } from 'react'
 import { api, unwrap, type OperatorCustomer } from '../../api/client'
 import { customers } from '../../api/queries'
@@ -11,7 +11,7 @@ import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
 import { FormDialog } from '../../ui/Dialog'
 import { ListTable } from '../../ui/ListTable'
-import { Button, Empty, TextField } from '../../ui/parts'
+import { Button, Empty, Icon, TextField } from '../../ui/parts'
 import { SearchField, useSearchText } from './SearchField'
 
 export function Customers() {
@@ -49,6 +49,9 @@ export function Customers() {
             <td className="t-13 muted nowrap">{day(it.created_at)}</td>
             <td className="acts">
               <div className="row">
+                <Link to="/op/enforcement/$id" params={{ id: it.id }} className="button ghost s square" aria-label={`${en.nav.payments}: ${it.display_name}`} title={en.nav.payments}>
+                  <Icon of={Banknote} />
+                </Link>
                 <Button size="s" icon={Eye} aria-label={`${en.operator.seeAs}: ${it.display_name}`} onClick={() => look(it)}>
                   {en.operator.seeAs}
                 </Button>
