@@ -179,6 +179,7 @@ fn every_page_is_accessible_in_both_themes_and_sizes() {
     town.stack.stop(Daemon::Worker).expect("the worker stops");
     let held = every_state(&town);
     findings(&town, &id);
+    payment_open(&town);
     let task = json!({
         "portal": town.stack.api_url(), "email": "nils@example.com", "operator": "olga@example.com",
         "states": "mara@example.com", "held": held, "password": PASSWORD, "instance": id,
@@ -217,6 +218,34 @@ fn every_state(town: &Town) -> String {
          WHEN (NEW.address = 'play.example.com:25600') EXECUTE FUNCTION keep_power();",
     );
     held
+}
+
+/// Mara has not paid: the final warning, what is owed, and how it came to that. They are rows.
+fn payment_open(town: &Town) {
+    town.sql(
+        "INSERT INTO billing_enforcement_states (customer_id, stage, cause, since, next_stage, next_at, evidence, trouble)
+             SELECT id, 'final_warning', 'invoice_past_due', now() - interval '9 days', 'suspended', now() + interval '7 days',
+                    '{\"invoices\": [{\"number\": \"A-2\", \"remaining_minor\": 1500, \"currency\": \"eur\"}]}', 'pays twice'
+             FROM customers WHERE email = 'mara@example.com'
+         ON CONFLICT (customer_id) DO UPDATE SET stage = EXCLUDED.stage, cause = EXCLUDED.cause, since = EXCLUDED.since,
+             next_stage = EXCLUDED.next_stage, next_at = EXCLUDED.next_at, evidence = EXCLUDED.evidence, trouble = EXCLUDED.trouble;
+         INSERT INTO subscriptions (id, customer_id, status, of_record, entitles, currency, period_end, paid_with, created_at)
+             SELECT 'sub_1', id, 'past_due', true, true, 'eur', now() + interval '3 weeks', 'Visa ending in 4242', now()
+             FROM customers WHERE email = 'mara@example.com';
+         INSERT INTO subscription_items (id, subscription_id, price_id, plan, quantity, amount_minor)
+             VALUES ('si_1', 'sub_1', 'price_1', 'medium', 1, 1000), ('si_2', 'sub_1', 'price_2', 'small', 1, 500);
+         INSERT INTO invoices (id, customer_id, subscription_id, number, status, currency, total_minor, remaining_minor, collection,
+             attempted, processing, failure, hosted_invoice_url, pdf_url, created_at)
+             SELECT invoice, customers.id, 'sub_1', number, status, 'eur', 1500, remaining, 'charge_automatically', true, false,
+                    'Your card has insufficient funds.', 'https://invoice.example', 'https://invoice.example/pdf', at
+             FROM customers, (VALUES ('in_1', 'A-1', 'paid', 0, now() - interval '40 days'),
+                                     ('in_2', 'A-2', 'open', 1500, now() - interval '9 days'))
+                 AS made (invoice, number, status, remaining, at)
+             WHERE email = 'mara@example.com';
+         INSERT INTO billing_enforcement_events (id, customer_id, kind, from_stage, to_stage, cause, evidence, actor)
+             SELECT gen_random_uuid(), customer_id, 'stage', 'payment_failed', stage, cause, evidence, 'billing-worker'
+             FROM billing_enforcement_states WHERE stage = 'final_warning';",
+    );
 }
 
 /// What a controller would have found, and a repair. They are rows.

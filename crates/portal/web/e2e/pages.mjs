@@ -20,6 +20,7 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
     ['backups', `/servers/${instance}/backups`],
     ['schedules', `/servers/${instance}/schedules`],
     ['settings', `/servers/${instance}/settings`],
+    ['billing', '/billing'],
     ['account', '/account'],
     ['not-here', '/servers/00000000-0000-7000-8000-000000000000'],
     ['operations', '/op', operator],
@@ -27,8 +28,12 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
     ['findings', '/op/findings', operator],
     ['instances', '/op/instances', operator],
     ['customers', '/op/customers', operator],
+    ['payments', '/op/enforcement', operator],
+    ['payments-of-one', '/op/enforcement/{states}', operator],
     ['nodes', '/op/nodes', operator],
     ['states', '/', states],
+    ['billing-open', '/billing', states],
+    ['create-unpaid', '/new', states],
     ['server-on-hold', `/servers/${held}`, states],
     ['files-on-hold', `/servers/${held}/files`, states],
   ]
@@ -42,12 +47,14 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
         await signIn(page, who, password)
         people.set(who, page)
       }
+      const { id } = await people.get(states).evaluate(async () => (await fetch('/api/me')).json())
       for (const [name, path, who = email] of pages) {
         const page = people.get(who)
         const place = `${name}-${look.size}-${colorScheme}`
-        await page.goto(path)
+        await page.goto(path.replace('{states}', id))
         await page.locator('h1, h2').first().waitFor()
         await until(`${place} has loaded`, async () => (await page.locator('[aria-busy=true]:not(button), [data-phase=connecting]').count()) === 0)
+        if (who === states) await page.locator('.banner[data-stage=final_warning]').waitFor()
         if (path === '/') expect((await page.evaluate(() => globalThis.zlhEarly.size)) === 0, 'what was asked for early was used')
         found.push(...(await violations(page, place)))
         const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
