@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod repair;
+pub mod rows;
 pub mod serve;
 
 /// As events name us.

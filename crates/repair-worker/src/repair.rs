@@ -6,58 +6,22 @@ use async_trait::async_trait;
 use domain::{
     drift::{Mode, RepairAction},
     edge::{Entry, Observed, Owner, Publication},
-    ids::{InstanceId, OperationId, RepairId},
+    ids::{InstanceId, OperationId},
     instance::Lifecycle,
 };
 use integrations::edge::Edge;
-use runtime::worker::{Backlog, Ended, Handler, LeasedRows, Place};
+use runtime::worker::{Ended, Handler, Place};
 use store::{
     Db, StoreError, controller,
     repairs::{self, Claim, Event, Outcome},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::BY;
+use crate::{BY, rows::Rows};
 
-/// Repairs as rows that a worker leases.
-#[derive(Clone, Debug)]
-pub struct Rows(Db);
-
-#[async_trait]
-impl LeasedRows for Rows {
-    type Id = RepairId;
-    type Slot = ();
-    type Claim = Claim;
-    const NOUN: &'static str = "repair";
-
-    async fn slot(&self, id: RepairId) -> Result<Option<()>, StoreError> {
-        Ok(repairs::exists(&self.0, id).await?.then_some(()))
-    }
-
-    async fn next(&self, (): ()) -> Result<Option<RepairId>, StoreError> {
-        repairs::next(&self.0).await
-    }
-
-    async fn claim(&self, id: RepairId, owner: &str) -> Result<Option<Claim>, StoreError> {
-        repairs::claim(&self.0, id, owner).await
-    }
-
-    async fn renew(&self, claim: &Claim) -> Result<(), StoreError> {
-        repairs::renew(&self.0, claim).await
-    }
-
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        repairs::release(&self.0, claim).await
-    }
-
-    async fn backlog(&self) -> Result<Backlog, StoreError> {
-        repairs::backlog(&self.0).await
-    }
-
-    async fn take_unclaimed(&self, limit: i64) -> Result<Vec<RepairId>, StoreError> {
-        repairs::take_unclaimed(&self.0, limit).await
-    }
-}
+/// After this many attempts that could not be written down a repair has failed: what keeps it from being written does not pass
+/// by itself, and each attempt changes something outside.
+const MAX_ATTEMPTS: i32 = 5;
 
 /// What came of a repair, and the address under which a server was published again.
 type Done = (Event, Option<String>);
@@ -73,6 +37,35 @@ impl Repairer {
     /// With these rows and this edge.
     pub fn new(db: Db, edge: Arc<dyn Edge>) -> Self {
         Self { rows: Rows(db.clone()), db, edge }
+    }
+
+    /// Repairs and writes down what came of it; after too many attempts that could not be written, that it failed.
+    async fn repair_and_end(&self, claim: &Claim) -> Result<Event, StoreError> {
+        if claim.attempts > MAX_ATTEMPTS {
+            // Their workers were gone before they could say why.
+            return self.give_up(claim, "the log of zpack-repair-worker says more").await;
+        }
+        let ended = match self.repair(claim).await {
+            Ok((event, address)) => {
+                repairs::end(&self.db, claim, &event, BY, address.as_deref()).await.map(|()| event)
+            }
+            Err(error) => Err(error),
+        };
+        match ended {
+            Err(error) if claim.attempts == MAX_ATTEMPTS && !matches!(error, StoreError::LeaseLost) => {
+                tracing::warn!(id = %claim.id, ?error, "attempt {MAX_ATTEMPTS} could not be written down either; it is the last one");
+                self.give_up(claim, &format!("the last one: {:#}", anyhow::Error::from(error))).await
+            }
+            ended => ended,
+        }
+    }
+
+    /// Nothing of what was seen is in it, since that may be what cannot be written.
+    async fn give_up(&self, claim: &Claim, why: &str) -> Result<Event, StoreError> {
+        let reason = format!("none of {MAX_ATTEMPTS} attempts could be written down; {why}");
+        let (event, _) = failed(String::new(), String::new(), reason);
+        repairs::end(&self.db, claim, &event, BY, None).await?;
+        Ok(event)
     }
 
     async fn repair(&self, claim: &Claim) -> Result<Done, StoreError> {
@@ -238,13 +231,7 @@ impl Handler for Repairer {
     }
 
     async fn work(&self, claim: &Claim, _: &Place, _: &CancellationToken) -> Ended<Self::Outcome> {
-        let done = match self.repair(claim).await {
-            Ok((event, address)) => {
-                repairs::end(&self.db, claim, &event, BY, address.as_deref()).await.map(|()| event)
-            }
-            Err(error) => Err(error),
-        };
-        match done {
+        match self.repair_and_end(claim).await {
             Err(StoreError::LeaseLost) => Ended::LeaseLost,
             done => Ended::Finished(done),
         }

@@ -21,6 +21,8 @@ pub struct Claim {
     pub id: RepairId,
     /// The lease's term.
     pub term: i64,
+    /// Which attempt this is, from 1 on: those count that ended without being written down, not those that were let go of.
+    pub attempts: i32,
     /// Because of what.
     pub finding: FindingId,
     /// What is asked for. Text: a worker may be asked for what it does not know.
@@ -58,7 +60,7 @@ pub async fn claim(db: &Db, id: RepairId, owner: &str) -> Result<Option<Claim>, 
            FROM findings f LEFT JOIN instances i ON i.id = f.instance_id
            WHERE r.id = $1 AND f.id = r.finding_id AND r.state <> 'ended'
              AND (r.lease_expires_at IS NULL OR r.lease_expires_at < clock_timestamp())
-           RETURNING r.lease_term, r.finding_id, r.action, r.term, f.instance_id, f.operation_id, i.hostname AS "hostname?""#,
+           RETURNING r.lease_term, r.attempts, r.finding_id, r.action, r.term, f.instance_id, f.operation_id, i.hostname AS "hostname?""#,
         id.0,
         owner,
         f64::from(LEASE_SECONDS),
@@ -68,6 +70,7 @@ pub async fn claim(db: &Db, id: RepairId, owner: &str) -> Result<Option<Claim>, 
     Ok(row.map(|row| Claim {
         id,
         term: row.lease_term,
+        attempts: row.attempts,
         finding: FindingId(row.finding_id),
         action: row.action,
         controller_term: row.term,
@@ -89,10 +92,10 @@ pub async fn renew(db: &Db, claim: &Claim) -> Result<(), StoreError> {
     held(done.execute(db.pool()).await?.rows_affected())
 }
 
-/// Lets go of it, so that another worker goes on at once.
+/// Lets go of it, so that another worker goes on at once; it does not count as an attempt.
 pub async fn release(db: &Db, claim: &Claim) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE repairs SET state = 'queued', lease_owner = NULL, lease_expires_at = NULL
+        "UPDATE repairs SET state = 'queued', attempts = greatest(attempts - 1, 0), lease_owner = NULL, lease_expires_at = NULL
          WHERE id = $1 AND lease_term = $2 AND lease_owner IS NOT NULL",
         claim.id.0,
         claim.term,

@@ -267,7 +267,8 @@ async fn findings(db: &Db, closed: bool, as_json: bool) -> anyhow::Result<String
                 json!({ "id": it.id, "rule": it.rule, "level": it.level, "action": it.action, "instance": it.instance,
                         "hostname": it.hostname, "operation": it.operation, "subject": it.subject, "desired": it.desired,
                         "observed": it.observed, "proposal": it.proposal, "seen_count": it.seen_count, "reason": it.reason,
-                        "opened_at": it.opened_at, "seen_at": it.seen_at, "closed_at": it.closed_at })
+                        "opened_at": it.opened_at, "seen_at": it.seen_at, "closed_at": it.closed_at,
+                        "last_repair": it.tried.as_ref().map(|it| json!({ "outcome": it.outcome, "reason": it.reason, "at": it.at })) })
             })
             .collect();
         return Ok(serde_json::to_string_pretty(&items)?);
@@ -286,6 +287,15 @@ async fn findings(db: &Db, closed: bool, as_json: bool) -> anyhow::Result<String
             it.opened_at.format("%Y-%m-%d %H:%M:%S")
         );
         let _ = writeln!(text, "    - {}\n    + {}", it.observed, it.desired);
+        if let Some(tried) = &it.tried {
+            let _ = writeln!(
+                text,
+                "    last repair at {}: {}: {}",
+                tried.at.format("%H:%M:%S"),
+                tried.outcome,
+                tried.reason
+            );
+        }
     }
     if all.is_empty() {
         text.push_str("Nothing is open.");

@@ -254,14 +254,30 @@ pub struct Listed {
     pub seen_at: DateTime<Utc>,
     /// When it was gone.
     pub closed_at: Option<DateTime<Utc>>,
+    /// What came of the newest repair of it.
+    pub tried: Option<Tried>,
+}
+
+/// What came of a repair.
+#[derive(Clone, Debug)]
+pub struct Tried {
+    /// How it ended.
+    pub outcome: String,
+    /// Why it ended so.
+    pub reason: String,
+    /// When.
+    pub at: DateTime<Utc>,
 }
 
 /// The findings that are open, and with `closed` the newest of those that are not, newest first.
 pub async fn list(db: &Db, closed: bool, limit: i64) -> Result<Vec<Listed>, StoreError> {
     let rows = sqlx::query!(
         r#"SELECT f.id, f.rule, f.level, f.action, f.instance_id, i.hostname AS "hostname?", f.operation_id, f.subject, f.desired,
-                  f.observed, f.proposal, f.seen_count, f.reason, f.opened_at, f.seen_at, f.closed_at
+                  f.observed, f.proposal, f.seen_count, f.reason, f.opened_at, f.seen_at, f.closed_at,
+                  e.outcome AS "outcome?", e.reason AS "tried_reason?", e.at AS "tried_at?"
            FROM findings f LEFT JOIN instances i ON i.id = f.instance_id
+           LEFT JOIN LATERAL (SELECT v.outcome, v.reason, v.at FROM repairs r JOIN repair_events v ON v.repair_id = r.id
+                              WHERE r.finding_id = f.id ORDER BY v.at DESC LIMIT 1) e ON true
            WHERE f.closed_at IS NULL OR $1 ORDER BY f.closed_at DESC NULLS FIRST, f.level, f.opened_at DESC LIMIT $2"#,
         closed,
         limit,
@@ -285,6 +301,11 @@ pub async fn list(db: &Db, closed: bool, limit: i64) -> Result<Vec<Listed>, Stor
         opened_at: row.opened_at,
         seen_at: row.seen_at,
         closed_at: row.closed_at,
+        tried: row.outcome.zip(row.tried_reason).zip(row.tried_at).map(|((outcome, reason), at)| Tried {
+            outcome,
+            reason,
+            at,
+        }),
     });
     Ok(listed.collect())
 }

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use crate::{Db, StoreError, audit::By};
 
 pub use self::{
-    findings::{Listed, Open, Pass, decide, list, reconcile, repairs_since},
+    findings::{Listed, Open, Pass, Tried, decide, list, reconcile, repairs_since},
     incidents::{CHANNEL, Incident, Named, incident, told},
     lock::Lock,
     look::{Row, deleted, lost_ports, nodes, rows},

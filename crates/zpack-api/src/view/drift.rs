@@ -89,6 +89,20 @@ pub struct FindingView {
     pub seen_at: DateTime<Utc>,
     /// When it was gone; null while it is open.
     pub closed_at: Option<DateTime<Utc>>,
+    /// What came of the newest repair of it; null if there was none.
+    pub last_repair: Option<LastRepairView>,
+}
+
+/// What came of a repair.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = LastRepair)]
+pub struct LastRepairView {
+    /// `repaired`, `not_needed`, `rejected` or `failed`.
+    pub outcome: String,
+    /// Why it ended so.
+    pub reason: String,
+    /// When it ended.
+    pub at: DateTime<Utc>,
 }
 
 impl From<controller::Listed> for FindingView {
@@ -109,6 +123,11 @@ impl From<controller::Listed> for FindingView {
             opened_at: it.opened_at,
             seen_at: it.seen_at,
             closed_at: it.closed_at,
+            last_repair: it.tried.map(|it| LastRepairView {
+                outcome: it.outcome,
+                reason: it.reason,
+                at: it.at,
+            }),
         }
     }
 }

@@ -143,6 +143,7 @@ async fn operators_see_what_the_controller_found_and_what_came_of_it() {
         .await;
     let open = operator.get("/api/operator/findings").await.expect(200);
     assert_eq!((open.at("/0/reason"), open.at("/1")), (json!("observing"), json!(null)));
+    assert_eq!(open.at("/0/last_repair/outcome"), json!("repaired"));
     let all = operator.get("/api/operator/findings?closed=true").await.expect(200);
     assert_eq!((all.at("/0/rule"), all.at("/1/rule")), (json!("entry_missing"), json!("not_running")));
     let events = operator.get("/api/operator/repairs").await.expect(200);

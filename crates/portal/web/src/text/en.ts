@@ -47,6 +47,14 @@ const rules: Record<string, string> = {
   running_on_hold: 'Runs in spite of a hold',
   not_running: 'Does not run',
   agent_unreachable: 'The agent does not answer',
+  row_without_container: 'A container is missing',
+  container_without_row: 'A container is left over',
+  mark_lost: 'A container lost its mark',
+  port_without_instance: 'A port is kept for nobody',
+  node_silent: 'A node is silent',
+  engine_unreachable: 'An engine cannot be listed',
+  edge_unreachable: 'A part of the edge cannot be listed',
+  breaker_open: 'The breaker is open',
 }
 const repairActions: Record<string, string> = { edge_republish: 'Publish it again', clear_stale_operation_lock: 'Free the operation' }
 
@@ -191,6 +199,7 @@ export const en = {
     action: (action: string | null) => (action === null ? '–' : (repairActions[action] ?? action)),
     notNow: (reason: string, proposal: string | null) => (reason === 'above_level_1' && proposal ? `A person would: ${proposal}` : `Not now: ${reasons[reason] ?? reason}`),
     outcome: (outcome: string) => ({ repaired: 'Repaired', not_needed: 'Not needed', rejected: 'Rejected', failed: 'Failed' })[outcome] ?? outcome,
+    lastRepair: (outcome: string, reason: string) => `Last repair: ${outcome}, ${reason}`,
     mode: (mode: string) =>
       mode === 'level1' ? 'The controller looks, and has Level 1 repaired.' : 'The controller looks and says what it finds. It has nothing repaired.',
     pass: (servers: number, at: string) => `It looked at ${plural(servers, 'server', 'servers')} ${ago(at)}.`,

@@ -40,7 +40,10 @@ export function Findings() {
               <span className="narrow-only muted t-13">{`${en.findings.should} `}</span>
               <code className="t-13">{it.desired}</code>
             </td>
-            <td className="t-13">{it.reason ? en.findings.notNow(it.reason, it.proposal ?? null) : en.findings.action(it.action ?? null)}</td>
+            <td className="t-13">
+              {it.reason ? en.findings.notNow(it.reason, it.proposal ?? null) : en.findings.action(it.action ?? null)}
+              {it.last_repair && <p className="muted">{en.findings.lastRepair(it.last_repair.outcome, it.last_repair.reason)}</p>}
+            </td>
             <td className="t-13 muted nowrap">
               <Ago at={it.opened_at} />
             </td>
