@@ -13,7 +13,10 @@ use std::{
 use chrono::TimeDelta;
 use domain::{
     clock::{Clock as _, ManualClock},
-    edge::{CloudflareZone, DnsName, DnsSettings, Installation, NamedEdge, Observed, Owner, Publication},
+    edge::{
+        CloudflareZone, DnsName, DnsSettings, Installation, NamedEdge, Observed, Owner, Publication,
+        ZoneFacts,
+    },
     ids::InstanceId,
     instance::{AllocatedPort, Protocol},
 };
@@ -88,6 +91,7 @@ impl Sandbox {
             url: format!("{}/cloudflare/client/v4", self.base),
             zone_id: "sandbox".into(),
             token: "sandbox".into(),
+            record_limit: Some(3_000),
         };
         let installation = Installation::parse(installation).expect("a name");
         let named = NamedEdge { dns, installation, cloudflare, resolver, velocity: None, technitium: None };
@@ -236,6 +240,10 @@ fn a_list_is_whole_or_an_error_and_a_limit_is_kept() {
     sandbox.calls();
     assert_eq!(sandbox.observe(&edge).expect("a whole list").len(), 2, "ours are on the second page");
     assert_eq!(sandbox.calls().len(), 2);
+    // How full the zone is counts what is others' as well.
+    let zones = sandbox.runtime.block_on(edge.observe_parts()).zones;
+    let facts = ZoneFacts { part: "cloudflare".into(), records: 1_202, limit: Some(3_000) };
+    assert_eq!(zones, [facts]);
 
     // 429 in the middle: nobody is asked until the time is over.
     sandbox.fault(

@@ -123,6 +123,7 @@ fn the_configured_edge_has_each_part_and_announces_a_name_last() {
         url: format!("{}/cloudflare/client/v4", sandbox.base),
         zone_id: "sandbox".into(),
         token: "sandbox".into(),
+        record_limit: None,
     };
     let named = NamedEdge {
         dns: dns(),

@@ -7,6 +7,7 @@
 mod nodes;
 mod rules;
 mod verdict;
+mod zones;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -17,7 +18,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    edge::{Entry, Observed},
+    edge::{Entry, Observed, ZoneFacts},
     ids::{InstanceId, OperationId},
     instance::{DesiredPower, Lifecycle, ObservedPower, text_enum},
     operation::{OperationKind, OperationState},
@@ -64,6 +65,8 @@ text_enum! {
         EngineUnreachable = "engine_unreachable",
         /// A part of the edge cannot be listed: nobody knows what is there.
         EdgeUnreachable = "edge_unreachable",
+        /// A zone has room for few more records.
+        ZoneNearlyFull = "zone_nearly_full",
         /// So much drifts at once that something else must be wrong; nothing is repaired meanwhile.
         BreakerOpen = "breaker_open",
     }
@@ -186,6 +189,8 @@ pub struct Look {
     pub lost_ports: Vec<LostPort>,
     /// Everything at the edge with our mark or under our names, of the parts that could be listed.
     pub edge: Vec<Observed>,
+    /// How full its zones are.
+    pub zones: Vec<ZoneFacts>,
     /// What could not be seen, and why.
     pub unseen: BTreeMap<Source, String>,
 }

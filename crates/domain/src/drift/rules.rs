@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 
 use super::{
     Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open, nodes,
+    zones,
 };
 use crate::{
     edge::{Entry, Observed, Owner},
@@ -40,6 +41,7 @@ pub fn find(look: &Look) -> Vec<Finding> {
     let living: Living<'_> = look.instances.iter().map(|it| (it.id, it)).collect();
     findings.extend(nodes::find(look, &living));
     findings.extend(edge_findings(look, &living));
+    findings.extend(zones::find(look));
     findings.extend(unseen(look));
     findings.extend(breaker(look, &findings));
     findings

@@ -114,6 +114,17 @@ impl Observed {
     }
 }
 
+/// How full a zone is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneFacts {
+    /// Which part of the edge it is.
+    pub part: String,
+    /// Its records, whosever they are.
+    pub records: usize,
+    /// How many there may be, where somebody has said so.
+    pub limit: Option<usize>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,8 @@ pub struct CloudflareZone {
     pub zone_id: String,
     /// A token that may edit the zone's records.
     pub token: SecretString,
+    /// How many records the zone's plan allows, if that is known.
+    pub record_limit: Option<usize>,
 }
 
 /// The plugin in a Velocity proxy that registers servers.

@@ -79,6 +79,7 @@ impl Edge for CompositeEdge {
         for of_part in join_all(self.inward().map(|part| part.observe_parts())).await {
             all.observed.extend(of_part.observed);
             all.unseen.extend(of_part.unseen);
+            all.zones.extend(of_part.zones);
         }
         all
     }

@@ -14,7 +14,7 @@ mod velocity;
 
 use async_trait::async_trait;
 use domain::edge::DnsNameError;
-pub use domain::edge::{Address, Entry, Observed, Owner, Publication};
+pub use domain::edge::{Address, Entry, Observed, Owner, Publication, ZoneFacts};
 
 pub use self::{
     cloudflare::CloudflareDns, composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, open::open,
@@ -44,8 +44,8 @@ pub trait Edge: Send + Sync + std::fmt::Debug {
     /// The same as [`Edge::observe`], part by part: one that is away takes nothing from what the others show.
     async fn observe_parts(&self) -> Seen {
         match self.observe().await {
-            Ok(observed) => Seen { observed, unseen: Vec::new() },
-            Err(error) => Seen { observed: Vec::new(), unseen: vec![(self.part(), error)] },
+            Ok(observed) => Seen { observed, ..Seen::default() },
+            Err(error) => Seen { unseen: vec![(self.part(), error)], ..Seen::default() },
         }
     }
 }
@@ -57,6 +57,8 @@ pub struct Seen {
     pub observed: Vec<Observed>,
     /// The parts that could not be, and why.
     pub unseen: Vec<(&'static str, EdgeError)>,
+    /// How full those parts are that have room for so much only.
+    pub zones: Vec<ZoneFacts>,
 }
 
 /// Why something at the edge could not be done.

@@ -15,7 +15,7 @@ use domain::{
     edge::{DnsRecord, DnsSettings, Installation, Mark, NamedEdge, Owner},
 };
 
-use super::{Address, Edge, EdgeError, Entry, Observed, Publication, Resolver};
+use super::{Address, Edge, EdgeError, Entry, Observed, Publication, Resolver, Seen, ZoneFacts};
 use api::{Api, Made};
 use record::Record;
 
@@ -29,6 +29,7 @@ pub struct CloudflareDns {
     dns: DnsSettings,
     installation: Installation,
     resolver: Option<Resolver>,
+    record_limit: Option<usize>,
 }
 
 impl CloudflareDns {
@@ -41,7 +42,18 @@ impl CloudflareDns {
             dns: dns.clone(),
             installation: installation.clone(),
             resolver,
+            record_limit: cloudflare.record_limit,
         })
+    }
+
+    /// Of all the zone's records those that could be servers'.
+    fn observed(&self, all: &[Record]) -> Vec<Observed> {
+        let seen = all.iter().filter_map(|record| {
+            let (name, entry) = record.entry(PART)?;
+            name.is_within(&self.dns.domain)
+                .then(|| Observed { entry, owner: self.installation.owner(record.comment()) })
+        });
+        seen.collect()
     }
 
     /// Makes that the record is there, once, and as it should be.
@@ -129,13 +141,18 @@ impl Edge for CloudflareDns {
     }
 
     async fn observe(&self) -> Result<Vec<Observed>, EdgeError> {
-        let all = self.api.list(&[]).await?;
-        let seen = all.iter().filter_map(|record| {
-            let (name, entry) = record.entry(PART)?;
-            name.is_within(&self.dns.domain)
-                .then(|| Observed { entry, owner: self.installation.owner(record.comment()) })
-        });
-        Ok(seen.collect())
+        Ok(self.observed(&self.api.list(&[]).await?))
+    }
+
+    /// With how full the zone is: what others have in it counts as well.
+    async fn observe_parts(&self) -> Seen {
+        match self.api.list(&[]).await {
+            Ok(all) => {
+                let facts = ZoneFacts { part: PART.to_owned(), records: all.len(), limit: self.record_limit };
+                Seen { observed: self.observed(&all), zones: vec![facts], ..Seen::default() }
+            }
+            Err(error) => Seen { unseen: vec![(PART, error)], ..Seen::default() },
+        }
     }
 
     fn part(&self) -> &'static str {

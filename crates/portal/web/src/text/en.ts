@@ -54,6 +54,7 @@ const rules: Record<string, string> = {
   node_silent: 'A node is silent',
   engine_unreachable: 'An engine cannot be listed',
   edge_unreachable: 'A part of the edge cannot be listed',
+  zone_nearly_full: 'A zone is nearly full',
   breaker_open: 'The breaker is open',
 }
 const repairActions: Record<string, string> = { edge_republish: 'Publish it again', clear_stale_operation_lock: 'Free the operation' }

@@ -34,6 +34,8 @@ pub struct EdgeSection {
     /// A token for it.
     #[serde(skip_serializing)]
     pub cloudflare_token: SecretString,
+    /// How many records the zone may have; 0 if that is not known.
+    pub cloudflare_record_limit: u32,
     /// Name server that is asked whether a name resolves.
     pub resolver: String,
     /// Address of the bridge in a Velocity proxy.
@@ -67,6 +69,7 @@ impl Default for EdgeSection {
             cloudflare_url: "https://api.cloudflare.com/client/v4".to_owned(),
             cloudflare_zone: String::new(),
             cloudflare_token: SecretString::default(),
+            cloudflare_record_limit: 0,
             resolver: String::new(),
             velocity_url: String::new(),
             velocity_secret: SecretString::default(),
@@ -113,6 +116,7 @@ impl EdgeSection {
             url: self.cloudflare_url.clone(),
             zone_id: self.cloudflare_zone.clone(),
             token: self.cloudflare_token.clone(),
+            record_limit: usize::try_from(self.cloudflare_record_limit).ok().filter(|limit| *limit > 0),
         };
         let velocity = self.velocity(public_ipv4.is_some() || public_ipv6.is_some() || self.wildcard)?;
         let technitium = self.technitium(&domain)?;

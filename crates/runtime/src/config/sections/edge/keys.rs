@@ -37,6 +37,12 @@ pub(super) const KEYS: &[Key] = &[
         "Token that may edit the zone's DNS records, and nothing else.",
     ),
     Key::new(
+        "cloudflare_record_limit",
+        Kind::Integer,
+        "Records that the zone's plan allows (200 of a free zone that is new, 1000 of an older one, 3500 otherwise, unless \
+         Cloudflare has raised it). zlh-controller finds a zone that is nine tenths full. 0: not known.",
+    ),
+    Key::new(
         "resolver",
         Kind::Text,
         "Name server (`address` or `address:port`) that is asked whether a published name resolves before a server counts \
