@@ -98,6 +98,7 @@ impl Rig {
             services: self.services(),
             clock: clock(),
             verify_every: None,
+            compare_every: Duration::ZERO,
         }
     }
 

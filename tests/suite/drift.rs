@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::DateTime;
 use domain::{
-    drift::{Mode, Rule},
+    drift::{BackupDifference, Difference, Mode, Rule, StorageReport},
     edge::Publication,
-    ids::{InstanceId, RepairId},
+    ids::{BackupId, InstanceId, RepairId},
     instance::{AllocatedPort, Protocol},
 };
 use integrations::edge::{Edge as _, FakeEdge};
@@ -109,6 +109,15 @@ impl Fleet {
         let taken = operation(1, "running", "'gone', 3, now() - interval '10 minutes', ");
         let waiting = operation(2, "queued", "");
         let [held, stopped, silent, lost, unmarked, deleted] = [3, 4, 5, 8, 9, 10].map(id);
+        let of = |what| BackupDifference { instance: id(11), backup: BackupId::generate(), what };
+        let report = StorageReport {
+            differences: vec![
+                of(Difference::Missing { key: "a".into() }),
+                of(Difference::Left { key: "b".into(), bytes: 1, state: None }),
+            ],
+            ..StorageReport::default()
+        };
+        let report = serde_json::to_string(&report).unwrap();
         let more = format!(
             "INSERT INTO holds (id, instance_id, reason, note, placed_by, placed_at)
              VALUES (gen_random_uuid(), '{held}', 'abuse', 'x', 'test', now());
@@ -122,7 +131,8 @@ impl Fleet {
              VALUES (gen_random_uuid(), 'silent', 'x', 'x', 1, 1, 1, now() - interval '1 day'),
                     (gen_random_uuid(), 'broken', 'x', 'x', 1, 1, 1, now() - interval '1 day');
              INSERT INTO node_reports (node_id, reported_at, error) SELECT id, now() + interval '1 hour', 'no' FROM nodes
-             WHERE name = 'broken';"
+             WHERE name = 'broken';
+             UPDATE storage_report SET reported_at = now(), compared_at = now(), report = '{report}';"
         );
         self.database.execute(&[taken, waiting, more].concat()).await;
         // One is not published, one leads elsewhere, and one that is deleted is published still.
@@ -187,7 +197,13 @@ async fn observing_changes_nothing_whatever_drifts_and_the_plan_is_what_level_1_
     let found =
         fleet.database.text("SELECT string_agg(DISTINCT rule, ' ' ORDER BY rule) FROM findings").await;
     // A part of the edge that is away, what is not ours and the breaker have tests of their own: they hide others.
-    let apart = [Rule::EdgeUnreachable, Rule::EntryForeign, Rule::BreakerOpen, Rule::ZoneNearlyFull];
+    let apart = [
+        Rule::EdgeUnreachable,
+        Rule::EntryForeign,
+        Rule::BreakerOpen,
+        Rule::ZoneNearlyFull,
+        Rule::StorageUnreachable,
+    ];
     let mut all: Vec<_> = Rule::ALL.iter().filter(|it| !apart.contains(it)).map(|it| it.as_str()).collect();
     all.sort_unstable();
     assert_eq!(found, all.join(" "));

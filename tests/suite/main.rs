@@ -1,5 +1,6 @@
 //! The suites that need more than one crate: faults at every step of every saga, and whole stacks with real clients.
 
+mod backup_storage;
 mod backups;
 mod drift;
 mod edge;

@@ -49,7 +49,8 @@ pub async fn serve(context: Context, config: WorkerConfig) -> anyhow::Result<()>
     let runner = Arc::new(Runner::new(db.clone(), services.clone(), standard(), shares));
     worker::start(&context, db.clone(), queue, slots, runner);
     let notifier = context.notifier(&db, QueueName::Provisioning)?;
-    let sweep = Sweep { db, notifier, services, clock, verify_every: config.backups.verify_every() };
+    let (verify_every, compare_every) = (config.backups.verify_every(), config.backups.compare_every());
+    let sweep = Sweep { db, notifier, services, clock, verify_every, compare_every };
     sweep.start(&context, Duration::from_secs(config.backups.sweep_seconds));
     context.ready();
     context.shutdown().cancelled().await;

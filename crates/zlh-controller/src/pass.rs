@@ -8,7 +8,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drift::{self, Finding, Look, NodeFacts, Posture, Reason, RepairAction, Rule, Source, Standing, Verdict},
+    drift::{
+        self, Finding, Look, NodeFacts, Posture, Reason, RepairAction, Rule, Source, Standing, StorageFacts,
+        Verdict,
+    },
     ids::{FindingId, InstanceId, RepairId},
     instance::Lifecycle,
 };
@@ -56,6 +59,8 @@ impl Controller {
         let instances: Vec<_> = rows.into_iter().map(|row| self.facts(row, &mut unseen)).collect();
         let nodes = controller::nodes(&self.db).await?;
         unseen.extend(drift::unseen_nodes(&nodes, now));
+        let storage = controller::storage(&self.db).await?;
+        unseen.extend(drift::unseen_storage(&storage, now).map(|why| (Source::Storage, why)));
         let lost_ports = controller::lost_ports(&self.db).await?;
         if let Some(term) = term
             && !controller::is_current(&self.db, term).await?
@@ -65,9 +70,9 @@ impl Controller {
         let seen = self.edge.observe_parts().await;
         let of_part = |(part, error): (&str, EdgeError)| (Source::Edge(part.to_owned()), error.to_string());
         unseen.extend(seen.unseen.into_iter().map(of_part));
-        let deleted = self.deleted(&instances, &nodes, &seen.observed).await?;
+        let deleted = self.deleted(&instances, &nodes, &storage, &seen.observed).await?;
         let (edge, zones) = (seen.observed, seen.zones);
-        Ok(Look { now, instances, nodes, deleted, lost_ports, edge, zones, unseen })
+        Ok(Look { now, instances, nodes, deleted, lost_ports, edge, storage, zones, unseen })
     }
 
     /// When those were deleted of whom something is still there: nobody is asked while there is nothing.
@@ -75,6 +80,7 @@ impl Controller {
         &self,
         instances: &[drift::InstanceFacts],
         nodes: &[NodeFacts],
+        storage: &StorageFacts,
         edge: &[Observed],
     ) -> Result<HashMap<InstanceId, DateTime<Utc>>, StoreError> {
         let living: HashSet<_> = instances.iter().map(|it| it.id).collect();
@@ -83,7 +89,9 @@ impl Controller {
             Owner::Instance(id) => Some(id),
             Owner::Foreign | Owner::Unmarked => None,
         });
-        let mut gone: Vec<_> = at_nodes.chain(at_edge).filter(|id| !living.contains(id)).collect();
+        let in_storage = storage.report.differences.iter().map(|it| it.instance);
+        let mut gone: Vec<_> =
+            at_nodes.chain(at_edge).chain(in_storage).filter(|id| !living.contains(id)).collect();
         gone.sort_unstable();
         gone.dedup();
         if gone.is_empty() { Ok(HashMap::new()) } else { controller::deleted(&self.db, &gone).await }

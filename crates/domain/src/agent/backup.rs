@@ -25,6 +25,14 @@ pub fn manifest_key(instance: InstanceId, backup: BackupId) -> String {
     format!("{instance}/{backup}/manifest.json.zst")
 }
 
+/// Whose object this key names, if it is one of a backup's two.
+pub fn owner_of_key(key: &str) -> Option<(InstanceId, BackupId)> {
+    let mut parts = key.split('/');
+    let (instance, backup) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let ours = key == archive_key(instance, backup) || key == manifest_key(instance, backup);
+    ours.then_some((instance, backup))
+}
+
 /// Body of `PUT /v1/backup`: begins a piece of work, or goes on with it. The same task and kind of work again is a no-op
 /// but for the addresses of `Create`, which replace those known, and but for work that has failed, which begins anew.
 /// One task at a time.

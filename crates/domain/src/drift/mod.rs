@@ -6,6 +6,7 @@
 
 mod nodes;
 mod rules;
+mod storage;
 mod verdict;
 mod zones;
 
@@ -27,6 +28,7 @@ use crate::{
 pub use self::{
     nodes::unseen_nodes,
     rules::{LEFT_AFTER, find},
+    storage::{BackupDifference, Difference, StorageFacts, StorageReport, Strangers, unseen_storage},
     verdict::{Attempts, Posture, Reason, Standing, Verdict, breaker_is_open, verdict},
 };
 
@@ -65,6 +67,12 @@ text_enum! {
         EngineUnreachable = "engine_unreachable",
         /// A part of the edge cannot be listed: nobody knows what is there.
         EdgeUnreachable = "edge_unreachable",
+        /// Something of a backup is in the storage that has no row, or one of which nothing should be left.
+        ObjectWithoutBackup = "object_without_backup",
+        /// A backup is to be had, says its row, and is not in the storage.
+        BackupWithoutObject = "backup_without_object",
+        /// The storage of backups cannot be compared with the rows.
+        StorageUnreachable = "storage_unreachable",
         /// A zone has room for few more records.
         ZoneNearlyFull = "zone_nearly_full",
         /// So much drifts at once that something else must be wrong; nothing is repaired meanwhile.
@@ -81,6 +89,8 @@ pub enum Source {
     Edge(String),
     /// What a node's engine has.
     Node(String),
+    /// What the storage of backups has.
+    Storage,
 }
 
 impl fmt::Display for Source {
@@ -89,6 +99,7 @@ impl fmt::Display for Source {
             Self::Rows => f.write_str("rows"),
             Self::Edge(part) => write!(f, "edge {part}"),
             Self::Node(name) => write!(f, "node {name}"),
+            Self::Storage => f.write_str("storage"),
         }
     }
 }
@@ -189,6 +200,8 @@ pub struct Look {
     pub lost_ports: Vec<LostPort>,
     /// Everything at the edge with our mark or under our names, of the parts that could be listed.
     pub edge: Vec<Observed>,
+    /// What is known of the storage of backups.
+    pub storage: StorageFacts,
     /// How full its zones are.
     pub zones: Vec<ZoneFacts>,
     /// What could not be seen, and why.
@@ -208,10 +221,10 @@ impl Look {
         (living.contains_key(&id) || self.deleted.contains_key(&id)).then_some(id)
     }
 
-    /// Whether everything could be seen that a repair is decided by. No repair of Level 1 concerns what an engine has, so that
-    /// a node that is away keeps nothing from being repaired elsewhere.
+    /// Whether everything could be seen that a repair is decided by. No repair of Level 1 concerns what an engine or the storage
+    /// has, so that a node that is away keeps nothing from being repaired elsewhere.
     pub fn is_whole(&self) -> bool {
-        self.unseen.keys().all(|source| matches!(source, Source::Node(_)))
+        self.unseen.keys().all(|source| matches!(source, Source::Node(_) | Source::Storage))
     }
 }
 

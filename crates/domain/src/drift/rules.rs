@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{
     Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open, nodes,
-    zones,
+    storage, zones,
 };
 use crate::{
     edge::{Entry, Observed, Owner},
@@ -41,6 +41,7 @@ pub fn find(look: &Look) -> Vec<Finding> {
     let living: Living<'_> = look.instances.iter().map(|it| (it.id, it)).collect();
     findings.extend(nodes::find(look, &living));
     findings.extend(edge_findings(look, &living));
+    findings.extend(storage::find(look, &living));
     findings.extend(zones::find(look));
     findings.extend(unseen(look));
     findings.extend(breaker(look, &findings));
@@ -62,7 +63,7 @@ fn unseen(look: &Look) -> Vec<Finding> {
 fn unseen_parts(look: &Look) -> impl Iterator<Item = (&str, &String)> {
     look.unseen.iter().filter_map(|(source, why)| match source {
         Source::Edge(part) => Some((part.as_str(), why)),
-        Source::Rows | Source::Node(_) => None,
+        Source::Rows | Source::Node(_) | Source::Storage => None,
     })
 }
 

@@ -1,5 +1,7 @@
 //! What holds whatever is observed.
 
+mod outside;
+
 use chrono::{TimeDelta, TimeZone as _};
 use proptest::prelude::*;
 
@@ -131,6 +133,7 @@ fn look_at(instances: Vec<InstanceFacts>, nodes: Vec<NodeFacts>, edge: Vec<Obser
         deleted: HashMap::new(),
         lost_ports: Vec::new(),
         edge,
+        storage: StorageFacts::default(),
         zones: Vec::new(),
         unseen,
     }
@@ -446,19 +449,4 @@ fn a_port_of_a_server_that_is_gone_is_found() {
     };
     let look = Look { lost_ports: vec![lost], ..look_at(Vec::new(), Vec::new(), Vec::new()) };
     assert_eq!(fingerprints(&look), ["port_without_instance:node-0 25600"]);
-}
-
-#[test]
-fn a_zone_is_found_when_nine_tenths_of_it_are_taken_and_its_limit_is_known() {
-    let of = |records, limit| {
-        let zone = ZoneFacts { part: "cloudflare".into(), records, limit };
-        find(&Look { zones: vec![zone], ..look_at(Vec::new(), Vec::new(), Vec::new()) })
-    };
-    assert_eq!((of(179, Some(200)), of(5_000, None)), (vec![], vec![]));
-    let found = &of(180, Some(200))[0];
-    assert_eq!(
-        (found.fingerprint().as_str(), found.observed.as_str()),
-        ("zone_nearly_full:cloudflare", "180 of 200 records")
-    );
-    assert_eq!((found.level, found.action, of(201, Some(200)).len()), (Level::Two, None, 1));
 }

@@ -1,5 +1,6 @@
 //! Backups in storage: whether one is complete, and what becomes of one whose operation did not say.
 
+mod compare;
 mod sweep;
 
 use std::{sync::Arc, time::Duration};
@@ -16,6 +17,7 @@ use integrations::{
 use store::{Db, backups::Reconciliation};
 
 use crate::saga::{STORAGE_UNREACHABLE, Services, StepError, agent_of, insist};
+pub use compare::compare;
 pub use sweep::Sweep;
 
 /// How long the storage may be silent within a step.

@@ -1,6 +1,9 @@
 //! The sweep over backups that no operation works on: removes, finds again, cleans up, and begins verifications.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
@@ -8,10 +11,11 @@ use domain::{
     clock::Clock,
     ids::{BackupId, OperationId},
 };
+use integrations::chain;
 use runtime::{daemon::Context, periodic::Periodic};
 use store::{Db, StoreError, backups, queue::Notifier};
 
-use super::{is_there, reconcile, remove_objects};
+use super::{compare, is_there, reconcile, remove_objects};
 use crate::saga::{Services, StepError};
 
 /// Backups read together.
@@ -22,6 +26,9 @@ const LIMIT: usize = 1_000;
 
 /// How long one backup may take.
 const EACH: Duration = Duration::from_mins(1);
+
+/// Pause after a comparison that failed.
+const COMPARE_AGAIN: Duration = Duration::from_mins(1);
 
 /// What the sweep needs.
 #[derive(Clone)]
@@ -36,6 +43,8 @@ pub struct Sweep {
     pub clock: Arc<dyn Clock>,
     /// After which time the newest backup of a server is verified again; `None` for never.
     pub verify_every: Option<TimeDelta>,
+    /// How often the storage is compared with the rows.
+    pub compare_every: Duration,
 }
 
 /// How long a sweep may go on without looking at the next backup.
@@ -54,7 +63,27 @@ impl Sweep {
     /// Looks once.
     pub async fn look(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
         let reconciled = self.reconcile_all(beat).await;
-        self.verify_one().await.and(reconciled)
+        let compared = self.compare(beat).await;
+        self.verify_one().await.and(compared).and(reconciled)
+    }
+
+    /// Compares storage and rows, if it is time and no other worker does, and reports what differs.
+    async fn compare(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {
+        if !backups::begin_comparison(&self.db, self.compare_every).await? {
+            return Ok(());
+        }
+        let began = Instant::now();
+        match compare(&self.db, &self.services.objects, self.clock.now(), beat).await {
+            Ok(report) => backups::report_comparison(&self.db, &report, began.elapsed()).await,
+            Err(StepError::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    ?error,
+                    "the storage could not be compared with the rows; it is tried again in a minute"
+                );
+                backups::report_comparison_failure(&self.db, &chain(&error), COMPARE_AGAIN).await
+            }
+        }
     }
 
     async fn reconcile_all(&self, beat: &mut impl FnMut()) -> Result<(), StoreError> {

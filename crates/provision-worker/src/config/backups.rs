@@ -28,6 +28,8 @@ pub struct BackupsSection {
     pub sweep_seconds: u64,
     /// Hours after which the newest backup of a server is verified again; 0 for never.
     pub verify_every_hours: u64,
+    /// Seconds between two comparisons of the storage with the rows.
+    pub compare_seconds: u64,
 }
 
 impl Default for BackupsSection {
@@ -41,6 +43,7 @@ impl Default for BackupsSection {
             address_minutes: 120,
             sweep_seconds: 60,
             verify_every_hours: 168,
+            compare_seconds: 3_600,
         }
     }
 }
@@ -60,6 +63,11 @@ impl BackupsSection {
     pub fn verify_every(&self) -> Option<TimeDelta> {
         let hours = i64::try_from(self.verify_every_hours).unwrap_or(i64::MAX);
         (hours > 0).then(|| TimeDelta::try_hours(hours).unwrap_or(TimeDelta::MAX))
+    }
+
+    /// How often the storage is compared with the rows.
+    pub fn compare_every(&self) -> Duration {
+        Duration::from_secs(self.compare_seconds)
     }
 }
 
@@ -112,6 +120,12 @@ impl Section for BackupsSection {
                 Kind::Integer,
                 "Hours after which the newest backup of a server is read again and compared; 0 for never.",
             ),
+            Key::new(
+                "compare_seconds",
+                Kind::Integer,
+                "Seconds between two comparisons of the storage's list with the rows, for zlh-controller: a backup that is \
+                 missing, or left over, is a finding. Of all workers one compares.",
+            ),
         ];
         KEYS
     }
@@ -125,6 +139,7 @@ impl Section for BackupsSection {
         // Amazon S3 signs for seven days at most.
         Invalid::unless_within("address_minutes", self.address_minutes, 5..=10_080)?;
         Invalid::unless_within("sweep_seconds", self.sweep_seconds, 1..=3_600)?;
-        Invalid::unless_within("verify_every_hours", self.verify_every_hours, 0..=87_600)
+        Invalid::unless_within("verify_every_hours", self.verify_every_hours, 0..=87_600)?;
+        Invalid::unless_within("compare_seconds", self.compare_seconds, 1..=86_400)
     }
 }

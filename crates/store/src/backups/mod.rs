@@ -4,6 +4,7 @@
 //! or not the operation that made it was told so, and only retention, its owner and the end of its instance remove it.
 
 mod change;
+mod compare;
 mod outcome;
 mod read;
 mod reconcile;
@@ -11,6 +12,9 @@ mod request;
 
 pub use crate::idempotency::Requested;
 pub use change::{Edit, RemoveOutcome, edit, request_removal};
+pub use compare::{
+    available, begin_comparison, known_servers, report_comparison, report_comparison_failure, states,
+};
 pub(crate) use outcome::remove_all;
 pub use outcome::{
     backup_failed, backup_succeeded, found, owe_start, restore_succeeded, save_facts, save_upload,

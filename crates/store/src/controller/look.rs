@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drift::{InstanceFacts, LostPort, NodeFacts, OperationFacts},
+    drift::{InstanceFacts, LostPort, NodeFacts, OperationFacts, StorageFacts},
     edge::Publication,
     ids::{InstanceId, OperationId},
     instance::{AllocatedPort, Lifecycle},
@@ -153,6 +153,15 @@ pub async fn nodes(db: &Db) -> Result<Vec<NodeFacts>, StoreError> {
         unmarked: row.unmarked.into_iter().map(InstanceId).collect(),
     });
     Ok(facts.collect())
+}
+
+/// What is known of the storage of backups.
+pub async fn storage(db: &Db) -> Result<StorageFacts, StoreError> {
+    let row = sqlx::query!("SELECT reported_at, compared_at, error, report FROM storage_report")
+        .fetch_one(db.pool())
+        .await?;
+    let report = serde_json::from_value(row.report).map_err(|e| StoreError::corrupt("storage_report", e))?;
+    Ok(StorageFacts { reported_at: row.reported_at, compared_at: row.compared_at, error: row.error, report })
 }
 
 /// Of these instances those that have a row that is deleted, with the time when it was.

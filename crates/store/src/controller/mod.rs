@@ -20,7 +20,7 @@ pub use self::{
     findings::{Listed, Open, Pass, Tried, decide, list, reconcile, repairs_since},
     incidents::{CHANNEL, Incident, Named, incident, told},
     lock::Lock,
-    look::{Row, deleted, lost_ports, nodes, rows},
+    look::{Row, deleted, lost_ports, nodes, rows, storage},
     wake::{Called, Wake, ask_for_a_look},
 };
 

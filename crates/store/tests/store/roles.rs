@@ -47,6 +47,8 @@ async fn roles_have_no_right_that_could_destroy_what_a_customer_has() {
         ("zlh_controller", "INSERT INTO repair_events SELECT * FROM repair_events"),
         ("zlh_controller", "UPDATE holds SET lifted_at = now()"),
         ("zlh_controller", "SELECT * FROM customers"),
+        ("zlh_controller", "UPDATE storage_report SET error = ''"),
+        ("zlh_controller", "SELECT * FROM backups"),
         ("zlh_repair", "DELETE FROM operations"),
         ("zlh_repair", "DELETE FROM repairs"),
         ("zlh_repair", "UPDATE repair_events SET outcome = 'repaired'"),

@@ -54,6 +54,9 @@ const rules: Record<string, string> = {
   node_silent: 'A node is silent',
   engine_unreachable: 'An engine cannot be listed',
   edge_unreachable: 'A part of the edge cannot be listed',
+  object_without_backup: 'A backup is left over',
+  backup_without_object: 'A backup is missing',
+  storage_unreachable: 'The backup storage cannot be looked at',
   zone_nearly_full: 'A zone is nearly full',
   breaker_open: 'The breaker is open',
 }
