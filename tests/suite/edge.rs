@@ -228,7 +228,14 @@ fn a_name_is_the_same_however_it_is_written() {
 
 #[test]
 fn a_list_is_whole_or_an_error_and_a_limit_is_kept() {
-    let sandbox = Sandbox::with(&["--zone-quota", "3000", "--zone-page", "1000"]);
+    let sandbox = Sandbox::with(&[
+        "--zone-quota",
+        "3000",
+        "--zone-page",
+        "1000",
+        "--zone-token-ends-at",
+        "2030-01-31T00:00:00Z",
+    ]);
     let edge = sandbox.edge_of("prod", "play.example", None);
     let alpha = publication("zulu", 25_570);
     sandbox.publish(&edge, &alpha).expect("published");
@@ -241,9 +248,14 @@ fn a_list_is_whole_or_an_error_and_a_limit_is_kept() {
     assert_eq!(sandbox.observe(&edge).expect("a whole list").len(), 2, "ours are on the second page");
     assert_eq!(sandbox.calls().len(), 2);
     // How full the zone is counts what is others' as well.
-    let zones = sandbox.runtime.block_on(edge.observe_parts()).zones;
-    let facts = ZoneFacts { part: "cloudflare".into(), records: 1_202, limit: Some(3_000) };
-    assert_eq!(zones, [facts]);
+    let zones = || sandbox.runtime.block_on(edge.observe_parts()).zones;
+    let token_ends_at = Some("2030-01-31T00:00:00Z".parse().expect("a time"));
+    let facts = ZoneFacts { part: "cloudflare".into(), records: 1_202, limit: Some(3_000), token_ends_at };
+    assert_eq!(zones(), [facts]);
+    // Two pages, and the token; again within the hour the pages alone.
+    assert_eq!(sandbox.calls().len(), 3);
+    zones();
+    assert_eq!(sandbox.calls().len(), 2);
 
     // 429 in the middle: nobody is asked until the time is over.
     sandbox.fault(

@@ -67,6 +67,9 @@ struct Serve {
     /// The token that opens it; no secret, since nothing here is
     #[arg(long, default_value = "sandbox")]
     zone_token: String,
+    /// When that token ends, as in `2030-01-31T00:00:00Z`; never unless told
+    #[arg(long)]
+    zone_token_ends_at: Option<String>,
     /// Records that the zone may have
     #[arg(long)]
     zone_quota: Option<usize>,
@@ -110,7 +113,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         options.zone_quota,
         options.zone_page,
     )
-    .context("the zone cannot be read")?;
+    .context("the zone cannot be read")?
+    .with_token_until(options.zone_token_ends_at);
     let proxy = Proxy::new(&options.velocity_secret, options.velocity_names_only);
     let dns_server = DnsServer::new(&options.technitium_zone, &options.technitium_token);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -19,6 +19,7 @@ use store::{
 use crate::{
     config::ControllerConfig,
     pass::{Controller, breaker, counted, judge},
+    routes::Routes,
     serve::open_edge,
 };
 
@@ -76,7 +77,9 @@ pub async fn run(command: Command, resources: Resources, config: ControllerConfi
     let text = match command {
         Command::Plan { json } => {
             let edge = open_edge(&config.edge, Arc::new(SystemClock))?;
-            plan(&db, &Controller::new(db.clone(), edge, &config.controller, false), json).await?
+            let routes = Routes::open(&config.controller, Arc::new(SystemClock))?;
+            let controller = Controller::new(db.clone(), edge, &config.controller, false).with_routes(routes);
+            plan(&db, &controller, json).await?
         }
         Command::Look => {
             controller::ask_for_a_look(&db).await?;

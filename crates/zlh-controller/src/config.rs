@@ -38,6 +38,12 @@ pub struct ControllerSection {
     pub pass_seconds: u32,
     /// Repairs in an hour.
     pub hourly_budget: u32,
+    /// Address of Traefik's API; empty if it is not looked at.
+    pub traefik_api_url: String,
+    /// Whether Minecraft servers have a route there.
+    pub traefik_minecraft: bool,
+    /// Whether workspaces have.
+    pub traefik_workspaces: bool,
 }
 
 impl ControllerSection {
@@ -49,7 +55,13 @@ impl ControllerSection {
 
 impl Default for ControllerSection {
     fn default() -> Self {
-        Self { pass_seconds: 15, hourly_budget: 20 }
+        Self {
+            pass_seconds: 15,
+            hourly_budget: 20,
+            traefik_api_url: String::new(),
+            traefik_minecraft: false,
+            traefik_workspaces: false,
+        }
     }
 }
 
@@ -71,13 +83,33 @@ impl Section for ControllerSection {
                 Kind::Integer,
                 "Most repairs that are asked for in an hour, whatever is found.",
             ),
+            Key::new(
+                "traefik_api_url",
+                Kind::Text,
+                "Address of Traefik's API, such as `http://10.0.0.4:8080`: a route of `/edge/traefik` that Traefik has not taken up \
+                 is a finding. Without it nobody looks.",
+            ),
+            Key::new(
+                "traefik_minecraft",
+                Kind::Boolean,
+                "Whether Minecraft servers have a route there: as `traefik.minecraft` of zpack-api.",
+            ),
+            Key::new(
+                "traefik_workspaces",
+                Kind::Boolean,
+                "Whether workspaces have a route there: whether zpack-api has `traefik.workspaces_url`.",
+            ),
         ];
         KEYS
     }
 
     fn validate(&self) -> Result<(), Invalid> {
         Invalid::unless_within("pass_seconds", self.pass_seconds, 1..=120)?;
-        Invalid::unless_within("hourly_budget", self.hourly_budget, 0..=10_000)
+        Invalid::unless_within("hourly_budget", self.hourly_budget, 0..=10_000)?;
+        if !self.traefik_api_url.is_empty() {
+            Invalid::unless_http_address("traefik_api_url", &self.traefik_api_url)?;
+        }
+        Ok(())
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use chrono::{DateTime, Utc};
 use domain::{
     drift::{
-        self, Finding, Look, NodeFacts, Posture, Reason, RepairAction, Rule, Source, Standing, StorageFacts,
-        Verdict,
+        self, Finding, Look, NodeFacts, Posture, Reason, RepairAction, RouteFacts, Rule, Source, Standing,
+        StorageFacts, Verdict,
     },
     ids::{FindingId, InstanceId, RepairId},
     instance::Lifecycle,
@@ -24,6 +24,7 @@ use store::{
 
 use crate::{
     config::ControllerSection,
+    routes::Routes,
     say::{measure, measure_zones, say},
 };
 
@@ -43,13 +44,21 @@ pub struct Controller {
     hourly_budget: u32,
     tell: bool,
     apart: Duration,
+    routes: Option<Routes>,
 }
 
 impl Controller {
     /// Over these rows and this edge. With `tell` there is a way to tell operators of what is found.
     pub fn new(db: Db, edge: Arc<dyn Edge>, section: &ControllerSection, tell: bool) -> Self {
         let apart = section.pause() / 2;
-        Self { db, edge, hourly_budget: section.hourly_budget, tell, apart }
+        Self { db, edge, hourly_budget: section.hourly_budget, tell, apart, routes: None }
+    }
+
+    /// Also looks at what a Traefik has made of its routes.
+    #[must_use]
+    pub fn with_routes(mut self, routes: Option<Routes>) -> Self {
+        self.routes = routes;
+        self
     }
 
     /// Looks at everything. With a `term`, makes sure that it is the newest before anybody outside is asked.
@@ -67,12 +76,24 @@ impl Controller {
         {
             return Err(StoreError::LeaseLost);
         }
-        let seen = self.edge.observe_parts().await;
+        let (seen, routes) = tokio::join!(self.edge.observe_parts(), self.routes());
+        let routes = routes?.unwrap_or_else(|error| {
+            unseen.insert(Source::Routes, error.to_string());
+            Vec::new()
+        });
         let of_part = |(part, error): (&str, EdgeError)| (Source::Edge(part.to_owned()), error.to_string());
         unseen.extend(seen.unseen.into_iter().map(of_part));
         let deleted = self.deleted(&instances, &nodes, &storage, &seen.observed).await?;
         let (edge, zones) = (seen.observed, seen.zones);
-        Ok(Look { now, instances, nodes, deleted, lost_ports, edge, storage, zones, unseen })
+        Ok(Look { now, instances, nodes, deleted, lost_ports, edge, storage, routes, zones, unseen })
+    }
+
+    /// The routes that a Traefik is given, and what it has made of them.
+    async fn routes(&self) -> Result<Result<Vec<RouteFacts>, EdgeError>, StoreError> {
+        match &self.routes {
+            Some(routes) => routes.look(&self.db).await,
+            None => Ok(Ok(Vec::new())),
+        }
     }
 
     /// When those were deleted of whom something is still there: nobody is asked while there is nothing.

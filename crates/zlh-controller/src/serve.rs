@@ -15,7 +15,7 @@ use runtime::{
 };
 use store::{Db, controller::Lock, queue::QueueName};
 
-use crate::{config::ControllerConfig, lead, pass::Controller, tell::Discord};
+use crate::{config::ControllerConfig, lead, pass::Controller, routes::Routes, tell::Discord};
 
 /// Longest silence of the loop: a pass with listings that are slow.
 const SILENCE: Duration = Duration::from_mins(5);
@@ -33,7 +33,8 @@ pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result
         open_edge(&config.edge, context.clock())?,
         &config.controller,
         config.discord.is_on(),
-    );
+    )
+    .with_routes(Routes::open(&config.controller, context.clock())?);
     tell(&context, &db, &config)?;
     let pause = config.controller.pause();
     let (shutdown, heartbeat) = (context.shutdown(), context.heartbeat("leadership", SILENCE));

@@ -5,6 +5,7 @@
 //! be somebody else's, or to taking anything away.
 
 mod nodes;
+mod routes;
 mod rules;
 mod storage;
 mod verdict;
@@ -27,6 +28,7 @@ use crate::{
 
 pub use self::{
     nodes::unseen_nodes,
+    routes::RouteFacts,
     rules::{LEFT_AFTER, find},
     storage::{BackupDifference, Difference, StorageFacts, StorageReport, Strangers, unseen_storage},
     verdict::{Attempts, Posture, Reason, Standing, Verdict, breaker_is_open, verdict},
@@ -67,12 +69,16 @@ text_enum! {
         EngineUnreachable = "engine_unreachable",
         /// A part of the edge cannot be listed: nobody knows what is there.
         EdgeUnreachable = "edge_unreachable",
+        /// Traefik has no route to a server, though it is given one.
+        RouteMissing = "route_missing",
         /// Something of a backup is in the storage that has no row, or one of which nothing should be left.
         ObjectWithoutBackup = "object_without_backup",
         /// A backup is to be had, says its row, and is not in the storage.
         BackupWithoutObject = "backup_without_object",
         /// The storage of backups cannot be compared with the rows.
         StorageUnreachable = "storage_unreachable",
+        /// Something that we show to a service outside will not be taken there soon.
+        CredentialExpiring = "credential_expiring",
         /// A zone has room for few more records.
         ZoneNearlyFull = "zone_nearly_full",
         /// So much drifts at once that something else must be wrong; nothing is repaired meanwhile.
@@ -91,6 +97,8 @@ pub enum Source {
     Node(String),
     /// What the storage of backups has.
     Storage,
+    /// What Traefik has taken up.
+    Routes,
 }
 
 impl fmt::Display for Source {
@@ -100,6 +108,7 @@ impl fmt::Display for Source {
             Self::Edge(part) => write!(f, "edge {part}"),
             Self::Node(name) => write!(f, "node {name}"),
             Self::Storage => f.write_str("storage"),
+            Self::Routes => f.write_str("routes"),
         }
     }
 }
@@ -202,6 +211,8 @@ pub struct Look {
     pub edge: Vec<Observed>,
     /// What is known of the storage of backups.
     pub storage: StorageFacts,
+    /// Every route that Traefik is given, with what it has made of it; none where nobody asks Traefik.
+    pub routes: Vec<RouteFacts>,
     /// How full its zones are.
     pub zones: Vec<ZoneFacts>,
     /// What could not be seen, and why.
@@ -221,10 +232,10 @@ impl Look {
         (living.contains_key(&id) || self.deleted.contains_key(&id)).then_some(id)
     }
 
-    /// Whether everything could be seen that a repair is decided by. No repair of Level 1 concerns what an engine or the storage
-    /// has, so that a node that is away keeps nothing from being repaired elsewhere.
+    /// Whether everything could be seen that a repair is decided by. No repair of Level 1 concerns what an engine, the
+    /// storage or Traefik has, so that a node that is away keeps nothing from being repaired elsewhere.
     pub fn is_whole(&self) -> bool {
-        self.unseen.keys().all(|source| matches!(source, Source::Node(_) | Source::Storage))
+        self.unseen.keys().all(|source| matches!(source, Source::Node(_) | Source::Storage | Source::Routes))
     }
 }
 

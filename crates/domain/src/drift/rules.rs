@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{
     Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open, nodes,
-    storage, zones,
+    routes, storage, zones,
 };
 use crate::{
     edge::{Entry, Observed, Owner},
@@ -41,6 +41,7 @@ pub fn find(look: &Look) -> Vec<Finding> {
     let living: Living<'_> = look.instances.iter().map(|it| (it.id, it)).collect();
     findings.extend(nodes::find(look, &living));
     findings.extend(edge_findings(look, &living));
+    findings.extend(routes::find(look, &living));
     findings.extend(storage::find(look, &living));
     findings.extend(zones::find(look));
     findings.extend(unseen(look));
@@ -53,7 +54,7 @@ fn unseen(look: &Look) -> Vec<Finding> {
     let of_part = |(part, why): (&str, &String)| Finding {
         subject: part.to_owned(),
         desired: "a whole list".to_owned(),
-        proposal: Some(format!("look at {part} and at [edge] in the configuration")),
+        proposal: Some(format!("look at {part} and at what the configuration says of it")),
         ..general(Rule::EdgeUnreachable, why.clone())
     };
     unseen_parts(look).map(of_part).collect()
@@ -63,6 +64,7 @@ fn unseen(look: &Look) -> Vec<Finding> {
 fn unseen_parts(look: &Look) -> impl Iterator<Item = (&str, &String)> {
     look.unseen.iter().filter_map(|(source, why)| match source {
         Source::Edge(part) => Some((part.as_str(), why)),
+        Source::Routes => Some(("traefik", why)),
         Source::Rows | Source::Node(_) | Source::Storage => None,
     })
 }

@@ -134,6 +134,7 @@ fn look_at(instances: Vec<InstanceFacts>, nodes: Vec<NodeFacts>, edge: Vec<Obser
         lost_ports: Vec::new(),
         edge,
         storage: StorageFacts::default(),
+        routes: Vec::new(),
         zones: Vec::new(),
         unseen,
     }

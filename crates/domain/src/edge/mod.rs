@@ -9,6 +9,7 @@ mod traefik;
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{ids::InstanceId, instance::AllocatedPort};
@@ -114,7 +115,7 @@ impl Observed {
     }
 }
 
-/// How full a zone is.
+/// How full a zone is, and how long we can change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ZoneFacts {
     /// Which part of the edge it is.
@@ -123,6 +124,8 @@ pub struct ZoneFacts {
     pub records: usize,
     /// How many there may be, where somebody has said so.
     pub limit: Option<usize>,
+    /// When the token that opens it is taken no more, if it says so.
+    pub token_ends_at: Option<DateTime<Utc>>,
 }
 
 #[cfg(test)]

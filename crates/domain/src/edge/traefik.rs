@@ -25,6 +25,13 @@ pub struct PortRoute {
     pub node_host: String,
 }
 
+impl PortRoute {
+    /// What its router is called.
+    pub fn router(&self) -> String {
+        format!("zlh-{}-{}", self.instance, self.name)
+    }
+}
+
 /// A host name that is routed to the service that opens workspaces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostRoute {
@@ -32,6 +39,13 @@ pub struct HostRoute {
     pub instance: InstanceId,
     /// The whole name.
     pub host: String,
+}
+
+impl HostRoute {
+    /// What its router is called.
+    pub fn router(&self) -> String {
+        format!("zlh-{}", self.instance)
+    }
 }
 
 /// Two servers that would be behind one port of the edge: on nodes whose ranges of ports overlap.
@@ -121,7 +135,7 @@ impl TraefikRoutes {
 
     /// The entry point of a port is called by its protocol and number: Traefik's static configuration makes them.
     fn add_port(&mut self, route: &PortRoute) {
-        let name = format!("zlh-{}-{}", route.instance, route.name);
+        let name = route.router();
         let (part, rule) = match route.protocol {
             // Without TLS there is no name to tell servers apart by: the port is the server's alone.
             Protocol::Tcp => (&mut self.tcp, Some("HostSNI(`*`)".to_owned())),
@@ -136,7 +150,7 @@ impl TraefikRoutes {
     fn add_host(&mut self, route: &HostRoute) {
         let rule = Some(format!("Host(`{}`)", route.host));
         let router = Router { entry_points: Vec::new(), rule, service: WORKSPACES.to_owned() };
-        self.http.routers.insert(format!("zlh-{}", route.instance), router);
+        self.http.routers.insert(route.router(), router);
     }
 }
 

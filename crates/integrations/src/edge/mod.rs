@@ -10,6 +10,7 @@ mod quiet;
 mod read_only;
 mod resolver;
 mod technitium;
+mod traefik;
 mod velocity;
 
 use async_trait::async_trait;
@@ -18,7 +19,8 @@ pub use domain::edge::{Address, Entry, Observed, Owner, Publication, ZoneFacts};
 
 pub use self::{
     cloudflare::CloudflareDns, composite::CompositeEdge, direct::DirectEdge, fake::FakeEdge, open::open,
-    read_only::ReadOnlyEdge, resolver::Resolver, technitium::TechnitiumDns, velocity::VelocityProxy,
+    read_only::ReadOnlyEdge, resolver::Resolver, technitium::TechnitiumDns, traefik::TraefikApi,
+    velocity::VelocityProxy,
 };
 
 /// Publishes servers. Every method may be repeated.

@@ -18,6 +18,7 @@ const QUOTA: usize = 200;
 pub(crate) struct Zone {
     id: Arc<str>,
     token: Arc<str>,
+    token_ends_at: Option<Arc<str>>,
     file: Option<Arc<PathBuf>>,
     quota: usize,
     page: usize,
@@ -42,11 +43,23 @@ impl Zone {
         Ok(Self {
             id: id.into(),
             token: token.into(),
+            token_ends_at: None,
             file: file.map(|file| Arc::new(file.to_owned())),
             quota: quota.unwrap_or(QUOTA),
             page,
             records: Arc::new(Mutex::new(records)),
         })
+    }
+
+    /// With a token that ends.
+    pub(crate) fn with_token_until(mut self, ends_at: Option<String>) -> Self {
+        self.token_ends_at = ends_at.map(Into::into);
+        self
+    }
+
+    /// When the token ends.
+    pub(super) fn token_ends_at(&self) -> Option<&str> {
+        self.token_ends_at.as_deref()
     }
 
     /// Its id.

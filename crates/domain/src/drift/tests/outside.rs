@@ -6,7 +6,7 @@ use crate::ids::BackupId;
 #[test]
 fn a_zone_is_found_when_nine_tenths_of_it_are_taken_and_its_limit_is_known() {
     let of = |records, limit| {
-        let zone = ZoneFacts { part: "cloudflare".into(), records, limit };
+        let zone = ZoneFacts { part: "cloudflare".into(), records, limit, token_ends_at: None };
         find(&Look { zones: vec![zone], ..look_at(Vec::new(), Vec::new(), Vec::new()) })
     };
     assert_eq!((of(179, Some(200)), of(5_000, None)), (vec![], vec![]));
@@ -58,4 +58,44 @@ fn what_the_storage_has_too_much_and_what_it_lacks_is_found_and_nothing_is_said_
     let old = StorageFacts { compared_at: Some(now() - TimeDelta::days(3)), ..facts };
     assert_eq!(find(&look(&old))[0].rule, Rule::StorageUnreachable);
     assert_eq!(find(&look(&StorageFacts::default())), []);
+}
+
+#[test]
+fn a_token_is_found_two_weeks_before_it_ends() {
+    let of = |days| {
+        let token_ends_at = Some(now() + TimeDelta::days(days));
+        let zone = ZoneFacts { part: "cloudflare".into(), records: 1, limit: None, token_ends_at };
+        find(&Look { zones: vec![zone], ..look_at(Vec::new(), Vec::new(), Vec::new()) })
+    };
+    assert_eq!(of(15), []);
+    let found = &of(13)[0];
+    assert_eq!(found.fingerprint(), "credential_expiring:token of cloudflare");
+    assert_eq!(
+        (found.observed.as_str(), found.action),
+        ("a token that ends at 2026-12-11 12:00:00 UTC", None)
+    );
+}
+
+#[test]
+fn a_route_that_traefik_lacks_or_has_disabled_is_found_unless_its_server_has_only_changed() {
+    let one = active(1);
+    let of = |instance: &InstanceFacts, status: Option<&str>| {
+        let route =
+            RouteFacts { instance: one.id, router: "zlh-x".into(), status: status.map(str::to_owned) };
+        let nothing = look_at(vec![instance.clone()], vec![node(1, &[one.id])], Vec::new());
+        Look { routes: vec![route], ..nothing }
+    };
+    for good in ["enabled", "warning"] {
+        assert_eq!(find(&of(&one, Some(good))), []);
+    }
+    for (bad, observed) in [(None, "none"), (Some("disabled"), "a router that Traefik has disabled")] {
+        let found = &find(&of(&one, bad))[0];
+        assert_eq!((found.rule, found.level, found.action), (Rule::RouteMissing, Level::Two, None));
+        assert_eq!((found.instance, found.observed.as_str()), (Some(one.id), observed));
+    }
+    let new = InstanceFacts { changed_at: now() - TimeDelta::seconds(59), ..one.clone() };
+    assert_eq!(find(&of(&new, None)), []);
+    let away = Look { unseen: BTreeMap::from([(Source::Routes, "no".to_owned())]), ..of(&one, None) };
+    assert_eq!(fingerprints(&away), ["edge_unreachable:traefik"]);
+    assert!(away.is_whole(), "no repair is decided by it");
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use domain::{
     clock::Clock,
     edge::{CloudflareZone, DnsRecord, Mark},
@@ -51,6 +52,7 @@ pub(super) enum Made {
 #[derive(Debug)]
 pub(super) struct Api {
     http: Client,
+    base: String,
     records: String,
     token: SecretString,
     quiet: Quiet,
@@ -106,8 +108,9 @@ impl Api {
             .timeout(DEADLINE)
             .build()
             .map_err(|error| EdgeError::Unreachable(chain(&error)))?;
-        let records = format!("{}/zones/{}/dns_records", zone.url.trim_end_matches('/'), zone.zone_id);
-        Ok(Self { http, records, token: zone.token.clone(), quiet: Quiet::new(PART, clock) })
+        let base = zone.url.trim_end_matches('/').to_owned();
+        let records = format!("/zones/{}/dns_records", zone.zone_id);
+        Ok(Self { http, base, records, token: zone.token.clone(), quiet: Quiet::new(PART, clock) })
     }
 
     /// Every record that the filter lets through: all pages, or an error.
@@ -162,7 +165,24 @@ impl Api {
         }
     }
 
+    /// When the token ends (`GET /user/tokens/verify`); `None` for one that does not, and for one of an account, which cannot
+    /// be asked for here.
+    pub(super) async fn token_ends_at(&self) -> Option<DateTime<Utc>> {
+        let answer = self.call_at(Method::GET, "/user/tokens/verify", &[], None).await.ok()?;
+        serde_json::from_value(answer.result.get("expires_on")?.clone()).ok()
+    }
+
     async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<Value>,
+    ) -> Result<Answer, Refusal> {
+        self.call_at(method, &format!("{}{path}", self.records), query, body).await
+    }
+
+    async fn call_at(
         &self,
         method: Method,
         path: &str,
@@ -173,7 +193,7 @@ impl Api {
         let away = |error: &reqwest::Error| {
             Refusal::Error(EdgeError::Unreachable(format!("{PART}: {}", chain(error))))
         };
-        let mut request = self.http.request(method, format!("{}{path}", self.records)).query(query);
+        let mut request = self.http.request(method, format!("{}{path}", self.base)).query(query);
         request = request.bearer_auth(self.token.expose_secret());
         if let Some(body) = body {
             request = request.json(&body);

@@ -7,15 +7,17 @@
 mod api;
 mod record;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     clock::Clock,
     edge::{DnsRecord, DnsSettings, Installation, Mark, NamedEdge, Owner},
 };
 
 use super::{Address, Edge, EdgeError, Entry, Observed, Publication, Resolver, Seen, ZoneFacts};
+use crate::scenario::lock;
 use api::{Api, Made};
 use record::Record;
 
@@ -30,7 +32,21 @@ pub struct CloudflareDns {
     installation: Installation,
     resolver: Option<Resolver>,
     record_limit: Option<usize>,
+    clock: Arc<dyn Clock>,
+    token: Mutex<Option<TokenKnown>>,
 }
+
+/// What is known of the token.
+#[derive(Clone, Copy, Debug)]
+struct TokenKnown {
+    /// When it was asked for last.
+    at: DateTime<Utc>,
+    /// When it ends, if it does.
+    ends_at: Option<DateTime<Utc>>,
+}
+
+/// How long what is known of the token is believed.
+const TOKEN_KNOWN_FOR: TimeDelta = TimeDelta::hours(1);
 
 impl CloudflareDns {
     /// A zone. What is published is looked up with the resolver, where there is one.
@@ -38,12 +54,26 @@ impl CloudflareDns {
         let NamedEdge { dns, installation, cloudflare, resolver, .. } = settings;
         let resolver = resolver.map(Resolver::asking).transpose()?;
         Ok(Self {
-            api: Api::new(cloudflare, clock)?,
+            api: Api::new(cloudflare, clock.clone())?,
             dns: dns.clone(),
             installation: installation.clone(),
             resolver,
             record_limit: cloudflare.record_limit,
+            clock,
+            token: Mutex::default(),
         })
+    }
+
+    /// When the token ends, if it says so. Asked for once an hour.
+    async fn token_ends_at(&self) -> Option<DateTime<Utc>> {
+        let now = self.clock.now();
+        let known = *lock(&self.token);
+        if let Some(known) = known.filter(|known| known.at + TOKEN_KNOWN_FOR > now) {
+            return known.ends_at;
+        }
+        let ends_at = self.api.token_ends_at().await;
+        *lock(&self.token) = Some(TokenKnown { at: now, ends_at });
+        ends_at
     }
 
     /// Of all the zone's records those that could be servers'.
@@ -148,7 +178,12 @@ impl Edge for CloudflareDns {
     async fn observe_parts(&self) -> Seen {
         match self.api.list(&[]).await {
             Ok(all) => {
-                let facts = ZoneFacts { part: PART.to_owned(), records: all.len(), limit: self.record_limit };
+                let facts = ZoneFacts {
+                    part: PART.to_owned(),
+                    records: all.len(),
+                    limit: self.record_limit,
+                    token_ends_at: self.token_ends_at().await,
+                };
                 Seen { observed: self.observed(&all), zones: vec![facts], ..Seen::default() }
             }
             Err(error) => Seen { unseen: vec![(PART, error)], ..Seen::default() },
