@@ -265,7 +265,11 @@ fn findings(town: &Town, instance: &str) {
          INSERT INTO repair_events (id, repair_id, finding_id, instance_id, action, outcome, before, after, reason, done_by)
              SELECT gen_random_uuid(), id, finding_id, '{instance}', action, 'repaired', 'nothing',
                     'SRV _minecraft._tcp.survival.play.example.org 0 0 25600 survival.play.example.org',
-                    'published again and seen', 'repair-worker' FROM repairs;"
+                    'published again and seen', 'repair-worker' FROM repairs;
+         UPDATE controller SET changed_at = now(), changed_by = 'operator:grace@example.org', change_reason = 'watched it for a week';
+         INSERT INTO incidents (id, kind, ended_at) VALUES (gen_random_uuid(), 'running_on_hold', NULL),
+             (gen_random_uuid(), 'several', now());
+         UPDATE findings SET incident_id = (SELECT id FROM incidents WHERE kind = rule) WHERE fingerprint = 'b';"
     ));
 }
 

@@ -78,14 +78,15 @@ pub async fn reconcile(
     }
     sqlx::query!(
         "UPDATE controller SET pass_at = clock_timestamp(), pass_ms = $1, pass_instances = $2, pass_findings = $3,
-                pass_incomplete = $4, breaker = $5
+                pass_incomplete = $4, breaker = $5, tells = $6
          WHERE pass_at IS NULL OR pass_at < clock_timestamp() - interval '1 minute' OR pass_findings IS DISTINCT FROM $3
-            OR pass_instances IS DISTINCT FROM $2 OR pass_incomplete IS DISTINCT FROM $4 OR breaker IS DISTINCT FROM $5",
+            OR pass_instances IS DISTINCT FROM $2 OR pass_incomplete IS DISTINCT FROM $4 OR breaker IS DISTINCT FROM $5 OR tells <> $6",
         pass.took_ms,
         pass.instances,
         i32::try_from(findings.len()).unwrap_or(i32::MAX),
         pass.incomplete,
         pass.breaker,
+        pass.tell,
     )
     .execute(&mut *tx)
     .await?;

@@ -169,6 +169,37 @@ pub async fn incident(db: &Db, id: Uuid) -> Result<Option<Incident>, StoreError>
     }))
 }
 
+/// An incident in a list.
+#[derive(Clone, Debug)]
+pub struct IncidentSummary {
+    /// Its id.
+    pub id: Uuid,
+    /// The rule, or `several`.
+    pub kind: String,
+    /// Since when.
+    pub opened_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Its findings.
+    pub total: i64,
+    /// Those that are open.
+    pub open: i64,
+}
+
+/// The newest incidents, those first that have not ended.
+pub async fn incidents(db: &Db, limit: i64) -> Result<Vec<IncidentSummary>, StoreError> {
+    let incidents = sqlx::query_as!(
+        IncidentSummary,
+        r#"SELECT n.id, n.kind, n.opened_at, n.ended_at, count(f.id) AS "total!",
+                  count(f.id) FILTER (WHERE f.closed_at IS NULL) AS "open!"
+           FROM (SELECT * FROM incidents ORDER BY ended_at DESC NULLS FIRST, opened_at DESC LIMIT $1) n
+           LEFT JOIN findings f ON f.incident_id = n.id
+           GROUP BY n.id, n.kind, n.opened_at, n.ended_at ORDER BY n.ended_at DESC NULLS FIRST, n.opened_at DESC"#,
+        limit
+    );
+    Ok(incidents.fetch_all(db.pool()).await?)
+}
+
 /// People were told of the incident as it was in this version. What changed meanwhile is told next.
 pub async fn told(db: &Db, id: Uuid, version: i64, message_id: &str) -> Result<(), StoreError> {
     let mut tx = db.pool().begin().await?;

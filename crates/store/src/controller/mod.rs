@@ -18,7 +18,7 @@ use crate::{Db, StoreError, audit::By};
 
 pub use self::{
     findings::{Listed, Open, Pass, Tried, decide, list, reconcile, repairs_since},
-    incidents::{CHANNEL, Incident, Named, incident, told},
+    incidents::{CHANNEL, Incident, IncidentSummary, Named, incident, incidents, told},
     lock::Lock,
     look::{Row, deleted, lost_ports, nodes, rows, storage},
     wake::{Called, Wake, ask_for_a_look},
@@ -55,13 +55,15 @@ pub struct State {
     pub pass_incomplete: Option<String>,
     /// Why nothing is repaired.
     pub breaker: Option<String>,
+    /// Whether who leads has a way to tell operators.
+    pub tells: bool,
 }
 
 /// The state.
 pub async fn state(db: &Db) -> Result<State, StoreError> {
     let row = sqlx::query!(
         "SELECT term, leader, led_since, mode, paused, changed_at, changed_by, change_reason, pass_at, pass_ms, pass_instances,
-                pass_findings, pass_incomplete, breaker FROM controller"
+                pass_findings, pass_incomplete, breaker, tells FROM controller"
     )
     .fetch_one(db.pool())
     .await?;
@@ -80,6 +82,7 @@ pub async fn state(db: &Db) -> Result<State, StoreError> {
         pass_findings: row.pass_findings,
         pass_incomplete: row.pass_incomplete,
         breaker: row.breaker,
+        tells: row.tells,
     })
 }
 
@@ -108,14 +111,14 @@ pub(crate) async fn fence(tx: &mut PgConnection, term: i64) -> Result<(), StoreE
 /// An operator's word: what the controller may do. Written to the audit log with its reason, and with `tell` announced to the
 /// other operators. Returns whether it is a change.
 pub async fn set_posture(
-    owner: &Db,
+    db: &Db,
     mode: Option<Mode>,
     paused: Option<bool>,
     by: By<'_>,
     reason: &str,
     tell: bool,
 ) -> Result<bool, StoreError> {
-    let mut tx = owner.pool().begin().await?;
+    let mut tx = db.pool().begin().await?;
     let now = sqlx::query!(
         "UPDATE controller SET mode = coalesce($1, mode), paused = coalesce($2, paused), changed_at = clock_timestamp(),
                 changed_by = $3, change_reason = $4
@@ -144,6 +147,6 @@ pub async fn set_posture(
     }
     tx.commit().await?;
     // What it may do now it does at once.
-    ask_for_a_look(owner).await?;
+    ask_for_a_look(db).await?;
     Ok(true)
 }

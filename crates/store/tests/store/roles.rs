@@ -84,6 +84,8 @@ async fn roles_have_no_right_that_could_destroy_what_a_customer_has() {
         ("zlh_api", "UPDATE billing_enforcement_states SET stage = 'suspended'"),
         ("zlh_api", "UPDATE subscriptions SET entitles = true"),
         ("zlh_api", "UPDATE stripe_events SET payload = '{}'"),
+        ("zlh_api", "UPDATE controller SET term = 1"),
+        ("zlh_api", "UPDATE controller SET breaker = NULL"),
         ("zlh_api", "UPDATE findings SET closed_at = now()"),
         ("zlh_api", "INSERT INTO repairs SELECT * FROM repairs"),
         ("zlh_api", "SELECT request_verification(gen_random_uuid(), gen_random_uuid(), now())"),

@@ -74,7 +74,8 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         | "listOperations"
         | "getOperation" => vec![],
         "listNodes" | "listAllOperations" | "getAnyOperation" | "listAllInstances" | "listCustomers"
-        | "viewCustomer" | "getController" | "listFindings" | "listRepairEvents" => {
+        | "viewCustomer" | "getController" | "setControllerMode" | "pauseController" | "lookNow"
+        | "listIncidents" | "listFindings" | "listRepairEvents" => {
             vec![codes![OperatorOnly]]
         }
         "listEnforcement" | "getEnforcement" | "extendPayment" | "exemptPayment" | "revokeGrant" => {

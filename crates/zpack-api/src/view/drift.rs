@@ -132,6 +132,37 @@ impl From<controller::Listed> for FindingView {
     }
 }
 
+/// Findings as people are told of them: those of one rule that began within an hour.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Incident)]
+pub struct IncidentView {
+    /// Its id.
+    pub id: Uuid,
+    /// The rule, such as `entry_missing`; `several` when more began at once than anybody reads one by one.
+    pub kind: String,
+    /// Since when.
+    pub opened_at: DateTime<Utc>,
+    /// When the last of its findings was gone; null while one is open.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// Its findings.
+    pub finding_count: i64,
+    /// Those that are open.
+    pub open_count: i64,
+}
+
+impl From<controller::IncidentSummary> for IncidentView {
+    fn from(it: controller::IncidentSummary) -> Self {
+        Self {
+            id: it.id,
+            kind: it.kind,
+            opened_at: it.opened_at,
+            ended_at: it.ended_at,
+            finding_count: it.total,
+            open_count: it.open,
+        }
+    }
+}
+
 /// What a repair did, or why it did nothing.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RepairEvent)]

@@ -29,7 +29,7 @@ pub use backup::{BackupAcceptedView, BackupView};
 pub use billing::{BillingView, CheckoutView, OperatorBillingDetailView, OperatorBillingView};
 pub use catalogue::{BlueprintView, HostnameView, PlanView, VariantView};
 pub use console::{ConsoleEntryView, ConsoleHistoryView, GapView};
-pub use drift::{ControllerView, FindingView, RepairEventView};
+pub use drift::{ControllerView, FindingView, IncidentView, RepairEventView};
 pub use file::{FileJobView, FileUploadView, FileView, FilesUsageView, FolderView};
 pub use instance::{InstanceView, ResourcesView};
 pub use load::{LoadSampleView, LoadView, PlayersView};

@@ -5,6 +5,7 @@ use domain::{
     backup::{BackupOrigin, BackupState},
     billing::CheckoutState,
     enforcement::{Cause, Gate, Stage},
+    drift::Mode,
     instance::{DesiredPower, InstanceKind, Lifecycle, ObservedPower, Protocol},
     operation::{OperationKind, OperationState, StepName, StepState},
     schedule::{RunOrigin, RunState, ScheduleAction},
@@ -43,6 +44,7 @@ one_of! {
     cause = Cause,
     gate = Gate,
     checkout_state = CheckoutState,
+    controller_mode = Mode,
 }
 
 /// What is blocked.

@@ -149,7 +149,77 @@ async fn operators_see_what_the_controller_found_and_what_came_of_it() {
     let events = operator.get("/api/operator/repairs").await.expect(200);
     assert_eq!((events.at("/0/outcome"), events.at("/0/after")), (json!("repaired"), json!("a record")));
     let ada = world.customer("ada").await;
-    for path in ["controller", "findings", "repairs"] {
+    for path in ["controller", "findings", "repairs", "incidents"] {
         ada.get(&format!("/api/operator/{path}")).await.expect_problem(403, "operator_only");
     }
+}
+
+#[tokio::test]
+async fn operators_say_what_the_controller_may_do_and_why() {
+    let world = World::start().await;
+    let operator = world.operator().await;
+    let post = async |path: &str, body: serde_json::Value| {
+        operator.post(&format!("/api/operator/controller/{path}"), body).await
+    };
+    post("mode", json!({ "mode": "level1", "reason": " x " })).await.expect_problem(400, "validation_failed");
+    post("mode", json!({ "mode": "level2", "reason": "tried it" }))
+        .await
+        .expect_problem(400, "malformed_json");
+    let mode = json!({ "mode": "level1", "reason": "watched it for a week" });
+    let now = post("mode", mode.clone()).await.expect(200);
+    assert_eq!(
+        (now.at("/mode"), now.at("/change_reason")),
+        (json!("level1"), json!("watched it for a week"))
+    );
+    assert!(now.at("/changed_by").as_str().unwrap().starts_with("operator:"), "{}", now.text);
+    // Nobody leads who could tell anybody; the same again is no change.
+    post("mode", mode).await.expect(200);
+    assert_eq!(world.database.count("SELECT count(*) FROM notifications").await, 0);
+    world.database.execute("UPDATE controller SET tells = true").await;
+    let paused = post("pause", json!({ "paused": true, "reason": "the zone is moved" })).await.expect(200);
+    assert_eq!((paused.at("/mode"), paused.at("/paused")), (json!("level1"), json!(true)));
+    let on = post("pause", json!({ "paused": false, "reason": "it has been moved" })).await.expect(200);
+    assert_eq!(on.at("/paused"), json!(false));
+    let audit = "SELECT string_agg(detail->>'reason', '; ' ORDER BY id) FROM audit_log
+                 WHERE action = 'controller.posture' AND actor LIKE 'operator:%' AND request_id IS NOT NULL";
+    assert_eq!(
+        world.database.text(audit).await,
+        "watched it for a week; the zone is moved; it has been moved"
+    );
+    assert_eq!(world.database.count("SELECT count(*) FROM notifications WHERE channel = 'discord'").await, 2);
+
+    let mut wake = store::controller::Wake::connect(&world.database.owner()).await.unwrap();
+    operator.post("/api/operator/controller/look", json!({})).await.expect(202);
+    assert_eq!(wake.next().await.unwrap(), store::controller::Called::Asked);
+}
+
+#[tokio::test]
+async fn operators_see_incidents_with_how_many_findings_are_open() {
+    let world = World::start().await;
+    let operator = world.operator().await;
+    assert_eq!(operator.get("/api/operator/incidents").await.expect(200).at(""), json!([]));
+    let incident = |n: u8, ended: &str| {
+        format!(
+            "INSERT INTO incidents (id, kind, ended_at) VALUES ('00000000-0000-7000-8000-00000000000{n}', 'not_running', {ended});"
+        )
+    };
+    let finding = |name: &str, of: u8, closed: &str| {
+        format!(
+            "INSERT INTO findings (id, fingerprint, rule, level, subject, desired, observed, term, closed_at, incident_id)
+             VALUES (gen_random_uuid(), '{name}', 'not_running', 2, 'y', 'running', 'stopped', 1, {closed},
+                     '00000000-0000-7000-8000-00000000000{of}');"
+        )
+    };
+    let rows = [
+        incident(1, "now()"),
+        incident(2, "NULL"),
+        finding("a", 1, "now()"),
+        finding("b", 2, "NULL"),
+        finding("c", 2, "now()"),
+    ];
+    world.database.execute(&rows.concat()).await;
+    let all = operator.get("/api/operator/incidents").await.expect(200);
+    let of = |n: u8| [all.at(&format!("/{n}/open_count")), all.at(&format!("/{n}/finding_count"))];
+    assert_eq!((of(0), of(1)), ([json!(1), json!(2)], [json!(0), json!(1)]));
+    assert_eq!(all.at("/0/ended_at"), json!(null));
 }

@@ -185,6 +185,12 @@ export const findings = queryOptions({
   refetchInterval: 10_000,
 })
 
+export const incidents = queryOptions({
+  queryKey: ['operator', 'incidents'],
+  queryFn: () => unwrap(api.GET('/api/operator/incidents')),
+  refetchInterval: 10_000,
+})
+
 export const repairEvents = queryOptions({
   queryKey: ['operator', 'repairs'],
   queryFn: () => unwrap(api.GET('/api/operator/repairs')),

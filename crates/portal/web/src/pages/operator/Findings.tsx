@@ -1,12 +1,13 @@
 /** What differs between what should be and what is, with its evidence, and what was repaired. */
 import { useQuery } from '@tanstack/react-query'
-import { ScanSearch, TriangleAlert, Wrench } from 'lucide-react'
-import { controller, findings, repairEvents } from '../../api/queries'
+import { ScanSearch, Siren, TriangleAlert, Wrench } from 'lucide-react'
+import { controller, findings, incidents, repairEvents } from '../../api/queries'
 import type { Controller } from '../../api/client'
 import { useTitle } from '../../shell/title'
 import { en } from '../../text/en'
 import { ListTable } from '../../ui/ListTable'
 import { Ago, classes, Empty, Icon, ProblemNote } from '../../ui/parts'
+import { ControllerControls } from './ControllerControls'
 
 export function Findings() {
   useTitle(en.findings.title)
@@ -50,6 +51,7 @@ export function Findings() {
           </tr>
         )}
       </ListTable>
+      <Incidents />
       <h2>{en.findings.repairs}</h2>
       <ListTable
         list={repaired}
@@ -84,6 +86,41 @@ export function Findings() {
   )
 }
 
+/** Findings as operators are told of them. */
+function Incidents() {
+  const all = useQuery(incidents)
+  return (
+    <>
+      <h2>{en.findings.incidents}</h2>
+      <ListTable
+        list={all}
+        empty={<Empty icon={Siren} title={en.findings.noIncidents} />}
+        headings={[en.findings.what, en.findings.count, en.findings.began, en.findings.end]}
+      >
+        {it => (
+          <tr key={it.id}>
+            <td>
+              <div className="stack t">
+                <span className="strong">{en.findings.kind(it.kind)}</span>
+                <span className={classes('pill', it.ended_at ? 'ok' : 'warn')}>{it.ended_at ? en.findings.ended : en.findings.going}</span>
+              </div>
+            </td>
+            <td className="t-13">{en.findings.open(it.open_count, it.finding_count)}</td>
+            <td className="t-13 muted nowrap">
+              <span className="narrow-only">{`${en.findings.began} `}</span>
+              <Ago at={it.opened_at} />
+            </td>
+            <td className="t-13 muted nowrap">
+              <span className="narrow-only">{`${en.findings.end} `}</span>
+              {it.ended_at ? <Ago at={it.ended_at} /> : '–'}
+            </td>
+          </tr>
+        )}
+      </ListTable>
+    </>
+  )
+}
+
 const TONES: Record<string, string> = { repaired: 'ok', failed: 'bad', rejected: 'warn' }
 
 /** What the controller may do, and what keeps it from doing so. */
@@ -99,6 +136,12 @@ function Standing({ controller: it }: { controller: Controller }) {
       <p className="sub">
         {en.findings.mode(it.mode)} {it.pass_at && <Ago at={it.pass_at} say={at => en.findings.pass(it.instance_count ?? 0, at)} />}
       </p>
+      {it.changed_at && it.changed_by && (
+        <p className="sub">
+          <Ago at={it.changed_at} say={at => en.findings.changed(it.changed_by ?? '', it.change_reason ?? '', at)} />
+        </p>
+      )}
+      <ControllerControls controller={it} />
       {troubles.map(text => (
         <div key={text} className="note warn">
           <Icon of={TriangleAlert} />
