@@ -163,6 +163,9 @@ describe('the way to a server', () => {
 
   it('waits for the bank, asks where nothing is sold, and is blocked before anything is typed', () => {
     expect(of({ checkout: checkout('pending') })).toBe('pending')
+    // Stripe may call the subscription active while the money is on its way.
+    expect(of({ checkout: checkout('pending'), subscription: subscription('active', ['small', 1]) })).toBe('pending')
+    expect(of({ checkout: checkout('pending'), subscription: subscription('active', ['small', 1]), grants: [grant('small', 1)] })).toBe('create')
     expect(of({ sells: false })).toBe('ask')
     expect(of({ blocked: SOME, grants: [grant(null, 9)] })).toBe('blocked')
   })

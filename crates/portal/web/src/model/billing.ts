@@ -51,11 +51,12 @@ export function works(blocked: readonly Gate[]): { line: Line; works: boolean }[
 export const entitles = (it: Subscription | null): it is Subscription => it !== null && ['trialing', 'active', 'past_due', 'unpaid'].includes(it.status)
 
 /** Whether one more server of this plan is covered by what was bought and granted, as the API counts it. A grant of any plan
- * covers whatever nothing else does. */
-export function hasRoom({ used, grants, subscription }: Pick<Billing, 'used' | 'grants' | 'subscription'>, plan: string): boolean {
+ * covers whatever nothing else does; by a purchase whose money is still on its way nothing is had, whatever Stripe calls the
+ * subscription meanwhile. */
+export function hasRoom({ used, grants, subscription, checkout }: Pick<Billing, 'used' | 'grants' | 'subscription' | 'checkout'>, plan: string): boolean {
   const wanted = new Map(used.map(it => [it.plan, it.quantity]))
   wanted.set(plan, (wanted.get(plan) ?? 0) + 1)
-  const had = [...grants, ...(entitles(subscription) ? subscription.items : [])]
+  const had = [...grants, ...(entitles(subscription) && checkout?.state !== 'pending' ? subscription.items : [])]
   const sum = (of: string | null) => had.filter(it => it.plan === of).reduce((all, it) => all + it.quantity, 0)
   const beyond = [...wanted].reduce((all, [of, quantity]) => all + Math.max(0, quantity - sum(of)), 0)
   return beyond <= grants.filter(it => it.plan === null).reduce((all, it) => all + it.quantity, 0)
