@@ -82,8 +82,19 @@ async function run () {
   result.without_ticket = (await visit(context)).url
   const ticket = await (await api(context, `/api/instances/${instance}/ide/tickets`, {})).json()
   const page = await context.newPage()
-  const sockets = []
-  page.on('websocket', socket => sockets.push(socket))
+  // The page's own word for each of its sockets: the browser's protocol does not tell of every end.
+  await page.addInitScript(() => {
+    const Real = window.WebSocket
+    window.sockets = []
+    window.received = []
+    window.WebSocket = class extends Real {
+      constructor (...given) {
+        super(...given)
+        window.sockets.push(this)
+        this.addEventListener('message', () => { if (window.ended) window.received.push(this.url) })
+      }
+    }
+  })
   await page.goto(ticket.url)
   result.entered = page.url()
   result.cookies = (await context.cookies(workspace)).map(cookie => `${cookie.name} ${cookie.domain} ${cookie.httpOnly}`)
@@ -103,7 +114,7 @@ async function run () {
   await page.locator('.jp-DirListing-item', { hasText: 'seen.txt' }).waitFor()
   result.listed = true
   if (picture) await page.screenshot({ path: picture })
-  result.sockets = sockets.length
+  result.sockets = await page.evaluate(() => window.sockets.length)
   result.kernel = await python(page, 'print(6 * 7)')
 
   // A live cookie for another host: as another customer of the installation has one.
@@ -112,7 +123,7 @@ async function run () {
   await stranger.addCookies([{ name: cookie.name, value: cookie.value, url: elsewhere, httpOnly: true }])
   result.other_workspace = (await visit(stranger, `${elsewhere}/lab`)).status
 
-  const before = [...sockets]
+  const before = await page.evaluate(() => window.sockets.length)
   result.logout = (await api(context, '/api/auth/logout', {})).status()
   const began = Date.now()
   result.after_logout = await until('requests are refused', async () => {
@@ -121,11 +132,18 @@ async function run () {
   })
   // JupyterLab goes on trying to connect anew, and Chromium holds back each attempt after a refused one for some seconds:
   // what matters is that what was open is closed, and that nothing arrives by another.
-  await until('the WebSockets are closed', () => before.every(socket => socket.isClosed()))
+  const open = before => page.evaluate(before => {
+    window.ended = true
+    const old = window.sockets.slice(0, before)
+    return old.filter(socket => socket.readyState !== WebSocket.CLOSED).map(socket => `${socket.readyState} ${socket.url}`)
+  }, before)
+  await until('the WebSockets are closed', async () => {
+    result.open = await open(before)
+    return result.open.length === 0
+  })
   result.closed_ms = Date.now() - began
-  for (const socket of sockets) socket.on('framereceived', () => { result.received = socket.url() })
-  page.on('websocket', socket => socket.on('framereceived', () => { result.received = socket.url() }))
   await page.waitForTimeout(3_000)
+  result.received = (await page.evaluate(() => window.received))[0]
   result.reload = (await visit(context)).url
 }
 
