@@ -110,6 +110,17 @@ fn money_that_is_on_its_way_or_not_due_yet_starts_nothing() {
 }
 
 #[test]
+fn what_is_past_due_in_the_future_is_not_yet() {
+    let it = evidence(
+        Some(subscription("past_due")),
+        vec![Invoice { finalized_at: Some(day(10)), ..invoice("open") }],
+    );
+    let early = assess(&it, Timings::default(), Leniency::default(), day(9)).unwrap();
+    assert_eq!((early.stage, early.since, early.look_again_at), (Stage::GoodStanding, None, Some(day(10))));
+    assert_eq!(stage_on(&it, 10), Stage::PaymentFailed);
+}
+
+#[test]
 fn a_paid_invoice_over_nothing_settles_no_other() {
     let nothing = Invoice { id: "in_2".into(), remaining_minor: 0, ..invoice("paid") };
     assert_eq!(
