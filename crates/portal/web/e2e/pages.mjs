@@ -37,32 +37,35 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
     ['server-on-hold', `/servers/${held}`, states],
     ['files-on-hold', `/servers/${held}/files`, states],
   ]
-  for (const look of LOOKS) {
-    for (const colorScheme of ['light', 'dark']) {
-      const people = new Map()
-      for (const who of [email, operator, states]) {
-        const { size: _, ...options } = look
-        const made = await context({ ...options, colorScheme, reducedMotion: 'reduce' })
-        const page = await made.newPage()
-        await signIn(page, who, password)
-        people.set(who, page)
-      }
-      const { id } = await people.get(states).evaluate(async () => (await fetch('/api/me')).json())
-      for (const [name, path, who = email] of pages) {
-        const page = people.get(who)
-        const place = `${name}-${look.size}-${colorScheme}`
-        await page.goto(path.replace('{states}', id))
-        await page.locator('h1, h2').first().waitFor()
-        await until(`${place} has loaded`, async () => (await page.locator('[aria-busy=true]:not(button), [data-phase=connecting]').count()) === 0)
-        if (who === states) await page.locator('.banner[data-stage=final_warning]').waitFor()
-        if (path === '/') expect((await page.evaluate(() => globalThis.zlhEarly.size)) === 0, 'what was asked for early was used')
+  // Both sizes at once, and each page is loaded once for both themes: it follows the browser's.
+  const lookAt = async ({ size, ...options }) => {
+    const people = new Map()
+    for (const who of [email, operator, states]) {
+      const made = await context({ ...options, reducedMotion: 'reduce' })
+      const page = await made.newPage()
+      await signIn(page, who, password)
+      people.set(who, page)
+    }
+    const { id } = await people.get(states).evaluate(async () => (await fetch('/api/me')).json())
+    for (const [name, path, who = email] of pages) {
+      const page = people.get(who)
+      await page.emulateMedia({ colorScheme: 'light' })
+      await page.goto(path.replace('{states}', id))
+      await page.locator('h1, h2').first().waitFor()
+      await until(`${name}-${size} has loaded`, async () => (await page.locator('[aria-busy=true]:not(button), [data-phase=connecting]').count()) === 0)
+      if (who === states) await page.locator('.banner[data-stage=final_warning]').waitFor()
+      if (path === '/') expect((await page.evaluate(() => globalThis.zlhEarly.size)) === 0, 'what was asked for early was used')
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
+      if (wider > 0) found.push(`${name}-${size}: scrolls sideways by ${wider} px`)
+      for (const colorScheme of ['light', 'dark']) {
+        const place = `${name}-${size}-${colorScheme}`
+        await page.emulateMedia({ colorScheme })
         found.push(...(await violations(page, place)))
-        const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
-        if (wider > 0) found.push(`${place}: scrolls sideways by ${wider} px`)
         if (pictures) await page.screenshot({ path: `${pictures}/${place}.png`, fullPage: true })
       }
     }
   }
+  await Promise.all(LOOKS.map(lookAt))
   await seeAsTheyDo(await context(), operator, password)
   expect(found.length === 0, `nothing to mend, but:\n${found.join('\n')}`)
   return { pages: pages.length }
