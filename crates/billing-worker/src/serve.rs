@@ -15,7 +15,12 @@ use store::{
     queue::QueueName,
 };
 
-use crate::{config::BillingConfig, plans::Plans, sync::Syncer, work::Worker};
+use crate::{
+    config::BillingConfig,
+    plans::Plans,
+    sync::{Syncer, Turns},
+    work::Worker,
+};
 
 /// Customers that are looked at at once: Stripe takes about a hundred calls a second, and a look is a handful.
 const AT_ONCE: usize = 4;
@@ -43,6 +48,7 @@ pub async fn serve(context: Context, config: BillingConfig) -> anyhow::Result<()
         stripe,
         plans: Plans::load(&config.catalogue.dir)?,
         tell: config.enforcement.tell_operators,
+        turns: Turns::default(),
     };
     let sells = syncer.stripe.is_some();
     let slots = WorkerSlots::new([((), SlotLimit { at_once: AT_ONCE, under_way: AT_ONCE })]);

@@ -1,5 +1,7 @@
 //! One customer: what Stripe has of them is fetched, and what follows is done.
 
+use std::sync::Arc;
+
 use domain::{
     billing::{CheckoutState, Fetched},
     enforcement::Stage,
@@ -10,6 +12,8 @@ use store::{
     Db, StoreError,
     billing::{self as rows, Applied, ApplyError, Checkout},
 };
+
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::plans::Plans;
 
@@ -33,6 +37,27 @@ pub enum SyncError {
     NoKey,
 }
 
+/// Turns of customers: events come in bursts, and of two looks at one customer at once one is worth nothing. Customers share them,
+/// so that there are no more than these.
+#[derive(Clone, Debug)]
+pub struct Turns(Arc<[Mutex<()>]>);
+
+/// How many there are: several times as many as looks at once.
+const TURNS: usize = 64;
+
+impl Default for Turns {
+    fn default() -> Self {
+        Self((0..TURNS).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Turns {
+    async fn of(&self, customer: CustomerId) -> Option<MutexGuard<'_, ()>> {
+        let nth = usize::from(customer.0.as_bytes()[15]) % TURNS;
+        Some(self.0.get(nth)?.lock().await)
+    }
+}
+
 /// What a look takes.
 #[derive(Clone, Debug)]
 pub struct Syncer {
@@ -44,11 +69,14 @@ pub struct Syncer {
     pub plans: Plans,
     /// Whether operators are told.
     pub tell: bool,
+    /// One look at a customer at a time.
+    pub turns: Turns,
 }
 
 impl Syncer {
     /// Looks at a customer. What Stripe says is never older than what is done because of it: without an answer nothing is done.
     pub async fn sync(&self, customer: CustomerId) -> Result<Applied, SyncError> {
+        let _turn = self.turns.of(customer).await;
         self.settle_checkout(customer).await?;
         for _ in 0..TRIES {
             let look =
