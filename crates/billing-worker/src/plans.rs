@@ -29,7 +29,6 @@ impl Catalogue for Plans {
     }
 
     fn timings(&self, plans: &[String]) -> Timings {
-        let known = self.0.iter().filter(|plan| plans.contains(&plan.id)).map(|plan| plan.enforcement);
-        known.reduce(Timings::or_later).unwrap_or_default()
+        domain::plan::timings(&self.0, plans)
     }
 }

@@ -35,6 +35,13 @@ pub struct Plan {
     pub enforcement: Timings,
 }
 
+/// How long payments may stay open for somebody who has servers of these plans: each stage as late as any of them says. Plans that
+/// are not sold any more say nothing.
+pub fn timings(plans: &[Plan], had: &[String]) -> Timings {
+    let of_had = plans.iter().filter(|plan| had.contains(&plan.id)).map(|plan| plan.enforcement);
+    of_had.reduce(Timings::or_later).unwrap_or_default()
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PlansFile {

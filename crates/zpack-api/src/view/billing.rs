@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     account::Customer,
     enforcement::{Cause, Gate, Stage, Timings},
+    plan::timings,
 };
 use serde::Serialize;
 use store::billing::{Checkout, Grant, HistoryEntry, InvoiceRow, Listed, Overview, SubscriptionRow};
@@ -294,7 +295,8 @@ impl BillingView {
                 .as_ref()
                 .and_then(|state| state.next)
                 .map(|(stage, at)| NextStageView { stage, at }),
-            timeline: since.map_or_else(Vec::new, |since| timeline(since, timings(catalogue, &it.plans))),
+            timeline: since
+                .map_or_else(Vec::new, |since| timeline(since, timings(catalogue.plans(), &it.plans))),
             blocked: stage.blocked(),
             owed,
             subscription: of_record,
@@ -311,12 +313,6 @@ impl BillingView {
             now: it.now + ahead,
         }
     }
-}
-
-/// How long payments may stay open for servers of these plans.
-pub fn timings(catalogue: &Catalogue, plans: &[String]) -> Timings {
-    let known = plans.iter().filter_map(|plan| catalogue.plan(plan)).map(|plan| plan.enforcement);
-    known.reduce(Timings::or_later).unwrap_or_default()
 }
 
 fn timeline(since: DateTime<Utc>, timings: Timings) -> Vec<NextStageView> {
