@@ -4,6 +4,7 @@
 //! the world, a `ReadOnly` decorator that refuses to: dry-run is made of it.
 
 pub mod agent;
+mod answer;
 pub mod artifacts;
 mod body;
 pub mod discord;

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use domain::clock::Clock;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 
-use super::{
-    EdgeError,
-    quiet::{Quiet, on_one_line, retry_after},
+use super::{EdgeError, quiet::Quiet};
+use crate::{
+    answer::{on_one_line, retry_after},
+    body::read_bounded,
+    chain,
 };
-use crate::{body::read_bounded, chain};
 
 /// Longest call.
 const DEADLINE: Duration = Duration::from_secs(20);

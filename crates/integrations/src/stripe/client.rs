@@ -2,12 +2,16 @@
 
 use std::{fmt, time::Duration};
 
-use reqwest::{Client, Method, StatusCode, header};
+use reqwest::{Client, Method, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::API_VERSION;
-use crate::{body::read_bounded, chain};
+use crate::{
+    answer::{on_one_line, retry_after},
+    body::read_bounded,
+    chain,
+};
 
 /// Longest attempt.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -179,20 +183,8 @@ pub fn is_live(key: &SecretString) -> bool {
     key.expose_secret().contains("_live_")
 }
 
-fn retry_after(headers: &header::HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
-}
-
 fn refused(status: StatusCode, retry_after: Option<Duration>, error: &Value) -> StripeError {
-    let text = |key: &str| {
-        error[key]
-            .as_str()
-            .unwrap_or_default()
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(300)
-            .collect::<String>()
-    };
+    let text = |key: &str| on_one_line(error[key].as_str().unwrap_or_default());
     let (kind, code, message) = (text("type"), text("code"), text("message"));
     match status.as_u16() {
         429 => StripeError::Limited(retry_after.unwrap_or(Duration::from_secs(2))),

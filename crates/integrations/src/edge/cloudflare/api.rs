@@ -13,14 +13,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    super::{
-        EdgeError,
-        quiet::{Quiet, on_one_line, retry_after},
-    },
+    super::{EdgeError, quiet::Quiet},
     PART,
     record::{self, Record},
 };
-use crate::{body::read_bounded, chain};
+use crate::{
+    answer::{on_one_line, retry_after},
+    body::read_bounded,
+    chain,
+};
 
 /// Longest call.
 const DEADLINE: Duration = Duration::from_secs(20);

@@ -11,10 +11,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{
-    super::{EdgeError, http::Http, quiet::on_one_line},
+    super::{EdgeError, http::Http},
     PART,
     record::{self, Parameters, Record},
 };
+use crate::answer::on_one_line;
 
 /// Largest answer that is read, in bytes: a zone comes in one piece, and a record has about 400 bytes.
 const MAX_ANSWER: usize = 32 << 20;
