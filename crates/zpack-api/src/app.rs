@@ -201,6 +201,23 @@ impl FromRef<App> for Work {
     }
 }
 
+/// What a handler takes that shows or changes what was bought.
+#[derive(Clone)]
+pub struct Selling {
+    /// Postgres.
+    pub db: Db,
+    /// What is asked of Stripe, and whoever tells billing-worker.
+    pub billing: Arc<Billing>,
+    /// What is sold.
+    pub catalogue: Arc<Catalogue>,
+}
+
+impl FromRef<App> for Selling {
+    fn from_ref(app: &App) -> Self {
+        Self { db: app.db.clone(), billing: app.billing.clone(), catalogue: app.catalogue.clone() }
+    }
+}
+
 /// What a handler takes that is shown a password.
 #[derive(Clone)]
 pub struct SigningIn {

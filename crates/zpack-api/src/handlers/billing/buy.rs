@@ -6,13 +6,13 @@ use axum::{Extension, Json, extract::State, http::StatusCode};
 use domain::clock::Clock;
 use garde::Validate;
 use serde::{Deserialize, Serialize};
-use store::{Db, audit::By};
+use store::audit::By;
 use utoipa::ToSchema;
 
 use crate::{
+    app::Selling,
     auth::SignedIn,
-    billing::{Billing, MAX_SERVERS, Wanted},
-    catalogue::Catalogue,
+    billing::{MAX_SERVERS, Wanted},
     extract::ValidJson,
     problem::{Code, Problem},
     request_id::RequestId,
@@ -56,10 +56,8 @@ pub struct WantedItem {
     security(("session" = []))
 )]
 pub async fn check_out(
-    State(db): State<Db>,
+    State(Selling { db, billing, catalogue }): State<Selling>,
     State(clock): State<Arc<dyn Clock>>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
     signed_in: SignedIn,
     Extension(request_id): Extension<RequestId>,
     ValidJson(body): ValidJson<CheckOut>,
@@ -98,8 +96,7 @@ pub struct PortalView {
     security(("session" = []))
 )]
 pub async fn open_portal(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
+    State(Selling { db, billing, .. }): State<Selling>,
     signed_in: SignedIn,
 ) -> Result<(StatusCode, Json<PortalView>), Problem> {
     let url = billing.portal(&db, signed_in.customer.id).await?;

@@ -1,14 +1,10 @@
 //! `GET /api/billing`.
 
-use std::sync::Arc;
-
 use axum::{Json, extract::State};
-use store::Db;
 
 use crate::{
+    app::Selling,
     auth::{May, ReadAccount},
-    billing::Billing,
-    catalogue::Catalogue,
     problem::Problem,
     view::BillingView,
 };
@@ -21,9 +17,7 @@ use crate::{
     security(("session" = []), ("api_key" = ["account:read"]))
 )]
 pub async fn get(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
+    State(Selling { db, billing, catalogue }): State<Selling>,
     caller: May<ReadAccount>,
 ) -> Result<Json<BillingView>, Problem> {
     let overview = store::billing::overview(&db, caller.customer.id).await?;

@@ -24,9 +24,8 @@ use utoipa::ToSchema;
 
 use super::rule_of_reasons;
 use crate::{
+    app::Selling,
     auth::{Operator, operator_actor},
-    billing::Billing,
-    catalogue::Catalogue,
     extract::{Listed, ValidJson, ValidQuery},
     problem::{Code, Problem},
     request_id::RequestId,
@@ -60,46 +59,35 @@ pub async fn list(
     security(("session" = []))
 )]
 pub async fn get(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
+    State(selling): State<Selling>,
     _: Operator,
     id: Result<Path<CustomerId>, PathRejection>,
 ) -> Result<Json<OperatorBillingDetailView>, Problem> {
     let Path(id) = id.map_err(|_| Problem::not_found())?;
-    detail(&db, &billing, &catalogue, id).await.map(Json)
+    detail(&selling, id).await.map(Json)
 }
 
-async fn detail(
-    db: &Db,
-    billing: &Billing,
-    catalogue: &Catalogue,
-    id: CustomerId,
-) -> Result<OperatorBillingDetailView, Problem> {
+async fn detail(selling: &Selling, id: CustomerId) -> Result<OperatorBillingDetailView, Problem> {
+    let Selling { db, billing, catalogue } = selling;
     let account = store::accounts::customers::by_id(db, id).await?.ok_or_else(Problem::not_found)?;
     let overview = rows::overview(db, id).await?;
     let history = rows::history(db, id, HISTORY).await?;
     Ok(OperatorBillingDetailView::new(account.customer, overview, history, catalogue, billing.is_live()))
 }
 
-/// What the handlers that change something take.
-struct Asked<'a> {
-    db: &'a Db,
-    billing: &'a Billing,
-    catalogue: &'a Catalogue,
+/// What an operator said was written down, unless there was nothing to say it of. It takes effect at the next look, which is asked
+/// for here.
+async fn done(
+    selling: &Selling,
     customer: CustomerId,
-    by: By<'a>,
-}
-
-impl Asked<'_> {
-    /// What was said takes effect at the next look, which is asked for here.
-    async fn done(&self, said: bool) -> Result<Json<OperatorBillingDetailView>, Problem> {
-        if !said {
-            return Err(Problem::not_found());
-        }
-        self.billing.look_at(self.db, self.customer, self.by).await?;
-        detail(self.db, self.billing, self.catalogue, self.customer).await.map(Json)
+    by: By<'_>,
+    said: bool,
+) -> Result<Json<OperatorBillingDetailView>, Problem> {
+    if !said {
+        return Err(Problem::not_found());
     }
+    selling.billing.look_at(&selling.db, customer, by).await?;
+    detail(selling, customer).await.map(Json)
 }
 
 /// More time.
@@ -123,11 +111,8 @@ pub struct MoreTime {
     responses((status = 200, body = OperatorBillingDetailView)),
     security(("session" = []))
 )]
-#[expect(clippy::too_many_arguments, reason = "each is a part of the request or of the application")]
 pub async fn extend(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
+    State(selling): State<Selling>,
     State(clock): State<Arc<dyn Clock>>,
     operator: Operator,
     Extension(request_id): Extension<RequestId>,
@@ -143,9 +128,9 @@ pub async fn extend(
     let actor = operator_actor(&operator.customer);
     let by = By { actor: &actor, request_id: Some(&request_id.0) };
     let word = OperatorWord { customer, reason: body.reason.trim(), by };
-    let said = rows::extend(&db, word, body.until).await?;
+    let said = rows::extend(&selling.db, word, body.until).await?;
     tracing::info!(%customer, %actor, "{actor} gives customer {customer} time until {:?}: {}", body.until, word.reason);
-    Asked { db: &db, billing: &billing, catalogue: &catalogue, customer, by }.done(said).await
+    done(&selling, customer, by, said).await
 }
 
 /// An exemption.
@@ -170,9 +155,7 @@ pub struct Exemption {
     security(("session" = []))
 )]
 pub async fn exempt(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
+    State(selling): State<Selling>,
     operator: Operator,
     Extension(request_id): Extension<RequestId>,
     id: Result<Path<CustomerId>, PathRejection>,
@@ -182,9 +165,9 @@ pub async fn exempt(
     let actor = operator_actor(&operator.customer);
     let by = By { actor: &actor, request_id: Some(&request_id.0) };
     let word = OperatorWord { customer, reason: body.reason.trim(), by };
-    let said = rows::exempt(&db, word, body.exempt).await?;
+    let said = rows::exempt(&selling.db, word, body.exempt).await?;
     tracing::info!(%customer, %actor, exempt = body.exempt, "{actor} sets the exemption of customer {customer} to {}: {}", body.exempt, word.reason);
-    Asked { db: &db, billing: &billing, catalogue: &catalogue, customer, by }.done(said).await
+    done(&selling, customer, by, said).await
 }
 
 /// Servers without a subscription.
@@ -218,9 +201,7 @@ pub struct NewGrantBody {
     security(("session" = []))
 )]
 pub async fn grant(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
+    State(selling): State<Selling>,
     operator: Operator,
     Extension(request_id): Extension<RequestId>,
     id: Result<Path<CustomerId>, PathRejection>,
@@ -228,7 +209,7 @@ pub async fn grant(
 ) -> Result<Json<OperatorBillingDetailView>, Problem> {
     let Path(customer) = id.map_err(|_| Problem::not_found())?;
     if let Some(plan) = &body.plan
-        && catalogue.plan(plan).is_none()
+        && selling.catalogue.plan(plan).is_none()
     {
         let why = format!("there is no plan {plan:?}");
         return Err(Problem::new(Code::UnknownPlan, "Nothing was granted.").field("plan", why));
@@ -243,9 +224,9 @@ pub async fn grant(
         expires_at: body.expires_at,
         by,
     };
-    let made = rows::add_grant(&db, &new).await?;
+    let made = rows::add_grant(&selling.db, &new).await?;
     tracing::info!(%customer, %actor, "{actor} grants customer {customer} {} servers: {}", body.quantity, new.reason);
-    Asked { db: &db, billing: &billing, catalogue: &catalogue, customer, by }.done(made.is_some()).await
+    done(&selling, customer, by, made.is_some()).await
 }
 
 /// Why.
@@ -267,9 +248,7 @@ pub struct Revocation {
     security(("session" = []))
 )]
 pub async fn revoke(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
-    State(catalogue): State<Arc<Catalogue>>,
+    State(selling): State<Selling>,
     operator: Operator,
     Extension(request_id): Extension<RequestId>,
     ids: Result<Path<(CustomerId, GrantId)>, PathRejection>,
@@ -278,8 +257,8 @@ pub async fn revoke(
     let Path((customer, grant)) = ids.map_err(|_| Problem::not_found())?;
     let actor = operator_actor(&operator.customer);
     let by = By { actor: &actor, request_id: Some(&request_id.0) };
-    let said = rows::revoke_grant(&db, customer, grant, body.reason.trim(), by).await?;
-    Asked { db: &db, billing: &billing, catalogue: &catalogue, customer, by }.done(said).await
+    let said = rows::revoke_grant(&selling.db, customer, grant, body.reason.trim(), by).await?;
+    done(&selling, customer, by, said).await
 }
 
 /// What is to be done.
@@ -301,8 +280,7 @@ pub struct BillingActionBody {
     security(("session" = []))
 )]
 pub async fn act(
-    State(db): State<Db>,
-    State(billing): State<Arc<Billing>>,
+    State(Selling { db, billing, .. }): State<Selling>,
     operator: Operator,
     Extension(request_id): Extension<RequestId>,
     id: Result<Path<CustomerId>, PathRejection>,
