@@ -1,7 +1,5 @@
 //! From the first purchase to a missed payment and back, on running daemons, with the stand-in for Stripe and its clock.
 
-use std::{thread, time::Duration};
-
 use integrations::stripe::{Form, Stripe};
 use serde_json::{Value, json};
 use xtask::{http::Http, stack::Daemon};
@@ -162,7 +160,10 @@ fn a_customer_buys_misses_a_payment_loses_nothing_pays_and_is_back() {
     town.stack.stop(Daemon::Billing).expect("stopped");
     stripe.card("pm_card_visa");
     Http::new(owed["pay_url"].as_str().expect("an address")).press("pay").expect("paid");
-    thread::sleep(Duration::from_millis(100));
+    eventually("the payment is heard of", || {
+        let heard = "SELECT count(*) FROM stripe_events WHERE type = 'invoice.paid' AND processed_at IS NULL";
+        (town.count(heard) > 0).then_some(())
+    });
     assert_eq!(ada.get("/api/billing").body["stage"], "suspended");
     town.stack.start(Daemon::Billing).expect("a daemon");
     let restored = stage(&ada, "restored");
