@@ -73,17 +73,6 @@ impl BillingAction {
     pub fn requested(text: &str) -> Result<Self, NotAnAction> {
         text.parse().map_err(|_| NotAnAction(text.chars().take(64).collect()))
     }
-
-    /// What entering a stage means.
-    pub const fn on_entering(stage: Stage) -> Option<Self> {
-        match stage {
-            Stage::GoodStanding => None,
-            Stage::PaymentFailed => Some(Self::Warn),
-            Stage::FinalWarning => Some(Self::BlockBackups),
-            Stage::Suspended => Some(Self::Suspend),
-            Stage::Restored => Some(Self::Restore),
-        }
-    }
 }
 
 /// For how long each stage lasts, counted from the day since which something is past due. A plan's.

@@ -51,17 +51,6 @@ pub async fn link(db: &Db, linked: &Linked) -> Result<bool, StoreError> {
     Ok(self::linked(db, linked.customer, linked.livemode).await?.as_ref() == Some(linked))
 }
 
-/// Notes that it was deleted at Stripe: the next checkout makes another one.
-pub async fn forget(db: &Db, stripe_id: &str) -> Result<(), StoreError> {
-    sqlx::query!(
-        "UPDATE stripe_customers SET deleted_at = clock_timestamp() WHERE stripe_id = $1 AND deleted_at IS NULL",
-        stripe_id
-    )
-    .execute(db.pool())
-    .await?;
-    Ok(())
-}
-
 /// Customers on a test clock of Stripe's.
 pub async fn on_clock(db: &Db, test_clock: &str) -> Result<Vec<CustomerId>, StoreError> {
     let ids = sqlx::query_scalar!(

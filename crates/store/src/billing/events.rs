@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use domain::ids::BillingTaskId;
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::{Db, StoreError, queue::Dispatch};
@@ -140,17 +139,12 @@ pub async fn backfilled(db: &Db, found: usize, endpoint_problem: Option<&str>) -
 
 /// What follows from an event was done: `done`, `ignored` or `unresolved`.
 pub async fn settle(db: &Db, id: &str, outcome: &str) -> Result<(), StoreError> {
-    let mut connection = db.pool().acquire().await?;
-    settle_in(&mut connection, id, outcome).await
-}
-
-pub(super) async fn settle_in(tx: &mut PgConnection, id: &str, outcome: &str) -> Result<(), StoreError> {
     sqlx::query!(
         "UPDATE stripe_events SET processed_at = clock_timestamp(), outcome = $2 WHERE id = $1 AND processed_at IS NULL",
         id,
         outcome,
     )
-    .execute(tx)
+    .execute(db.pool())
     .await?;
     Ok(())
 }

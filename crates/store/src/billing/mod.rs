@@ -18,7 +18,7 @@ pub use checkouts::{
     Checkout, NewCheckout, OpenError, Room, end as end_checkout, find_by_stripe_id, forget_abandoned,
     name as name_checkout, open as open_checkout, unended,
 };
-pub use customers::{Linked, customer_of, forget as forget_customer, former_links, link, linked, on_clock};
+pub use customers::{Linked, customer_of, former_links, link, linked, on_clock};
 pub use enforcement::{
     HistoryEntry, Listed, OperatorWord, State, dispute, exempt, extend, history, list, stage_of, stages,
     state,
@@ -30,7 +30,7 @@ pub use events::{
 pub use facts::{dispute_lost_at, set_dispute};
 pub(crate) use grants::add_in as add_grant_in;
 pub use grants::{Grant, NewGrant, active as active_grants, add as add_grant, revoke as revoke_grant};
-pub use read::{InvoiceRow, ItemRow, Overview, SubscriptionRow, invoices, overview};
+pub use read::{InvoiceRow, ItemRow, Overview, SubscriptionRow, overview};
 pub use tasks::{
     Claim, Refused, backlog, claim, due_customers, end, exists, look_at_all, next, release, renew, request,
     request_backfill, retry_later, take_unclaimed,

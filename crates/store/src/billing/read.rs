@@ -158,7 +158,7 @@ async fn subscriptions(db: &Db, customer: CustomerId) -> Result<Vec<Subscription
 }
 
 /// A customer's invoices, newest first; drafts are not theirs yet.
-pub async fn invoices(db: &Db, customer: CustomerId, limit: i64) -> Result<Vec<InvoiceRow>, StoreError> {
+async fn invoices(db: &Db, customer: CustomerId, limit: i64) -> Result<Vec<InvoiceRow>, StoreError> {
     let rows = sqlx::query_as!(
         InvoiceRow,
         "SELECT id, number, status, currency, total_minor, remaining_minor, attempted, processing, next_attempt_at, failure,
