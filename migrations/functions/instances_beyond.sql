@@ -1,7 +1,9 @@
 -- How many of a customer's servers, with one of `extra_plan` if that is given, are beyond what operators granted and, if asked
 -- for, what the subscription of record has. A grant of any plan covers whatever nothing else does. One that is being deleted
--- needs nothing any more.
-CREATE OR REPLACE FUNCTION instances_beyond(customer uuid, extra_plan text, with_subscription boolean) RETURNS integer
+-- needs nothing any more. `without` is a server that is not counted: it is to have another plan.
+CREATE OR REPLACE FUNCTION instances_beyond(
+    customer uuid, extra_plan text, with_subscription boolean, without uuid DEFAULT NULL
+) RETURNS integer
 LANGUAGE sql STABLE SECURITY INVOKER SET search_path = pg_catalog, public, pg_temp AS $$
     WITH grants AS (
         SELECT g.plan, g.quantity FROM entitlement_grants g
@@ -10,7 +12,7 @@ LANGUAGE sql STABLE SECURITY INVOKER SET search_path = pg_catalog, public, pg_te
     ), wanted AS (
         SELECT p.plan, count(*) AS n FROM (
             SELECT i.plan FROM instances i
-            WHERE i.customer_id = customer AND i.lifecycle IN ('provisioning', 'active')
+            WHERE i.customer_id = customer AND i.lifecycle IN ('provisioning', 'active') AND i.id IS DISTINCT FROM without
             UNION ALL SELECT extra_plan WHERE extra_plan IS NOT NULL
         ) p GROUP BY p.plan
     ), had AS (

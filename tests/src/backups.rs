@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use domain::{
+    agent::AgentState,
     backup::{Backup, BackupOrigin},
     ids::{BackupId, InstanceId, OperationId},
     operation::OperationState,
@@ -47,6 +48,25 @@ impl Rig {
         std::os::unix::fs::symlink("notes.txt", data.join("link")).expect("a link");
         tree::as_the_container(&data);
         instance
+    }
+
+    /// The state of a server, as its agent says.
+    pub async fn agent_state(&self, instance: InstanceId) -> AgentState {
+        let agent = self.agent(instance).await;
+        agent.status(None, Duration::ZERO).await.expect("a status").state
+    }
+
+    /// Waits until the server is in this state: undoing starts it, and does not wait for it.
+    pub async fn expect_state(&self, instance: InstanceId, wanted: AgentState, place: &str) {
+        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            let state = self.agent_state(instance).await;
+            if state == wanted {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < end, "{place}: {state:?}, not {wanted:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Asks for a backup, of which so many are kept.

@@ -31,24 +31,6 @@ fn damage(data: &Path, how: &str) {
     as_the_container(data);
 }
 
-async fn agent_state(rig: &Rig, instance: InstanceId) -> AgentState {
-    let agent = rig.agent(instance).await;
-    agent.status(None, Duration::ZERO).await.unwrap().state
-}
-
-/// Waits until the server is in this state: undoing a restore starts it, and does not wait for it.
-async fn expect_state(rig: &Rig, instance: InstanceId, wanted: AgentState, place: &str) {
-    let end = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let state = agent_state(rig, instance).await;
-        if state == wanted {
-            return;
-        }
-        assert!(tokio::time::Instant::now() < end, "{place}: {state:?}, not {wanted:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 /// What must hold whenever no operation is under way.
 async fn expect_calm(rig: &Rig, instance: InstanceId, place: &str) {
     rig.expect_storage_to_match(place).await;
@@ -130,7 +112,7 @@ async fn a_backup_with_any_fault_at_any_step_is_complete_or_leaves_nothing() {
             assert_eq!(rig.backup(id).await.state, wanted, "{place}");
             expect_calm(&rig, instance, &place).await;
             assert_eq!(differences(&before, &rig.tree(instance)), [""; 0], "{place}");
-            expect_state(&rig, instance, AgentState::Running, &place).await;
+            rig.expect_state(instance, AgentState::Running, &place).await;
         }
     }
 }
@@ -182,7 +164,7 @@ async fn a_restore_with_any_fault_at_any_step_has_all_of_the_old_files_or_all_of
             assert_eq!(ended.state, wanted, "{place}: {ended:?}");
             let wanted = if failed { &damaged } else { &kept };
             assert_eq!(differences(wanted, &rig.tree(instance)), [""; 0], "{place}");
-            expect_state(&rig, instance, AgentState::Running, &place).await;
+            rig.expect_state(instance, AgentState::Running, &place).await;
             expect_calm(&rig, instance, &place).await;
         }
     }
@@ -209,7 +191,7 @@ async fn undoing_a_restore_that_is_interrupted_at_any_step_is_finished_by_anothe
             rig.work(operation, &plan).await;
             assert_eq!(rig.operation(operation).await.state, OperationState::Failed, "{place}");
             assert_eq!(differences(&damaged, &rig.tree(instance)), [""; 0], "{place}");
-            expect_state(&rig, instance, AgentState::Running, &place).await;
+            rig.expect_state(instance, AgentState::Running, &place).await;
             expect_calm(&rig, instance, &place).await;
         }
     }
@@ -231,7 +213,7 @@ async fn a_restore_whose_files_cannot_be_put_back_leaves_the_server_down_until_t
     let stuck = rig.operation(operation).await;
     assert_eq!(stuck.state, OperationState::Stuck);
     assert_eq!(stuck.failure.map(|failure| failure.code).as_deref(), Some("test_fault"), "the first reason");
-    assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "nobody plays on files that go away");
+    assert_eq!(rig.agent_state(instance).await, AgentState::Stopped, "nobody plays on files that go away");
     assert!(
         operations::resume_stuck(&rig.worker, operation, By::itself("operator:test"), "mended")
             .await
@@ -241,7 +223,7 @@ async fn a_restore_whose_files_cannot_be_put_back_leaves_the_server_down_until_t
     rig.work(operation, &plan).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Failed);
     assert_eq!(differences(&damaged, &rig.tree(instance)), [""; 0]);
-    expect_state(&rig, instance, AgentState::Running, "put back").await;
+    rig.expect_state(instance, AgentState::Running, "put back").await;
     expect_calm(&rig, instance, "put back").await;
 }
 
@@ -336,13 +318,13 @@ async fn a_server_that_was_stopped_stays_so_and_one_on_hold_is_not_started() {
     let stop = format!("UPDATE instances SET desired_power = 'stopped' WHERE id = '{instance}'");
     rig.database.execute(&stop).await;
     rig.agent(instance).await.power(PowerAction::Stop).await.unwrap();
-    expect_state(&rig, instance, AgentState::Stopped, "stopped").await;
+    rig.expect_state(instance, AgentState::Stopped, "stopped").await;
     damage(&rig.data(instance), "x");
     let operation = rig.ask_use(instance, backup, Use::Restore).await;
     rig.work(operation, &Plan::calm()).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
     assert_eq!(differences(&kept, &rig.tree(instance)), [""; 0]);
-    assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped);
+    assert_eq!(rig.agent_state(instance).await, AgentState::Stopped);
     // A hold that comes while the restore is under way.
     let start = format!("UPDATE instances SET desired_power = 'running' WHERE id = '{instance}'");
     rig.database.execute(&start).await;
@@ -353,7 +335,7 @@ async fn a_server_that_was_stopped_stays_so_and_one_on_hold_is_not_started() {
     store::holds::place(&rig.database.owner(), &hold, now).await.unwrap();
     rig.work(operation, &Plan::calm()).await;
     assert_eq!(rig.operation(operation).await.state, OperationState::Succeeded);
-    assert_eq!(agent_state(&rig, instance).await, AgentState::Stopped, "a hold keeps it stopped");
+    assert_eq!(rig.agent_state(instance).await, AgentState::Stopped, "a hold keeps it stopped");
 }
 
 /// Lets the agent make the whole backup as if a worker had asked for it and died.

@@ -135,7 +135,10 @@ impl Fleet {
                     (gen_random_uuid(), 'broken', 'x', 'x', 1, 1, 1, now() - interval '1 day');
              INSERT INTO node_reports (node_id, reported_at, error) SELECT id, now() + interval '1 hour', 'no' FROM nodes
              WHERE name = 'broken';
-             UPDATE storage_report SET reported_at = now(), compared_at = now(), report = '{report}';"
+             UPDATE storage_report SET reported_at = now(), compared_at = now(), report = '{report}';
+             UPDATE billing_status SET endpoint_problem = 'it is disabled';
+             INSERT INTO stripe_events (id, type, livemode, payload, source, created_at, received_at)
+             VALUES ('evt_1', 'x', false, '{{}}', 'webhook', now(), now() - interval '1 hour');"
         );
         self.database.execute(&[taken, waiting, more].concat()).await;
         // One is not published, one leads elsewhere, and one that is deleted is published still.

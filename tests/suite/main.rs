@@ -7,5 +7,6 @@ mod edge;
 mod edge_parts;
 mod ide;
 mod noop;
+mod plans;
 mod sagas;
 mod stack;

@@ -93,6 +93,9 @@ fn watch(context: &Context, db: &Db, sells: bool, backfill_hours: i32) -> anyhow
             if released > 0 {
                 tracing::info!(released, "room for {released} servers that nobody paid for is free again");
             }
+            for dispatch in rows::overdue_amendments(&db).await? {
+                notifier.notify(dispatch);
+            }
             if sells && let Some(dispatch) = rows::request_backfill(&db, backfill_hours).await? {
                 notifier.notify(dispatch);
             }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use domain::{
-    billing::{CheckoutState, Fetched},
+    billing::{Amendment, CheckoutState, Fetched},
     enforcement::Stage,
     ids::CustomerId,
 };
-use integrations::stripe::{Session, Settled, Stripe, StripeError, fetch_customer};
+use integrations::stripe::{Session, Settled, Stripe, StripeError, fetch_customer, fetch_subscription};
 use store::{
     Db, StoreError,
     billing::{self as rows, Applied, ApplyError, Checkout},
@@ -103,7 +103,11 @@ impl Syncer {
         let (Some(stripe), Some(checkout)) = (&self.stripe, rows::unended(&self.db, customer).await?) else {
             return Ok(());
         };
-        let Checkout { id, stripe_id: Some(session), .. } = &checkout else { return Ok(()) };
+        let id = &checkout.id;
+        if let Some(amendment) = &checkout.amendment {
+            return self.settle_amendment(stripe, &checkout, amendment).await;
+        }
+        let Checkout { stripe_id: Some(session), .. } = &checkout else { return Ok(()) };
         let state = match stripe.get(&format!("checkout/sessions/{session}"), &[]).await {
             Ok(answer) => match Session::read(&answer).map(|session| session.settled) {
                 // A debit that failed in the end leaves the session as it was; the subscription never begins.
@@ -118,6 +122,29 @@ impl Syncer {
         };
         if rows::end_checkout(&self.db, *id, state).await? {
             tracing::info!(%customer, checkout = %id, "purchase {id} is {state}");
+        }
+        Ok(())
+    }
+
+    /// How a change of a subscription stands, by the subscription: it has become what it was to be, its bank still asks the customer,
+    /// or nothing came of it.
+    async fn settle_amendment(
+        &self,
+        stripe: &Stripe,
+        checkout: &Checkout,
+        amendment: &Amendment,
+    ) -> Result<(), SyncError> {
+        let (id, customer) = (checkout.id, checkout.customer);
+        let state = match fetch_subscription(stripe, &amendment.subscription).await {
+            Ok(now) if amendment.is_made(&now.items) => CheckoutState::Completed,
+            Ok(now) if now.pending_invoice.is_some() => return Ok(()),
+            // Somebody may be asking Stripe for it in this moment.
+            Ok(_) if !rows::is_abandoned(&self.db, id).await? => return Ok(()),
+            Ok(_) | Err(StripeError::NotFound(_)) => CheckoutState::Expired,
+            Err(error) => return Err(error.into()),
+        };
+        if rows::end_checkout(&self.db, id, state).await? {
+            tracing::info!(%customer, checkout = %id, "the change of the subscription by purchase {id} is {state}");
         }
         Ok(())
     }

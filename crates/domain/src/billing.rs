@@ -36,6 +36,8 @@ pub struct SubscriptionFacts {
     pub items: Vec<SubscriptionItem>,
     /// What it is paid with, in words.
     pub paid_with: Option<String>,
+    /// The invoice of a change that is made once it is paid, and is forgotten otherwise. Not paying it makes no debt.
+    pub pending_invoice: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -85,6 +87,168 @@ pub struct PlanQuantity {
 }
 
 text_enum! {
+    /// What a purchase is at Stripe.
+    CheckoutKind {
+        /// A checkout session, with which a subscription begins.
+        Subscribe = "subscribe",
+        /// A change of the subscription of record.
+        Amend = "amend",
+    }
+}
+
+/// A change of what a subscription is for. Quantities are whole ones, not differences: made twice it is made once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Amendment {
+    /// Id of the subscription at Stripe.
+    pub subscription: String,
+    /// What changes; a price that is not here stays as it is.
+    pub prices: Vec<AmendedPrice>,
+}
+
+/// How many of a price a subscription is to have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AmendedPrice {
+    /// Id of the price at Stripe.
+    pub price: String,
+    /// How many there were.
+    pub before: i32,
+    /// How many there are to be.
+    pub after: i32,
+}
+
+/// One line of a call that changes a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AmendedLine {
+    /// An item gets another quantity.
+    Set(String, i32),
+    /// An item goes.
+    Remove(String),
+    /// A price comes, so many times.
+    Add(String, i32),
+}
+
+impl Amendment {
+    /// One that adds to what there is: `changes` are prices and how many more (or fewer) of each. `None` if fewer than none would be
+    /// left of one, or nothing would change.
+    pub fn of(subscription: &SubscriptionFacts, changes: &[(String, i32)]) -> Option<Self> {
+        let mut prices: Vec<AmendedPrice> = Vec::new();
+        for (price, more) in changes {
+            let before = quantity_of(&subscription.items, price);
+            match prices.iter_mut().find(|it| it.price == *price) {
+                Some(known) => known.after = known.after.checked_add(*more)?,
+                None => {
+                    prices.push(AmendedPrice {
+                        price: price.clone(),
+                        before,
+                        after: before.checked_add(*more)?,
+                    });
+                }
+            }
+        }
+        prices.retain(|it| it.before != it.after);
+        let possible = !prices.is_empty() && prices.iter().all(|it| it.after >= 0);
+        possible.then(|| Self { subscription: subscription.rules.id.clone(), prices })
+    }
+
+    /// The way back.
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        let back =
+            |it: &AmendedPrice| AmendedPrice { price: it.price.clone(), before: it.after, after: it.before };
+        Self { subscription: self.subscription.clone(), prices: self.prices.iter().map(back).collect() }
+    }
+
+    /// Whether a subscription with these items is as it is to be.
+    pub fn is_made(&self, items: &[SubscriptionItem]) -> bool {
+        self.prices.iter().all(|it| quantity_of(items, &it.price) == it.after)
+    }
+
+    /// What has to be said to Stripe so that a subscription with these items becomes what it is to be.
+    pub fn lines(&self, items: &[SubscriptionItem]) -> Vec<AmendedLine> {
+        let mut lines = Vec::new();
+        for wanted in self.prices.iter().filter(|it| quantity_of(items, &it.price) != it.after) {
+            let mut of_price = items.iter().filter(|item| item.price_id == wanted.price);
+            match (of_price.next(), wanted.after) {
+                (Some(item), 0) => lines.push(AmendedLine::Remove(item.id.clone())),
+                (Some(item), after) => lines.push(AmendedLine::Set(item.id.clone(), after)),
+                (None, 0) => {}
+                (None, after) => lines.push(AmendedLine::Add(wanted.price.clone(), after)),
+            }
+            // A price that Stripe has in two items is brought into one.
+            lines.extend(of_price.map(|item| AmendedLine::Remove(item.id.clone())));
+        }
+        lines
+    }
+}
+
+fn quantity_of(items: &[SubscriptionItem], price: &str) -> i32 {
+    let of_price = items.iter().filter(|item| item.price_id == price);
+    of_price.fold(0, |sum, item| sum.saturating_add(item.quantity))
+}
+
+text_enum! {
+    /// How far a change of plan has come. What makes a server bigger is paid first and done then; what makes it smaller is done
+    /// first, and then paid less for.
+    PlanChangeState {
+        /// It is being paid for.
+        Paying = "paying",
+        /// The server can be changed, once nothing else is done with it.
+        Ready = "ready",
+        /// An operation changes it.
+        Applying = "applying",
+        /// It is changed, and the subscription is about to follow.
+        Settling = "settling",
+        /// Done.
+        Done = "done",
+        /// It came to nothing, and the subscription is about to be what it was.
+        Reverting = "reverting",
+        /// It came to nothing.
+        Failed = "failed",
+    }
+}
+
+/// What a change of plan waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlanChangeNext {
+    /// Somebody else: the bank, or the operation.
+    Nothing,
+    /// An operation is to be begun.
+    Begin,
+    /// It is over, and nothing was paid.
+    GiveUp,
+    /// It is over, and what was paid is to be given back.
+    Revert,
+    /// The subscription is to follow the server.
+    Settle,
+}
+
+impl PlanChangeState {
+    /// Whether nothing more comes of it.
+    pub const fn has_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed)
+    }
+
+    /// What comes next. `payment` is that of a change that is paid first; `active` says whether there still is a server to change.
+    pub const fn next(self, payment: Option<CheckoutState>, active: bool) -> PlanChangeNext {
+        let paid = matches!(payment, Some(CheckoutState::Completed));
+        match self {
+            Self::Paying if !paid => match payment {
+                Some(CheckoutState::Open | CheckoutState::Pending) => PlanChangeNext::Nothing,
+                _ => PlanChangeNext::GiveUp,
+            },
+            Self::Paying | Self::Ready if active => PlanChangeNext::Begin,
+            Self::Paying | Self::Ready if paid => PlanChangeNext::Revert,
+            Self::Paying | Self::Ready => PlanChangeNext::GiveUp,
+            Self::Settling => PlanChangeNext::Settle,
+            Self::Reverting => PlanChangeNext::Revert,
+            Self::Applying | Self::Done | Self::Failed => PlanChangeNext::Nothing,
+        }
+    }
+}
+
+text_enum! {
     /// How far a purchase has come.
     CheckoutState {
         /// To be paid.
@@ -123,8 +287,12 @@ impl Fetched {
     pub fn evidence(&self, so_far: Option<&str>, needs_subscription: bool) -> Evidence {
         let of_record = self.of_record(so_far);
         let id = of_record.map(|it| it.rules.id.as_str());
+        // A change that nobody pays is never made: what is had is paid for.
+        let pending: Vec<_> =
+            self.subscriptions.iter().filter_map(|it| it.pending_invoice.as_deref()).collect();
         let counts = |invoice: &&InvoiceFacts| {
-            invoice.subscription_id.is_none() || invoice.subscription_id.as_deref() == id
+            (invoice.subscription_id.is_none() || invoice.subscription_id.as_deref() == id)
+                && !pending.contains(&invoice.rules.id.as_str())
         };
         Evidence {
             subscription: of_record.map(|it| it.rules.clone()),
@@ -161,6 +329,7 @@ mod tests {
             currency: "eur".into(),
             items: Vec::new(),
             paid_with: None,
+            pending_invoice: None,
             created_at: Utc.with_ymd_and_hms(2026, 11, 1, 0, 0, 0).unwrap() + TimeDelta::days(day),
         }
     }
@@ -220,5 +389,77 @@ mod tests {
         assert_eq!(ids(Some("sub_a")), ["in_sub_a", "in_none"]);
         assert_eq!(ids(Some("sub_b")), ["in_sub_b", "in_none"]);
         assert!(fetched.has_two_subscriptions());
+    }
+
+    #[test]
+    fn a_change_that_waits_for_its_payment_is_no_debt() {
+        let mut fetched = Fetched {
+            subscriptions: vec![facts("sub_a", "active", 0)],
+            invoices: vec![billed_by(Some("sub_a"))],
+            ..Fetched::default()
+        };
+        assert_eq!(fetched.evidence(None, true).invoices.len(), 1);
+        fetched.subscriptions[0].pending_invoice = Some("in_sub_a".into());
+        assert_eq!(fetched.evidence(None, true).invoices, []);
+    }
+
+    fn with_items(items: &[(&str, &str, i32)]) -> SubscriptionFacts {
+        let item = |(id, price, quantity): &(&str, &str, i32)| SubscriptionItem {
+            id: (*id).into(),
+            price_id: (*price).into(),
+            quantity: *quantity,
+            amount_minor: 500,
+        };
+        SubscriptionFacts { items: items.iter().map(item).collect(), ..facts("sub_a", "active", 0) }
+    }
+
+    #[test]
+    fn an_amendment_made_twice_is_made_once_and_leads_back() {
+        let change = |price: &str, more| (price.to_owned(), more);
+        let before = with_items(&[("si_1", "small", 1), ("si_2", "large", 2)]);
+        let amendment = Amendment::of(&before, &[change("small", -1), change("medium", 1)]).unwrap();
+        let lines = amendment.lines(&before.items);
+        assert_eq!(lines, [AmendedLine::Remove("si_1".into()), AmendedLine::Add("medium".into(), 1)]);
+        let after = with_items(&[("si_2", "large", 2), ("si_3", "medium", 1)]);
+        assert!(amendment.is_made(&after.items) && !amendment.is_made(&before.items));
+        assert_eq!(amendment.lines(&after.items), []);
+        let back = amendment.reversed();
+        assert_eq!(
+            back.lines(&after.items),
+            [AmendedLine::Add("small".into(), 1), AmendedLine::Remove("si_3".into())]
+        );
+        assert!(back.is_made(&before.items));
+
+        let more = Amendment::of(&before, &[change("large", 1)]).unwrap();
+        assert_eq!(more.lines(&before.items), [AmendedLine::Set("si_2".into(), 3)]);
+        assert_eq!(Amendment::of(&before, &[change("small", -2)]), None, "fewer than none");
+        assert_eq!(Amendment::of(&before, &[change("small", 0)]), None, "no change");
+        let twice = with_items(&[("si_1", "small", 1), ("si_4", "small", 1)]);
+        let one_less = Amendment::of(&twice, &[change("small", -1)]).unwrap();
+        assert_eq!(
+            one_less.lines(&twice.items),
+            [AmendedLine::Set("si_1".into(), 1), AmendedLine::Remove("si_4".into())]
+        );
+    }
+
+    #[test]
+    fn a_change_of_plan_begins_only_when_it_is_paid_and_never_keeps_money_for_nothing() {
+        use PlanChangeNext as Next;
+        use PlanChangeState as State;
+        for active in [true, false] {
+            for payment in [CheckoutState::Open, CheckoutState::Pending] {
+                assert_eq!(State::Paying.next(Some(payment), active), Next::Nothing, "{payment}");
+            }
+            for payment in [CheckoutState::Expired, CheckoutState::Failed] {
+                assert_eq!(State::Paying.next(Some(payment), active), Next::GiveUp, "{payment}");
+            }
+        }
+        assert_eq!(State::Paying.next(Some(CheckoutState::Completed), true), Next::Begin);
+        assert_eq!(State::Paying.next(Some(CheckoutState::Completed), false), Next::Revert);
+        assert_eq!(State::Ready.next(None, true), Next::Begin);
+        assert_eq!(State::Ready.next(None, false), Next::GiveUp);
+        for ended in State::ALL.iter().filter(|it| it.has_ended()) {
+            assert_eq!(ended.next(Some(CheckoutState::Completed), true), Next::Nothing);
+        }
     }
 }

@@ -90,6 +90,10 @@ id!(
     CheckoutId
 );
 id!(
+    /// A change of a server's plan.
+    PlanChangeId
+);
+id!(
     /// Servers that an operator lets a customer have.
     GrantId
 );

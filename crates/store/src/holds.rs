@@ -69,6 +69,45 @@ pub async fn lift(
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
     let mut tx = db.pool().begin().await?;
+    let lifted = lift_in(&mut tx, instance, reason, by, now).await?;
+    tx.commit().await?;
+    Ok(lifted)
+}
+
+/// Lifts the hold with this reason, and asks for a start of what is to run and may again. Returns whether there was one.
+pub async fn release(
+    db: &Db,
+    instance: InstanceId,
+    reason: HoldReason,
+    by: By<'_>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let mut tx = db.pool().begin().await?;
+    if !lift_in(&mut tx, instance, reason, by, now).await? {
+        return Ok(false);
+    }
+    let runs_again = sqlx::query_scalar!(
+        r#"SELECT EXISTS (SELECT FROM instances i WHERE i.id = $1 AND i.lifecycle = 'active' AND i.desired_power = 'running'
+                          AND NOT EXISTS (SELECT FROM holds h WHERE h.instance_id = i.id AND h.lifted_at IS NULL)) AS "runs!""#,
+        instance.0
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if runs_again {
+        let asked = power::Asked { action: PowerAction::Start, by: by.actor, reason: StopReason::Requested };
+        power::put(&mut tx, instance, asked, None).await?;
+    }
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn lift_in(
+    tx: &mut PgConnection,
+    instance: InstanceId,
+    reason: HoldReason,
+    by: By<'_>,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
     let done = sqlx::query!(
         "UPDATE holds SET lifted_at = $3 WHERE instance_id = $1 AND reason = $2 AND lifted_at IS NULL",
         instance.0,
@@ -80,8 +119,7 @@ pub async fn lift(
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    record(&mut tx, instance, "instance.hold_lifted", by, json!({ "reason": reason.as_str() })).await?;
-    tx.commit().await?;
+    record(tx, instance, "instance.hold_lifted", by, json!({ "reason": reason.as_str() })).await?;
     Ok(true)
 }
 

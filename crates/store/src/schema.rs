@@ -53,6 +53,7 @@ const FUNCTIONS: &[Function] = functions![
     "claim_idempotency_key",
     "create_instance",
     "instances_beyond",
+    "plan_change_room",
     "release_reservations",
     "request_verification",
     "reserve_capacity",

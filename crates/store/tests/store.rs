@@ -18,6 +18,8 @@ mod instances;
 mod leases;
 #[path = "store/outbox.rs"]
 mod outbox;
+#[path = "store/plan_changes.rs"]
+mod plan_changes;
 #[path = "store/power.rs"]
 mod power;
 #[path = "store/queue.rs"]

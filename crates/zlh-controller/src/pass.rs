@@ -71,6 +71,7 @@ impl Controller {
         let storage = controller::storage(&self.db).await?;
         unseen.extend(drift::unseen_storage(&storage, now).map(|why| (Source::Storage, why)));
         let lost_ports = controller::lost_ports(&self.db).await?;
+        let payments = controller::payments(&self.db).await?;
         if let Some(term) = term
             && !controller::is_current(&self.db, term).await?
         {
@@ -85,7 +86,19 @@ impl Controller {
         unseen.extend(seen.unseen.into_iter().map(of_part));
         let deleted = self.deleted(&instances, &nodes, &storage, &seen.observed).await?;
         let (edge, zones) = (seen.observed, seen.zones);
-        Ok(Look { now, instances, nodes, deleted, lost_ports, edge, storage, routes, zones, unseen })
+        Ok(Look {
+            now,
+            instances,
+            nodes,
+            deleted,
+            lost_ports,
+            edge,
+            storage,
+            routes,
+            zones,
+            payments,
+            unseen,
+        })
     }
 
     /// The routes that a Traefik is given, and what it has made of them.

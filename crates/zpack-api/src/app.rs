@@ -20,6 +20,7 @@ use crate::{
     http::{Transfers, TrustedProxies},
     ide::Ide,
     password::Passwords,
+    plan_changes::PlanChanges,
     power::Power,
     rate_limit::RateLimits,
     schedules,
@@ -159,6 +160,16 @@ impl App {
 }
 
 impl App {
+    /// Whoever brings changes of plans to their end.
+    pub fn plan_changes(&self) -> PlanChanges {
+        PlanChanges {
+            db: self.db.clone(),
+            billing: self.billing.clone(),
+            notifier: self.notifier.clone(),
+            clock: self.clock.clone(),
+        }
+    }
+
     /// The watch over running servers.
     pub fn watch(&self) -> Watch {
         Watch::new(self.db.clone(), self.clock.clone(), self.power.clone())
@@ -215,6 +226,12 @@ pub struct Selling {
 impl FromRef<App> for Selling {
     fn from_ref(app: &App) -> Self {
         Self { db: app.db.clone(), billing: app.billing.clone(), catalogue: app.catalogue.clone() }
+    }
+}
+
+impl FromRef<App> for PlanChanges {
+    fn from_ref(app: &App) -> Self {
+        app.plan_changes()
     }
 }
 

@@ -6,10 +6,14 @@ use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use domain::{
     account::Customer,
-    billing::{CheckoutState, PlanQuantity},
+    billing::{Amendment, CheckoutState, PlanQuantity, SubscriptionFacts},
+    enforcement::Gate,
     ids::{BillingTaskId, CustomerId},
 };
-use integrations::stripe::{Form, Session, Stripe, StripeError};
+use integrations::stripe::{
+    Amended, Form, Session, Settlement, Stripe, StripeError, amend, fetch_subscription,
+    give_up as void_change,
+};
 use store::{
     Db,
     audit::By,
@@ -87,7 +91,8 @@ impl Billing {
         Ok(())
     }
 
-    fn stripe(&self) -> Result<&Stripe, Problem> {
+    /// Stripe, where anything is sold.
+    pub fn stripe(&self) -> Result<&Stripe, Problem> {
         self.stripe.as_ref().ok_or_else(|| {
             let detail = "Nothing can be bought at this installation. Ask its operator for servers.";
             Problem::new(Code::PlanNotSold, detail)
@@ -111,6 +116,7 @@ impl Billing {
                 customer: wanted.customer.id,
                 items: &items,
                 room: &room,
+                amendment: None,
                 currency: &currency,
                 expires_at: now + self.life,
                 by: wanted.by,
@@ -118,13 +124,15 @@ impl Billing {
             let checkout = match rows::open_checkout(db, &new).await {
                 Ok(checkout) => checkout,
                 Err(OpenError::UnderWay(earlier)) => *earlier,
+                Err(OpenError::Subscribed) => return self.extend(db, stripe, catalogue, wanted, now).await,
                 Err(error) => return Err(error.into()),
             };
             if checkout.state == CheckoutState::Pending {
                 let detail = "Your bank is at work on your last purchase, which can take some days. Nothing was bought twice.";
                 return Err(Problem::new(Code::CheckoutPending, detail));
             }
-            let same = checkout.items == items && checkout.currency == currency;
+            let same =
+                checkout.amendment.is_none() && checkout.items == items && checkout.currency == currency;
             if same && checkout.url.is_some() && checkout.expires_at > now {
                 return Ok(checkout);
             }
@@ -133,9 +141,7 @@ impl Billing {
             }
             give_up(db, stripe, &checkout).await?;
         }
-        let detail =
-            "Another purchase of yours was begun in this very moment. Nothing was bought; try again.";
-        Err(Problem::new(Code::PaymentsUnavailable, detail).retry_after(1))
+        Err(in_this_moment())
     }
 
     /// Makes the session at Stripe. Asked again with the same row, Stripe answers with the same session.
@@ -184,6 +190,106 @@ impl Billing {
         };
         rows::name_checkout(db, checkout.id, &id, &url).await?;
         Ok(Checkout { stripe_id: Some(id), url: Some(url), ..checkout })
+    }
+
+    /// Takes more servers into the subscription that there is, paid at once for the rest of its period.
+    async fn extend(
+        &self,
+        db: &Db,
+        stripe: &Stripe,
+        catalogue: &Catalogue,
+        wanted: &Wanted<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Checkout, Problem> {
+        let stage = wanted.customer.stage;
+        if !stage.allows(Gate::Upgrades) {
+            return Err(Problem::payment_open(stage, Gate::Upgrades));
+        }
+        for _ in 0..2 {
+            let subscription = self.subscription_of_record(db, wanted.customer.id).await?;
+            let (items, room) = priced(catalogue, wanted, &subscription.currency)?;
+            let mut more = Vec::new();
+            for item in &items {
+                more.push((price_of(catalogue, &item.plan, &subscription.currency)?, item.quantity));
+            }
+            let amendment = Amendment::of(&subscription, &more);
+            let amendment =
+                amendment.ok_or_else(|| Problem::internal(&StripeError::NotFound(subscription.rules.id)))?;
+            let new = NewCheckout {
+                customer: wanted.customer.id,
+                items: &items,
+                room: &room,
+                amendment: Some(&amendment),
+                currency: &subscription.currency,
+                expires_at: now + ASKING,
+                by: wanted.by,
+            };
+            match rows::open_checkout(db, &new).await {
+                Ok(checkout) => return self.amend(db, stripe, checkout, wanted.by).await,
+                Err(OpenError::UnderWay(earlier))
+                    if earlier.items == items && earlier.amendment.is_some() =>
+                {
+                    return self.amend(db, stripe, *earlier, wanted.by).await;
+                }
+                Err(OpenError::UnderWay(earlier)) => give_up(db, stripe, &earlier).await?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(in_this_moment())
+    }
+
+    /// The subscription of record as it is now at Stripe.
+    pub async fn subscription_of_record(
+        &self,
+        db: &Db,
+        customer: CustomerId,
+    ) -> Result<SubscriptionFacts, Problem> {
+        let stripe = self.stripe()?;
+        let id = rows::of_record(db, customer).await?.ok_or_else(|| {
+            let detail =
+                "Nothing was changed: you have no subscription that it could be taken into. Buy one first.";
+            Problem::new(Code::SubscriptionRequired, detail)
+        })?;
+        fetch_subscription(stripe, &id).await.map_err(|error| of_stripe(&error))
+    }
+
+    /// Has a subscription become what a purchase says. It is complete, or its bank asks the customer; or nothing was changed.
+    pub async fn amend(
+        &self,
+        db: &Db,
+        stripe: &Stripe,
+        mut checkout: Checkout,
+        by: By<'_>,
+    ) -> Result<Checkout, Problem> {
+        let Some(amendment) = &checkout.amendment else { return Ok(checkout) };
+        let key = format!("zlh-checkout-{}", checkout.id);
+        match amend(stripe, amendment, Settlement::PaidFirst, &key).await {
+            Ok(Amended::Made) => {
+                rows::end_checkout(db, checkout.id, CheckoutState::Completed).await?;
+                checkout.state = CheckoutState::Completed;
+                self.look_at(db, checkout.customer, by).await?;
+            }
+            Ok(Amended::Waits { url, until }) => {
+                rows::await_confirmation(db, checkout.id, &url, until).await?;
+                checkout.url = Some(url);
+                checkout.expires_at = until.unwrap_or(checkout.expires_at);
+            }
+            Ok(Amended::Declined(why)) => {
+                rows::end_checkout(db, checkout.id, CheckoutState::Failed).await?;
+                tracing::info!(customer = %checkout.customer, checkout = %checkout.id, "purchase {} was declined: {why}", checkout.id);
+                let detail = format!(
+                    "Nothing was bought, and nothing was changed: {why} Take another card on the billing page, and try again."
+                );
+                return Err(Problem::new(Code::PaymentDeclined, detail));
+            }
+            // Whether it was done is not known: asking once more finds out, and billing-worker does by itself.
+            Err(error) if error.may_pass() => return Err(unavailable(&error)),
+            Err(error) => {
+                rows::end_checkout(db, checkout.id, CheckoutState::Failed).await?;
+                return Err(refused(&error));
+            }
+        }
+        Ok(checkout)
     }
 
     /// The customer at Stripe, made if there is none.
@@ -237,6 +343,23 @@ impl Billing {
     }
 }
 
+/// How long asking Stripe for a change can take, in all its attempts.
+pub const ASKING: chrono::TimeDelta = chrono::TimeDelta::minutes(3);
+
+fn in_this_moment() -> Problem {
+    let detail = "Another purchase of yours was begun in this very moment. Nothing was bought; try again.";
+    Problem::new(Code::PaymentsUnavailable, detail).retry_after(1)
+}
+
+/// The price of a plan at Stripe.
+pub fn price_of(catalogue: &Catalogue, plan: &str, currency: &str) -> Result<String, Problem> {
+    let price = catalogue.plan(plan).and_then(|plan| plan.stripe_prices.get(currency));
+    price.cloned().ok_or_else(|| {
+        let detail = format!("Nothing was changed: this plan is not sold in {}.", currency.to_uppercase());
+        Problem::new(Code::PlanNotSold, detail)
+    })
+}
+
 /// What is bought, by plan, and the room that it needs.
 fn priced(
     catalogue: &Catalogue,
@@ -263,6 +386,18 @@ fn priced(
 
 /// Ends a purchase that gives way to another one. One that was paid in the meantime stays.
 async fn give_up(db: &Db, stripe: &Stripe, checkout: &Checkout) -> Result<(), Problem> {
+    if let Some(amendment) = &checkout.amendment {
+        let now =
+            fetch_subscription(stripe, &amendment.subscription).await.map_err(|error| of_stripe(&error))?;
+        if amendment.is_made(&now.items) {
+            return Err(just_paid());
+        }
+        if let Some(invoice) = &now.pending_invoice {
+            void_change(stripe, invoice).await.map_err(|error| of_stripe(&error))?;
+        }
+        rows::end_checkout(db, checkout.id, CheckoutState::Expired).await?;
+        return Ok(());
+    }
     let Some(session) = &checkout.stripe_id else {
         rows::end_checkout(db, checkout.id, CheckoutState::Expired).await?;
         return Ok(());
@@ -276,15 +411,18 @@ async fn give_up(db: &Db, stripe: &Stripe, checkout: &Checkout) -> Result<(), Pr
             let now = stripe.get(&format!("checkout/sessions/{session}"), &[]).await;
             let now = now.map_err(|error| of_stripe(&error))?;
             if now["status"] == "complete" {
-                let detail =
-                    "Your last purchase was just paid. Nothing was bought twice; look at it in a moment.";
-                return Err(Problem::new(Code::CheckoutPending, detail));
+                return Err(just_paid());
             }
         }
         Err(error) => return Err(of_stripe(&error)),
     }
     rows::end_checkout(db, checkout.id, CheckoutState::Expired).await?;
     Ok(())
+}
+
+fn just_paid() -> Problem {
+    let detail = "Your last purchase was just paid. Nothing was bought twice; look at it in a moment.";
+    Problem::new(Code::CheckoutPending, detail)
 }
 
 fn of_stripe(error: &StripeError) -> Problem {
@@ -311,6 +449,14 @@ impl From<OpenError> for Problem {
             OpenError::Subscribed => {
                 let detail = "Nothing was bought: you have a subscription. Add servers to it instead.";
                 Self::new(Code::AlreadySubscribed, detail)
+            }
+            OpenError::NotSubscribed => {
+                let detail = "Nothing was changed: you have no subscription that it could be taken into.";
+                Self::new(Code::SubscriptionRequired, detail)
+            }
+            OpenError::PlanChanging => {
+                let detail = "Nothing was bought: a change of plan is under way and your subscription follows it. Try again in a minute.";
+                Self::new(Code::CheckoutPending, detail)
             }
             OpenError::NoCapacity => {
                 let detail = "Nothing was bought: no node has room for that many servers at present.";

@@ -23,6 +23,7 @@ mod http;
 pub mod ide;
 mod openapi;
 mod password;
+mod plan_changes;
 mod power;
 mod problem;
 mod rate_limit;

@@ -21,6 +21,9 @@ const ALL_POWER_EVERY: u32 = 10;
 /// How often workspaces are looked for that nobody uses.
 const IDLE_WORKSPACES: Periodic = Periodic::new("idle workspaces", Duration::from_mins(1));
 
+/// How often changes of plans are looked for that do not wait for anybody else.
+const PLAN_CHANGES: Periodic = Periodic::new("changes of plans", Duration::from_secs(2));
+
 /// How often tickets, cookies and idempotency keys past their time are dropped.
 const EXPIRED: Periodic = Periodic::new("expired keys and tickets", Duration::from_hours(1));
 
@@ -28,6 +31,11 @@ const EXPIRED: Periodic = Periodic::new("expired keys and tickets", Duration::fr
 pub fn start(context: &Context, app: &App) {
     watch_rights(context, app);
     watch_power(context, app);
+    let changes = app.plan_changes();
+    context.spawn_periodic(PLAN_CHANGES, move |_| {
+        let changes = changes.clone();
+        async move { Ok(changes.bring_all_on().await?) }
+    });
     let (db, clock) = (app.db.clone(), app.clock.clone());
     context.spawn_periodic(EXPIRED, move |_| {
         let (db, now) = (db.clone(), clock.now());

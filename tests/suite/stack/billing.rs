@@ -180,3 +180,100 @@ fn a_customer_buys_misses_a_payment_loses_nothing_pays_and_is_back() {
     ada.remove(&id);
     town.expect_nothing_left();
 }
+
+#[test]
+fn a_plan_is_changed_once_it_is_paid_and_a_declined_one_changes_nothing() {
+    let mut town = Town::start(&[]);
+    town.stack.start(Daemon::Billing).expect("a daemon");
+    let create = ["create-customer", "ada@example.com", "--without-grant"];
+    town.stack.api_command(&create, Some(PASSWORD)).expect("an account");
+    let ada = town.sign_in("ada@example.com");
+    let buy = |plan: &str| {
+        ada.post("/api/billing/checkout", None, &json!({ "items": [{ "plan": plan, "quantity": 1 }] }))
+    };
+    let bought = buy("small");
+    Http::new(bought.body["url"].as_str().expect("an address")).press("pay").expect("paid");
+    let items = |wanted: Value| {
+        eventually("the subscription", || {
+            let items = ada.get("/api/billing").body["subscription"]["items"].clone();
+            let mut items: Vec<_> =
+                items.as_array()?.iter().map(|it| json!([it["plan"], it["quantity"]])).collect();
+            items.sort_by_key(ToString::to_string);
+            (Value::Array(items) == wanted).then_some(())
+        });
+    };
+    items(json!([["small", 1]]));
+    let (id, _) = ada.server("Mine", "minecraft-js", "flying-squid");
+    let of = |what: &str| format!("/api/instances/{id}{what}");
+    let change = |plan: &str| ada.post(&of("/plan"), None, &json!({ "plan": plan }));
+    let becomes = |state: &str| {
+        eventually(state, || {
+            let now = ada.get(&of("/plan")).body["change"].clone();
+            (now["state"] == state).then_some(now)
+        })
+    };
+    let plan = || ada.get(&of("")).body["plan"].clone();
+    assert_eq!(town.put_file(&ada, &id, "kept.txt", "precious"), 200);
+
+    // Paid at once with the card that there is, and then made.
+    let asked = change("medium");
+    assert_eq!(asked.status, 202, "{:?}", asked.body);
+    assert!(asked.body["operation"].is_string(), "{:?}", asked.body);
+    assert_eq!((becomes("done")["to_plan"].clone(), plan()), (json!("medium"), json!("medium")));
+    items(json!([["medium", 1]]));
+    eventually("running", || (ada.get(&of("/status")).body["state"] == "running").then_some(()));
+    assert_eq!(change("medium").body["code"], "same_plan");
+    assert_eq!(change("nothing").body["code"], "unknown_plan");
+    assert_eq!(change("dev-small").body["code"], "plan_kind_mismatch");
+    let room = held_of(&town);
+
+    // Declined: everything is as it was, at the server, in the rows and at Stripe; nothing is owed.
+    let stripe = AtStripe::of(&town, "ada@example.com");
+    stripe.card("pm_card_chargeCustomerFail");
+    let declined = change("large");
+    assert_eq!(
+        (declined.status, &declined.body["code"]),
+        (402, &json!("payment_declined")),
+        "{:?}",
+        declined.body
+    );
+    assert_eq!(
+        (becomes("failed")["to_plan"].clone(), plan(), held_of(&town)),
+        (json!("large"), json!("medium"), room)
+    );
+    let more = buy("small");
+    assert_eq!((more.status, &more.body["code"]), (402, &json!("payment_declined")), "{:?}", more.body);
+    items(json!([["medium", 1]]));
+    assert_eq!(ada.get("/api/billing").body["stage"], "good_standing");
+
+    // The bank asks for a confirmation: the bigger plan comes with it, and not before.
+    stripe.card("pm_card_authenticationRequired");
+    let asked = change("large");
+    assert_eq!((asked.status, &asked.body["state"]), (202, &json!("paying")), "{:?}", asked.body);
+    let page = asked.body["pay_url"].as_str().expect("an address").to_owned();
+    assert_eq!(change("large").body["pay_url"], page, "asked twice is asked once");
+    assert_eq!(
+        (change("small").body["code"].clone(), plan()),
+        (json!("plan_change_under_way"), json!("medium"))
+    );
+    items(json!([["medium", 1]]));
+    Http::new(&page).press("pay").expect("paid");
+    becomes("done");
+    assert_eq!(plan(), "large");
+    items(json!([["large", 1]]));
+
+    // Smaller: the server first, the subscription then. One more server is taken into it meanwhile or afterwards.
+    let asked = change("small");
+    assert_eq!(asked.status, 202, "{:?}", asked.body);
+    becomes("done");
+    items(json!([["small", 1]]));
+    stripe.card("pm_card_visa");
+    let added = buy("small");
+    assert_eq!((added.status, &added.body["state"]), (201, &json!("completed")), "{:?}", added.body);
+    items(json!([["small", 2]]));
+    let (second, _) = ada.server("More", "minecraft-js", "flying-squid");
+    assert_eq!(ada.get(&of("/files/content?path=kept.txt")).status, 200);
+    ada.remove(&second);
+    ada.remove(&id);
+    town.expect_nothing_left();
+}

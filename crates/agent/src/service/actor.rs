@@ -174,6 +174,22 @@ impl Actor {
             (_, false) => return Err(Refusal::OtherRevisionRuns),
         }
         self.must_not_be_held()?;
+        if self.saved.is_installed(&spec) {
+            info!(
+                revision = spec.revision,
+                "revision {} is installed already and only runs in another way", spec.revision
+            );
+            self.change(|saved| {
+                saved.spec = Some(spec);
+                saved.forget_crashes();
+            })
+            .await?;
+            // As after an installation: what is to run does.
+            if self.saved.wanted == Wanted::Running {
+                self.begin_start();
+            }
+            return Ok(());
+        }
         let (revision, steps) = (&spec.revision, spec.install.len());
         info!(revision, steps, "installation of revision {revision} begins: {steps} steps");
         self.change(|saved| {

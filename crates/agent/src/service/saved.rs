@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
-use domain::agent::{AgentFault, ServiceSpec};
+use domain::agent::{AgentFault, InstallStep, ServiceSpec};
 use serde::{Deserialize, Serialize};
 use shim::{atomic::write_atomically, protocol::Run};
 
@@ -79,7 +79,55 @@ impl Saved {
         self.ready_at.filter(|ready| ready.timestamp_millis() >= run.started_ms)
     }
 
+    /// Whether everything that a service needs to be installed is there, so that it differs only in how it is run: another plan's
+    /// memory, say. What a customer has changed in the files since then stays as it is.
+    pub(super) fn is_installed(&self, wanted: &ServiceSpec) -> bool {
+        let same = |(had, step): (&InstallStep, &InstallStep)| match (had, step) {
+            // A file is known by its hash; where it came from may move.
+            (
+                InstallStep::Download { sha256: a, path: b, unpack: c, .. },
+                InstallStep::Download { sha256, path, unpack, .. },
+            ) => (a, b, c) == (sha256, path, unpack),
+            (had, step) => had == step,
+        };
+        let had = self.spec.as_ref().filter(|_| self.install == InstallState::Done);
+        had.is_some_and(|had| {
+            had.install.len() == wanted.install.len() && had.install.iter().zip(&wanted.install).all(same)
+        })
+    }
+
     pub(super) fn revision(&self) -> Option<&str> {
         self.spec.as_ref().map(|spec| spec.revision.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(url: &str, content: &str, memory: &str) -> ServiceSpec {
+        let text = format!(
+            r#"{{ "revision": "{memory}", "install": [
+                {{ "kind": "download", "url": "{url}", "sha256": "aa", "size": 1, "path": "server.jar" }},
+                {{ "kind": "write", "path": "eula.txt", "content": "{content}" }}],
+              "run": {{ "argv": ["{{java}}", "-Xmx{memory}M"], "runtime": {{ "kind": "none" }},
+                        "stop": {{ "grace_seconds": 1 }}, "console": "pipes" }},
+              "ready": {{ "probe": {{ "kind": "tcp", "port": 1 }}, "deadline_seconds": 1 }} }}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn what_only_runs_in_another_way_is_installed_already() {
+        let had = spec("http://a/server.jar", "eula=true", "512");
+        let mut saved = Saved { spec: Some(had), install: InstallState::Done, ..Saved::default() };
+        assert!(saved.is_installed(&spec("http://b/server.jar", "eula=true", "1024")));
+        assert!(!saved.is_installed(&spec("http://a/server.jar", "eula=false", "512")), "another file");
+        let mut more = spec("http://a/server.jar", "eula=true", "512");
+        more.install.pop();
+        assert!(!saved.is_installed(&more));
+        saved.install = InstallState::Begun;
+        assert!(!saved.is_installed(&spec("http://a/server.jar", "eula=true", "512")), "it was not finished");
+        assert!(!Saved::default().is_installed(&more));
     }
 }

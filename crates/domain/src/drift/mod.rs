@@ -5,6 +5,7 @@
 //! be somebody else's, or to taking anything away.
 
 mod nodes;
+mod payments;
 mod routes;
 mod rules;
 mod storage;
@@ -28,6 +29,7 @@ use crate::{
 
 pub use self::{
     nodes::unseen_nodes,
+    payments::PaymentFacts,
     routes::RouteFacts,
     rules::{LEFT_AFTER, find},
     storage::{BackupDifference, Difference, StorageFacts, StorageReport, Strangers, unseen_storage},
@@ -81,6 +83,10 @@ text_enum! {
         CredentialExpiring = "credential_expiring",
         /// A zone has room for few more records.
         ZoneNearlyFull = "zone_nearly_full",
+        /// Events of Stripe do not reach us.
+        StripeEventsLost = "stripe_events_lost",
+        /// Events of Stripe are here, and nobody processes them.
+        StripeEventsWaiting = "stripe_events_waiting",
         /// So much drifts at once that something else must be wrong; nothing is repaired meanwhile.
         BreakerOpen = "breaker_open",
     }
@@ -215,6 +221,8 @@ pub struct Look {
     pub routes: Vec<RouteFacts>,
     /// How full its zones are.
     pub zones: Vec<ZoneFacts>,
+    /// What is known of Stripe's events.
+    pub payments: PaymentFacts,
     /// What could not be seen, and why.
     pub unseen: BTreeMap<Source, String>,
 }

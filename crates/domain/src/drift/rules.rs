@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use super::{
     Finding, InstanceFacts, Level, Look, OperationFacts, RepairAction, Rule, Source, breaker_is_open, nodes,
-    routes, storage, zones,
+    payments, routes, storage, zones,
 };
 use crate::{
     edge::{Entry, Observed, Owner},
@@ -44,6 +44,7 @@ pub fn find(look: &Look) -> Vec<Finding> {
     findings.extend(routes::find(look, &living));
     findings.extend(storage::find(look, &living));
     findings.extend(zones::find(look));
+    findings.extend(payments::find(look));
     findings.extend(unseen(look));
     findings.extend(breaker(look, &findings));
     findings

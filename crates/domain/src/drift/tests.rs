@@ -1,6 +1,7 @@
 //! What holds whatever is observed.
 
 mod outside;
+mod payments;
 
 use chrono::{TimeDelta, TimeZone as _};
 use proptest::prelude::*;
@@ -136,6 +137,7 @@ fn look_at(instances: Vec<InstanceFacts>, nodes: Vec<NodeFacts>, edge: Vec<Obser
         storage: StorageFacts::default(),
         routes: Vec::new(),
         zones: Vec::new(),
+        payments: PaymentFacts::default(),
         unseen,
     }
 }

@@ -17,6 +17,8 @@ text_enum! {
         Restore = "restore",
         /// Read a copy again and compare it with its manifest.
         Verify = "verify",
+        /// Give it the limits of another plan.
+        ChangePlan = "change_plan",
     }
 }
 
@@ -67,6 +69,14 @@ text_enum! {
         CheckBackup = "check_backup",
         /// Record that it is good.
         MarkVerified = "mark_verified",
+        /// Stop the game, so that its container can be changed.
+        PauseForResize = "pause_for_resize",
+        /// Give container and service the limits of the new plan.
+        ResizeContainer = "resize_container",
+        /// Start the game again, and wait until it answers.
+        ResumeResized = "resume_resized",
+        /// Record the new plan, and settle the capacity.
+        MarkPlanChanged = "mark_plan_changed",
     }
 }
 
@@ -82,6 +92,8 @@ impl StepName {
                 | Self::AwaitReady
                 | Self::StopService
                 | Self::StopContainer
+                | Self::PauseForResize
+                | Self::ResumeResized
         )
     }
 
@@ -126,6 +138,8 @@ pub enum OnUndone {
     FailBackup,
     /// The backup that was used stays as it is.
     KeepBackup,
+    /// The instance keeps its plan, and what was bought for the other one is given back.
+    KeepPlan,
     /// It only goes forward: there is nothing that could be called undone, and a person has to look.
     Stuck,
 }
@@ -240,6 +254,24 @@ const VERIFY: Saga = Saga {
     undone: "The backup is as it was; please try again.",
 };
 
+const CHANGE_PLAN: Saga = Saga {
+    steps: &[
+        (S::PauseForResize, 15),
+        (S::ResizeContainer, 30),
+        (S::ResumeResized, 50),
+        (S::MarkPlanChanged, 5),
+    ],
+    slot: Slot::Short,
+    point_of_no_return: None,
+    // It starts the server again as its last undo, and must not before the container has its old limits.
+    undoes_strictly: true,
+    on_undone: OnUndone::KeepPlan,
+    keeps_busy: true,
+    replaces_files: false,
+    doing: "Changing the plan",
+    undone: "Your server is as it was, and what you paid for the change comes back to you; please try again.",
+};
+
 impl OperationKind {
     /// What it is.
     pub const fn saga(self) -> &'static Saga {
@@ -249,6 +281,7 @@ impl OperationKind {
             Self::Backup => &BACKUP,
             Self::Restore => &RESTORE,
             Self::Verify => &VERIFY,
+            Self::ChangePlan => &CHANGE_PLAN,
         }
     }
 

@@ -4,10 +4,12 @@
 //! is missing or one value that is new, and what follows from a payment must not depend on that; and it is a quarter of a million
 //! lines to build for a dozen calls. Only what is needed is read, and whatever else Stripe says is passed over.
 
+mod amend;
 mod client;
 mod read;
 mod signature;
 
+pub use amend::{Amended, Settlement, amend, fetch_subscription, give_up};
 pub use client::{Form, Stripe, StripeError};
 pub use read::{Event, Session, Settled, event, fetch_customer};
 pub use signature::{Refusal, sign, verify};

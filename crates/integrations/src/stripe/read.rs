@@ -184,7 +184,8 @@ fn in_words(method: &Value) -> Option<String> {
     Some(last.map_or_else(|| name.clone(), |last| format!("{name} ending in {last}")))
 }
 
-fn subscription(it: &Value, default_card: Option<&str>) -> Option<SubscriptionFacts> {
+/// Reads a subscription. `default_card` is what its customer pays with where it says nothing of its own.
+pub(super) fn subscription(it: &Value, default_card: Option<&str>) -> Option<SubscriptionFacts> {
     let items: Vec<_> = it["items"]["data"]
         .as_array()
         .map(Vec::as_slice)
@@ -215,6 +216,7 @@ fn subscription(it: &Value, default_card: Option<&str>) -> Option<SubscriptionFa
         currency: it["currency"].as_str().unwrap_or("eur").to_owned(),
         items,
         paid_with: in_words(&it["default_payment_method"]).or_else(|| default_card.map(str::to_owned)),
+        pending_invoice: id_of(&it["latest_invoice"]).filter(|_| it["pending_update"].is_object()),
         created_at: time(&it["created"]).unwrap_or(DateTime::UNIX_EPOCH),
     })
 }
@@ -228,7 +230,7 @@ fn item(it: &Value) -> Option<SubscriptionItem> {
     })
 }
 
-fn invoice(it: &Value) -> Option<InvoiceFacts> {
+pub(super) fn invoice(it: &Value) -> Option<InvoiceFacts> {
     let collection = match it["collection_method"].as_str() {
         Some("send_invoice") => Collection::SendInvoice,
         _ => Collection::ChargeAutomatically,
@@ -263,27 +265,36 @@ fn invoice(it: &Value) -> Option<InvoiceFacts> {
 
 /// Whether the bank is still at an open invoice, and what it said last: that is its payment intent's.
 async fn look_at_payment(stripe: &Stripe, facts: &mut InvoiceFacts) -> Result<(), StripeError> {
-    let path = format!("invoices/{}", facts.rules.id);
+    let Some(intent) = intent_of(stripe, &facts.rules.id).await? else { return Ok(()) };
+    facts.rules.processing = intent["status"] == "processing";
+    facts.failure = failure_of(&intent);
+    Ok(())
+}
+
+/// What the bank said last of a payment.
+pub(super) fn failure_of(intent: &Value) -> Option<String> {
+    intent["last_payment_error"]["message"].as_str().map(|text| text.chars().take(300).collect())
+}
+
+/// The payment intent of an invoice, if there is one.
+pub(super) async fn intent_of(stripe: &Stripe, invoice: &str) -> Result<Option<Value>, StripeError> {
+    let path = format!("invoices/{invoice}");
     let whole = match stripe.get(&path, &[("expand[]", "payments")]).await {
         Ok(whole) => whole,
-        Err(StripeError::NotFound(_)) => return Ok(()),
+        Err(StripeError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
     let payments = whole["payments"]["data"].as_array().cloned().unwrap_or_default();
     let of_payments = payments.iter().rev().map(|it| &it["payment"]["payment_intent"]);
     let intent = of_payments.chain([&whole["payment_intent"]]).find(|it| id_of(it).is_some());
-    let Some(intent) = intent else { return Ok(()) };
-    let fetched;
-    let intent = if intent.is_object() {
-        intent
-    } else {
-        fetched = stripe.get(&format!("payment_intents/{}", id_of(intent).unwrap_or_default()), &[]).await?;
-        &fetched
-    };
-    facts.rules.processing = intent["status"] == "processing";
-    facts.failure =
-        intent["last_payment_error"]["message"].as_str().map(|text| text.chars().take(300).collect());
-    Ok(())
+    match intent {
+        Some(intent) if intent.is_object() => Ok(Some(intent.clone())),
+        Some(intent) => {
+            let id = id_of(intent).unwrap_or_default();
+            stripe.get(&format!("payment_intents/{id}"), &[]).await.map(Some)
+        }
+        None => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use domain::{
-    billing::{CheckoutState, PlanQuantity},
+    billing::{Amendment, CheckoutKind, CheckoutState, PlanQuantity},
     ids::{CheckoutId, CustomerId},
     instance::Resources,
 };
 use serde_json::json;
 use sqlx::{PgConnection, error::DatabaseError, types::Json};
 
+use super::plan_changes;
 use crate::{
     Db, StoreError,
     audit::{self, By, Entry},
@@ -27,6 +28,8 @@ pub struct Checkout {
     pub url: Option<String>,
     /// What is bought.
     pub items: Vec<PlanQuantity>,
+    /// What the subscription becomes by it; `None` where one begins.
+    pub amendment: Option<Amendment>,
     /// ISO 4217, lower case.
     pub currency: String,
     /// How far it has come.
@@ -55,6 +58,8 @@ pub struct NewCheckout<'a> {
     pub items: &'a [PlanQuantity],
     /// The room that is kept for it.
     pub room: &'a [Room],
+    /// What the subscription that there is becomes by it; `None` to begin one.
+    pub amendment: Option<&'a Amendment>,
     /// ISO 4217, lower case.
     pub currency: &'a str,
     /// Until when it can be paid.
@@ -72,6 +77,12 @@ pub enum OpenError {
     /// The customer has a subscription, which is changed instead.
     #[error("there is a subscription")]
     Subscribed,
+    /// There is no subscription to change.
+    #[error("there is no subscription")]
+    NotSubscribed,
+    /// The subscription is about to follow a change of plan, and what it is to become would be another thing afterwards.
+    #[error("a change of plan is under way")]
+    PlanChanging,
     /// No node has room.
     #[error("no node has room")]
     NoCapacity,
@@ -95,6 +106,7 @@ struct Row {
     stripe_id: Option<String>,
     url: Option<String>,
     items: Json<Vec<PlanQuantity>>,
+    amendment: Option<Json<Amendment>>,
     currency: String,
     state: String,
     expires_at: DateTime<Utc>,
@@ -110,6 +122,7 @@ impl TryFrom<Row> for Checkout {
             stripe_id: row.stripe_id,
             url: row.url,
             items: row.items.0,
+            amendment: row.amendment.map(|it| it.0),
             currency: row.currency,
             state: row.state.parse().map_err(|error| StoreError::corrupt("checkouts", error))?,
             expires_at: row.expires_at,
@@ -119,8 +132,15 @@ impl TryFrom<Row> for Checkout {
 
 /// Begins a purchase and keeps room for it, or says why not and leaves nothing.
 pub async fn open(db: &Db, new: &NewCheckout<'_>) -> Result<Checkout, OpenError> {
-    let id = CheckoutId::generate();
     let mut tx = db.pool().begin().await?;
+    let checkout = open_in(&mut tx, new).await?;
+    tx.commit().await?;
+    Ok(checkout)
+}
+
+/// [`open`], within a transaction.
+pub(super) async fn open_in(tx: &mut PgConnection, new: &NewCheckout<'_>) -> Result<Checkout, OpenError> {
+    let id = CheckoutId::generate();
     // The account's row, so that two requests begin one purchase.
     sqlx::query!("SELECT id FROM customers WHERE id = $1 FOR NO KEY UPDATE", new.customer.0)
         .fetch_optional(&mut *tx)
@@ -131,19 +151,25 @@ pub async fn open(db: &Db, new: &NewCheckout<'_>) -> Result<Checkout, OpenError>
     )
     .fetch_one(&mut *tx)
     .await?;
-    if subscribed {
-        return Err(OpenError::Subscribed);
+    if subscribed != new.amendment.is_some() {
+        return Err(if subscribed { OpenError::Subscribed } else { OpenError::NotSubscribed });
     }
-    if let Some(earlier) = unended_in(&mut tx, new.customer).await? {
+    if let Some(earlier) = unended_in(tx, new.customer).await? {
         return Err(OpenError::UnderWay(Box::new(earlier)));
     }
+    if new.amendment.is_some() && plan_changes::touches_subscription(tx, new.customer).await? {
+        return Err(OpenError::PlanChanging);
+    }
     sqlx::query!(
-        "INSERT INTO checkouts (id, customer_id, items, currency, state, expires_at) VALUES ($1, $2, $3, $4, 'open', $5)",
+        "INSERT INTO checkouts (id, customer_id, items, currency, state, expires_at, kind, amendment)
+         VALUES ($1, $2, $3, $4, 'open', $5, $6, $7)",
         id.0,
         new.customer.0,
         Json(new.items) as _,
         new.currency,
         new.expires_at,
+        if new.amendment.is_some() { CheckoutKind::Amend } else { CheckoutKind::Subscribe }.as_str(),
+        new.amendment.map(Json) as _,
     )
     .execute(&mut *tx)
     .await?;
@@ -164,14 +190,14 @@ pub async fn open(db: &Db, new: &NewCheckout<'_>) -> Result<Checkout, OpenError>
     .fetch_one(&mut *tx)
     .await?;
     let detail = json!({ "checkout": id, "items": new.items, "currency": new.currency });
-    audit::record(&mut tx, Entry::new(new.by, "billing.checkout_begun", new.customer, detail)).await?;
-    tx.commit().await?;
+    audit::record(tx, Entry::new(new.by, "billing.checkout_begun", new.customer, detail)).await?;
     Ok(Checkout {
         id,
         customer: new.customer,
         stripe_id: None,
         url: None,
         items: new.items.to_vec(),
+        amendment: new.amendment.cloned(),
         currency: new.currency.to_owned(),
         state: CheckoutState::Open,
         expires_at: new.expires_at,
@@ -190,7 +216,7 @@ async fn unended_in(
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, customer_id, stripe_id, url, items AS "items: Json<Vec<PlanQuantity>>",
-                  currency, state, expires_at
+                  amendment AS "amendment: Json<Amendment>", currency, state, expires_at
            FROM checkouts WHERE customer_id = $1 AND ended_at IS NULL"#,
         customer.0
     )
@@ -204,7 +230,7 @@ pub async fn find_by_stripe_id(db: &Db, stripe_id: &str) -> Result<Option<Checko
     let row = sqlx::query_as!(
         Row,
         r#"SELECT id, customer_id, stripe_id, url, items AS "items: Json<Vec<PlanQuantity>>",
-                  currency, state, expires_at
+                  amendment AS "amendment: Json<Amendment>", currency, state, expires_at
            FROM checkouts WHERE stripe_id = $1"#,
         stripe_id
     )
@@ -224,6 +250,34 @@ pub async fn name(db: &Db, id: CheckoutId, stripe_id: &str, url: &str) -> Result
     .execute(db.pool())
     .await?;
     Ok(())
+}
+
+/// Where a change of a subscription is confirmed, and until when that can be done.
+pub async fn await_confirmation(
+    db: &Db,
+    id: CheckoutId,
+    url: &str,
+    until: Option<DateTime<Utc>>,
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "UPDATE checkouts SET url = $2, expires_at = COALESCE($3, expires_at) WHERE id = $1 AND ended_at IS NULL",
+        id.0,
+        url,
+        until
+    )
+    .execute(db.pool())
+    .await?;
+    Ok(())
+}
+
+/// Whether whoever began a purchase has had all the time that asking Stripe can take.
+pub async fn is_abandoned(db: &Db, id: CheckoutId) -> Result<bool, StoreError> {
+    let abandoned = sqlx::query_scalar!(
+        r#"SELECT url IS NOT NULL OR created_at < clock_timestamp() - interval '3 minutes' AS "abandoned!"
+           FROM checkouts WHERE id = $1"#,
+        id.0
+    );
+    Ok(abandoned.fetch_optional(db.pool()).await?.unwrap_or(true))
 }
 
 /// Moves a purchase on. One that is paid keeps its room for a day, one that came to nothing gives it back. `false` if it was so

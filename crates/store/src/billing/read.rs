@@ -118,6 +118,15 @@ pub async fn overview(db: &Db, customer: CustomerId) -> Result<Overview, StoreEr
     })
 }
 
+/// Id of a customer's subscription of record at Stripe, if servers may be had by it.
+pub async fn of_record(db: &Db, customer: CustomerId) -> Result<Option<String>, StoreError> {
+    let id = sqlx::query_scalar!(
+        "SELECT id FROM subscriptions WHERE customer_id = $1 AND of_record AND entitles",
+        customer.0
+    );
+    Ok(id.fetch_optional(db.pool()).await?)
+}
+
 async fn subscriptions(db: &Db, customer: CustomerId) -> Result<Vec<SubscriptionRow>, StoreError> {
     let rows = sqlx::query!(
         "SELECT id, status, of_record, entitles, currency, period_end, ends_at, collection_paused, paid_with FROM subscriptions

@@ -252,6 +252,18 @@ pub async fn look_at_all(db: &Db, livemode: bool) -> Result<u64, StoreError> {
     Ok(done.execute(db.pool()).await?.rows_affected())
 }
 
+/// A task for everybody whose change of a subscription was to be over by now, and is not.
+pub async fn overdue_amendments(db: &Db) -> Result<Vec<Dispatch<BillingTaskId>>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "INSERT INTO billing_tasks (id, action, customer_id, requested_by)
+         SELECT gen_random_uuid(), 'sync', c.customer_id, 'billing-worker' FROM checkouts c
+         WHERE c.ended_at IS NULL AND c.kind = 'amend' AND c.expires_at < clock_timestamp()
+         ON CONFLICT DO NOTHING RETURNING id",
+    );
+    let ids = ids.fetch_all(db.pool()).await?;
+    Ok(ids.into_iter().map(|id| Dispatch::new(BillingTaskId(id), None)).collect())
+}
+
 /// Up to `limit` customers whose time to be looked at has come, each with a task from here on.
 pub async fn due_customers(db: &Db, limit: i64) -> Result<Vec<Dispatch<BillingTaskId>>, StoreError> {
     let ids = sqlx::query_scalar!(

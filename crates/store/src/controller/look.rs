@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    drift::{InstanceFacts, LostPort, NodeFacts, OperationFacts, StorageFacts},
+    drift::{InstanceFacts, LostPort, NodeFacts, OperationFacts, PaymentFacts, StorageFacts},
     edge::Publication,
     ids::{InstanceId, OperationId},
     instance::{AllocatedPort, Lifecycle},
@@ -162,6 +162,27 @@ pub async fn storage(db: &Db) -> Result<StorageFacts, StoreError> {
         .await?;
     let report = serde_json::from_value(row.report).map_err(|e| StoreError::corrupt("storage_report", e))?;
     Ok(StorageFacts { reported_at: row.reported_at, compared_at: row.compared_at, error: row.error, report })
+}
+
+/// What is known of Stripe's events.
+pub async fn payments(db: &Db) -> Result<PaymentFacts, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT s.backfilled_at, s.backfill_found, s.endpoint_problem, w.waiting AS "waiting!", w.since,
+                  (SELECT t.last_error FROM billing_tasks t JOIN stripe_events e ON e.id = t.event_id
+                   WHERE e.processed_at IS NULL AND t.last_error IS NOT NULL ORDER BY e.received_at LIMIT 1) AS error
+           FROM billing_status s,
+                (SELECT count(*) AS waiting, min(received_at) AS since FROM stripe_events WHERE processed_at IS NULL) w"#
+    )
+    .fetch_one(db.pool())
+    .await?;
+    Ok(PaymentFacts {
+        compared_at: row.backfilled_at,
+        lost: row.backfill_found.unwrap_or_default(),
+        endpoint_problem: row.endpoint_problem,
+        waiting: row.waiting,
+        waiting_since: row.since,
+        error: row.error,
+    })
 }
 
 /// Of these instances those that have a row that is deleted, with the time when it was.

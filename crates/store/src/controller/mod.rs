@@ -20,7 +20,7 @@ pub use self::{
     findings::{Listed, Open, Pass, Tried, decide, list, reconcile, repairs_since},
     incidents::{CHANNEL, Incident, IncidentSummary, Named, incident, incidents, told},
     lock::Lock,
-    look::{Row, deleted, lost_ports, nodes, rows, storage},
+    look::{Row, deleted, lost_ports, nodes, payments, rows, storage},
     wake::{Called, Wake, ask_for_a_look},
 };
 

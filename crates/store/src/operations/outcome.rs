@@ -12,7 +12,7 @@ use super::lease::{Lease, held};
 use crate::{
     Db, StoreError,
     audit::{self, By, Entry},
-    backups,
+    backups, billing,
     events::Event,
     queue::Dispatch,
 };
@@ -57,6 +57,7 @@ pub async fn undone(
         OnUndone::FailInstance => create_failed(db, lease, failure, by).await,
         OnUndone::FailBackup => backups::backup_failed(db, lease, failure, by).await,
         OnUndone::KeepBackup => backups::use_failed(db, lease, failure, by).await,
+        OnUndone::KeepPlan => billing::plan_changes::not_changed(db, lease, failure, by).await,
         // It only goes forward: there is nothing that could be called undone.
         OnUndone::Stuck => park_stuck(db, lease, failure, by).await,
     }

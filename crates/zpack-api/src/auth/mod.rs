@@ -15,8 +15,8 @@ pub use caller::{Caller, Credential, SignedIn, operator_actor};
 pub use owned::{Ownable, Owned};
 pub use parts::Auth;
 pub use permission::{
-    CreateBackups, CreateInstances, ManageBackups, May, Operator, Permission, PowerInstances, ReadAccount,
-    ReadFiles, ReadInstances, RestoreBackups, Schedules, UseConsole, WatchConsole, WriteFiles,
+    ChangePlans, CreateBackups, CreateInstances, ManageBackups, May, Operator, Permission, PowerInstances,
+    ReadAccount, ReadFiles, ReadInstances, RestoreBackups, Schedules, UseConsole, WatchConsole, WriteFiles,
     WriteInstances,
 };
 pub use secret::{API_KEY_PREFIX, Secret};

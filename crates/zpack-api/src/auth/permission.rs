@@ -39,6 +39,8 @@ permissions! {
     ReadInstances = InstancesRead,
     /// To create instances.
     CreateInstances = InstancesWrite unless NewInstances is blocked,
+    /// To give instances another plan.
+    ChangePlans = InstancesWrite unless Upgrades is blocked,
     /// To rename and delete instances.
     WriteInstances = InstancesWrite,
     /// To switch instances.

@@ -82,10 +82,21 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
             vec![codes![OperatorOnly]]
         }
         "grantServers" => vec![codes![OperatorOnly, UnknownPlan]],
+        "placeHold" | "liftHold" => vec![codes![OperatorOnly, BillingActionRefused]],
         "requestBillingAction" => vec![codes![OperatorOnly, BillingActionRefused]],
         "getBilling" => vec![],
+        "changePlan" => vec![
+            PAID,
+            STRIPE,
+            codes![PaymentDeclined, SubscriptionRequired, CheckoutPending, NoCapacity, InstanceNotActive],
+            codes![PlanChangeUnderWay, SamePlan, DoesNotFit],
+            codes![UnknownPlan, PlanKindMismatch, MemoryBelowMinimum, PlanNotSold],
+        ],
+        "getPlanChange" => vec![],
         "checkOut" => vec![
             STRIPE,
+            PAID,
+            codes![SubscriptionRequired],
             codes![PaymentDeclined, CheckoutPending, AlreadySubscribed, UnknownPlan, PlanNotSold, NoCapacity],
         ],
         "openBillingPortal" => vec![STRIPE, codes![PaymentDeclined, NotSubscribed, PlanNotSold]],

@@ -3,10 +3,10 @@
 use domain::{
     account::{ActorKind, ApiScope, Role},
     backup::{BackupOrigin, BackupState},
-    billing::CheckoutState,
+    billing::{CheckoutState, PlanChangeState},
     drift::Mode,
     enforcement::{Cause, Gate, Stage},
-    instance::{DesiredPower, InstanceKind, Lifecycle, ObservedPower, Protocol},
+    instance::{DesiredPower, HoldReason, InstanceKind, Lifecycle, ObservedPower, Protocol},
     operation::{OperationKind, OperationState, StepName, StepState},
     schedule::{RunOrigin, RunState, ScheduleAction},
 };
@@ -44,7 +44,9 @@ one_of! {
     cause = Cause,
     gate = Gate,
     checkout_state = CheckoutState,
+    plan_change_state = PlanChangeState,
     controller_mode = Mode,
+    hold_reason = HoldReason,
 }
 
 /// What is blocked.

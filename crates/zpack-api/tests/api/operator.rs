@@ -223,3 +223,33 @@ async fn operators_see_incidents_with_how_many_findings_are_open() {
     assert_eq!((of(0), of(1)), ([json!(1), json!(2)], [json!(0), json!(1)]));
     assert_eq!(all.at("/0/ended_at"), json!(null));
 }
+
+#[tokio::test]
+async fn operators_put_and_lift_holds_and_those_of_payments_follow_from_payments() {
+    let world = World::start().await;
+    let (ada, operator) = (world.customer("ada").await, world.operator().await);
+    world.node("one", 4).await;
+    let id = world.active_instance(&ada, "Mine").await;
+    let of = |what: &str| format!("/api/operator/instances/{id}/{what}");
+    let place = |reason: &str| json!({ "reason": reason, "note": "Asked by the police." });
+    let held = operator.post(&of("holds"), place("abuse")).await.expect(200);
+    assert_eq!(held.at("/holds/0/reason/code"), json!("abuse"));
+    operator.post(&of("holds"), place("abuse")).await.expect(200);
+    let mine = ada.get(&format!("/api/instances/{id}")).await;
+    assert_eq!(mine.at("/holds/0/reason/message"), json!("Asked by the police."));
+    assert_eq!(mine.at("/holds").as_array().map(Vec::len), Some(1), "the same again is one");
+    ada.post(&format!("/api/instances/{id}/power"), json!({ "action": "start" }))
+        .await
+        .expect_problem(409, "instance_on_hold");
+    operator.post(&of("holds"), place("billing")).await.expect_problem(422, "billing_action_refused");
+    let lift = |reason: &str| json!({ "reason": reason });
+    operator.post(&of("holds/lift"), lift("billing")).await.expect_problem(422, "billing_action_refused");
+    operator.post(&of("holds/lift"), lift("operator")).await.expect(200);
+    let lifted = operator.post(&of("holds/lift"), lift("abuse")).await.expect(200);
+    assert_eq!(lifted.at("/holds"), json!([]));
+    let started = "SELECT count(*) FROM power_requests WHERE action = 'start'";
+    assert_eq!(world.database.count(started).await, 1, "what is to run starts again");
+    let audited =
+        "SELECT count(*) FROM audit_log WHERE action IN ('instance.hold_placed', 'instance.hold_lifted')";
+    assert_eq!(world.database.count(audited).await, 2);
+}

@@ -167,6 +167,14 @@ export const apiKeys = queryOptions({
   queryFn: () => unwrap(api.GET('/api/api-keys')),
 })
 
+/** How the last change of a server's plan stands: asked often while one is under way. */
+export const planChange = (id: string) =>
+  queryOptions({
+    queryKey: ['plan-change', id],
+    queryFn: async () => (await unwrap(api.GET('/api/instances/{id}/plan', { params: { path: { id } } }))).change,
+    refetchInterval: ({ state }) => (state.data && !['done', 'failed'].includes(state.data.state) ? 2_000 : false),
+  })
+
 export const nodes = queryOptions({
   queryKey: ['nodes'],
   queryFn: () => unwrap(api.GET('/api/operator/nodes')),

@@ -1,5 +1,5 @@
 /** What was done to a server, in words. */
-import { Archive, CalendarClock, CircleCheck, History, LifeBuoy, Pause, Play, Plus, Power, Trash2, type LucideIcon } from 'lucide-react'
+import { Archive, CalendarClock, CircleCheck, History, LifeBuoy, Pause, Play, Plus, Power, Scaling, Trash2, type LucideIcon } from 'lucide-react'
 import type { Activity } from '../api/client'
 import { en } from '../text/en'
 
@@ -15,10 +15,11 @@ const icons: [RegExp, LucideIcon][] = [
   [/^backup|^instance\.backup/, Archive],
   [/^schedule/, CalendarClock],
   [/^operation/, LifeBuoy],
+  [/^instance\.plan/, Scaling],
   [/^instance\.power/, Power],
 ]
 
-const failures = ['instance.create_failed', 'backup.failed', 'backup.use_failed', 'operation.stuck']
+const failures = ['instance.create_failed', 'instance.plan_change_failed', 'backup.failed', 'backup.use_failed', 'operation.stuck']
 
 /** What ended is one line, with whoever asked for it: the request of the same operation is left out. */
 export function lines(all: Activity[]): Line[] {

@@ -75,7 +75,7 @@ function creating(operation: Operation | undefined): State {
 export function busyWith(operation: Operation | undefined): string | null {
   if (!isActive(operation) || operation.state === 'stuck') return null
   const { kind } = operation
-  return kind === 'backup' || kind === 'restore' || kind === 'verify' ? en.state[kind] : null
+  return kind === 'backup' || kind === 'restore' || kind === 'verify' || kind === 'change_plan' ? en.state[kind] : null
 }
 
 /** Whether its owner should look at it. */
@@ -87,6 +87,7 @@ const STEPS: Record<Operation['kind'], NonNullable<Operation['step']>[]> = {
   backup: ['store_archive', 'mark_backed_up'],
   restore: ['stage_backup', 'pause_service', 'swap_files', 'resume_service', 'mark_restored'],
   verify: ['check_backup', 'mark_verified'],
+  change_plan: ['pause_for_resize', 'resize_container', 'resume_resized', 'mark_plan_changed'],
 }
 
 export const stepsOf = (kind: Operation['kind']) => STEPS[kind]

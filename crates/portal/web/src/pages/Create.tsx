@@ -90,6 +90,8 @@ function CreateForm({ games, offers, bought }: { games: Blueprint[]; offers: Pla
   const { kind, blueprint, variant, version, plan, fitting, fits, enough } = complete(form, games, offers, bought)
   const way = wayTo(bought, plan?.id)
   const pay = usePay()
+  // Paid, and heard of within seconds.
+  useQuery({ ...billing, refetchInterval: 1_000, enabled: way === 'add' && form.paying === plan?.id && pay.working === null && pay.problem === null })
 
   const change = (some: Partial<Form>) => {
     // Other choices are another server: what was asked for with the old key stays what it was.
@@ -102,8 +104,10 @@ function CreateForm({ games, offers, bought }: { games: Blueprint[]; offers: Pla
   const goAndPay = () => {
     if (!plan) return
     // All that was chosen is here again when somebody comes back.
-    createDraft.write({ ...form, plan: plan.id, paying: plan.id })
-    void pay.buy([{ plan: plan.id, quantity: 1 }])
+    const paying = { ...form, plan: plan.id, paying: plan.id }
+    createDraft.write(paying)
+    // What a subscription takes in is paid without leaving the page.
+    void pay.buy([{ plan: plan.id, quantity: 1 }]).then(done => done && setForm(paying))
   }
 
   const submit = async (event: SubmitEvent) => {

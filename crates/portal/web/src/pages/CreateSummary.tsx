@@ -4,7 +4,7 @@ import { CircleCheck, Info, ShieldCheck } from 'lucide-react'
 import type { Billing, Blueprint, Plan } from '../api/client'
 import type { Problem } from '../api/problem'
 import { entitles, hasRoom, type Way } from '../model/billing'
-import { bytes, money } from '../model/format'
+import { bytes, money, price } from '../model/format'
 import { en } from '../text/en'
 import { bill } from '../text/en-billing'
 import { GameTile } from '../ui/GameTile'
@@ -26,6 +26,7 @@ type Props = {
 }
 
 export function CreateSummary({ name, blueprint, software, plan, way, billing, pay, ready, working, problem, onPay }: Props) {
+  const adds = way === 'add' && (billing?.sells ?? false)
   return (
     <aside className="sticky stack m">
       <div className="card">
@@ -60,16 +61,17 @@ export function CreateSummary({ name, blueprint, software, plan, way, billing, p
               </div>
               {way === 'create' && billing && <p className="t-12 faint">{covered(billing, plan.id)}</p>}
               {way === 'pay' && <p className="t-12 faint">{bill.toPaymentText(plan.name)}</p>}
+              {adds && <p className="t-12 faint">{bill.addText(plan.name, price(plan.price_minor, plan.currency))}</p>}
             </>
           )}
-          {plan && way !== 'create' && way !== 'pay' && <NoWay way={way} plan={plan.name} pay={pay} sells={billing?.sells ?? false} />}
+          {plan && way !== 'create' && way !== 'pay' && !adds && <NoWay way={way} plan={plan.name} />}
           {problem && problem.fields.size === 0 && <ProblemNote error={problem} />}
           {pay.problem && <ProblemNote error={pay.problem} />}
         </div>
         <footer>
-          {way === 'pay' ? (
-            <Button kind="primary" size="l" full disabled={!plan} working={pay.working?.startsWith('buy') ? bill.opening : false} onClick={onPay}>
-              {bill.toPayment}
+          {way === 'pay' || adds ? (
+            <Button kind="primary" size="l" full disabled={!plan} working={pay.working?.startsWith('buy') ? (adds ? bill.adding : bill.opening) : false} onClick={onPay}>
+              {adds ? bill.add : bill.toPayment}
             </Button>
           ) : (
             <>
@@ -96,22 +98,16 @@ function covered(billing: Billing, plan: string): string | null {
   return entitles(subscription) && subscription.period_end ? bill.covered(subscription.period_end, now) : null
 }
 
-function NoWay({ way, plan, pay, sells }: { way: Exclude<Way, 'create' | 'pay'>; plan: string; pay: Pay; sells: boolean }) {
+function NoWay({ way, plan }: { way: Exclude<Way, 'create' | 'pay'>; plan: string }) {
   return (
     <div className="stack" data-way={way}>
       <p className="row top t-13 warn-t">
         <Icon of={Info} size="s" />
         <span>{bill.way(way, plan)}</span>
       </p>
-      {way === 'add' && sells ? (
-        <Button size="s" working={pay.working === 'manage' && bill.opening} onClick={() => void pay.manage()}>
-          {bill.manage}
-        </Button>
-      ) : (
-        <Link to="/billing" className="button s">
-          {en.payment.toBilling}
-        </Link>
-      )}
+      <Link to="/billing" className="button s">
+        {en.payment.toBilling}
+      </Link>
     </div>
   )
 }

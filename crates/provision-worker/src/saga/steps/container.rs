@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use domain::instance::Resources;
 use integrations::engine::ContainerSpec;
 
 use crate::saga::{Step, StepError, Work, agent_port};
@@ -19,22 +20,35 @@ pub(super) struct Create;
 #[async_trait]
 impl Step for Create {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        let instance = &work.instance;
-        let spec = ContainerSpec {
-            instance_id: work.id(),
-            name: instance.hostname.clone(),
-            resources: instance.resources,
-            pids: PIDS,
-            ports: instance.ports.clone(),
-            agent_port: agent_port(&work.instance)?,
-            trust: work.trust(),
-        };
-        Ok(work.engine()?.create(&spec).await?)
+        Ok(work.engine()?.create(&spec(work, work.instance.resources)?).await?)
     }
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         Ok(work.engine()?.delete(work.id()).await?)
     }
+}
+
+/// What the container is to be, with these limits.
+fn spec(work: &Work, resources: Resources) -> Result<ContainerSpec, StepError> {
+    let instance = &work.instance;
+    Ok(ContainerSpec {
+        instance_id: work.id(),
+        name: instance.hostname.clone(),
+        resources,
+        pids: PIDS,
+        ports: instance.ports.clone(),
+        agent_port: agent_port(instance)?,
+        trust: work.trust(),
+    })
+}
+
+/// Starts the container anew with other limits. What runs in it was stopped before.
+pub(super) async fn restart_with(work: &Work, resources: Resources) -> Result<(), StepError> {
+    let engine = work.engine()?;
+    let spec = spec(work, resources)?;
+    engine.stop(work.id(), STOP_GRACE).await?;
+    engine.create(&spec).await?;
+    Ok(engine.start(work.id()).await?)
 }
 
 /// Starts the container, and with it the agent.

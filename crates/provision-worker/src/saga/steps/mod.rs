@@ -1,10 +1,12 @@
-//! The steps in the order in which the sagas use them: `create` first, then its mirror image, then backups.
+//! The steps in the order in which the sagas use them: `create` first, then its mirror image, then backups, then changes of plans.
 
 mod agent;
 mod backup;
 mod container;
 mod edge;
 mod outcome;
+mod power;
+mod resize;
 mod restore;
 mod service;
 mod task;
@@ -42,6 +44,10 @@ pub fn standard() -> Steps {
             StepName::MarkRestored => Arc::new(restore::MarkRestored),
             StepName::CheckBackup => Arc::new(verify::Check),
             StepName::MarkVerified => Arc::new(verify::MarkVerified),
+            StepName::PauseForResize => Arc::new(resize::Pause),
+            StepName::ResizeContainer => Arc::new(resize::Resize),
+            StepName::ResumeResized => Arc::new(resize::Resume),
+            StepName::MarkPlanChanged => Arc::new(resize::MarkPlanChanged),
         }
     })
 }

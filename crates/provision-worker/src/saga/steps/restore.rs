@@ -2,21 +2,11 @@
 //! server runs with the new ones.
 
 use async_trait::async_trait;
-use domain::{
-    agent::{BackupWork, PowerAction},
-    backup::Backup,
-    instance::DesiredPower,
-};
+use domain::{agent::BackupWork, backup::Backup};
 use store::backups;
 
-use super::{
-    service::{self, CALL_DEADLINE},
-    task::Task,
-};
-use crate::saga::{
-    Step, StepError, Work,
-    wait::{insist, is_down},
-};
+use super::{power, task::Task};
+use crate::saga::{Step, StepError, Work};
 
 /// Addresses and hashes of a backup's objects, for an agent that downloads them.
 pub(super) struct Source {
@@ -61,21 +51,11 @@ pub(super) struct Pause;
 #[async_trait]
 impl Step for Pause {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        stop_if_up(work).await
+        power::stop_if_up(work).await
     }
 
-    /// Starts it again. An agent that is away gets the power request later, as any other.
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        if !may_run(work).await? {
-            return Ok(());
-        }
-        match start(work).await {
-            Err(StepError::Failed { failure, cause }) => {
-                tracing::warn!(code = failure.code, cause = ?cause, "the server could not be started again after its restore was undone; it is when its agent is back");
-                Ok(backups::owe_start(&work.db, &work.lease, crate::BY).await?)
-            }
-            outcome => outcome,
-        }
+        power::start_again(work).await
     }
 }
 
@@ -92,7 +72,7 @@ impl Step for Swap {
 
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         let backup = work.backup().await?;
-        stop_if_up(work).await?;
+        power::stop_if_up(work).await?;
         Task::of(work, &backup).await?.run(BackupWork::SwapBack).await?;
         Ok(())
     }
@@ -104,16 +84,12 @@ pub(super) struct Resume;
 #[async_trait]
 impl Step for Resume {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        if !may_run(work).await? {
-            return Ok(());
-        }
-        start(work).await?;
-        service::await_ready(work).await
+        power::resume(work).await
     }
 
     /// Down again, so that the files can be exchanged back.
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        stop_if_up(work).await
+        power::stop_if_up(work).await
     }
 }
 
@@ -132,22 +108,4 @@ impl Step for MarkRestored {
     async fn undo(&self, _: &Work) -> Result<(), StepError> {
         Ok(())
     }
-}
-
-/// Whether the server is to run, as its row says now: a hold may have been placed since the operation began.
-async fn may_run(work: &Work) -> Result<bool, StepError> {
-    let instance = store::instances::get_for_work(&work.db, work.id()).await?;
-    Ok(instance.is_some_and(|it| it.desired_power == DesiredPower::Running && it.holds.is_empty()))
-}
-
-async fn start(work: &Work) -> Result<(), StepError> {
-    let agent = work.agent().await?;
-    insist(CALL_DEADLINE, || agent.power(PowerAction::Start)).await?;
-    Ok(())
-}
-
-async fn stop_if_up(work: &Work) -> Result<(), StepError> {
-    let agent = work.agent().await?;
-    let status = insist(CALL_DEADLINE, || agent.status(None, std::time::Duration::ZERO)).await?;
-    if is_down(status.state) { Ok(()) } else { service::stop(work).await }
 }

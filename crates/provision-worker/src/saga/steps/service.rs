@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use domain::{
     agent::{AgentState, AgentStatus, PowerAction, ServiceSpec},
     blueprint::{Blueprint, RenderInput, ResolvedArtifact, Variant},
+    instance::Resources,
 };
 
 use crate::saga::{
@@ -25,26 +26,32 @@ pub(super) struct Install;
 #[async_trait]
 impl Step for Install {
     async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        let blueprint = work.blueprint().await?;
-        let variant = variant(&blueprint, work)?;
-        let spec = service_spec(work, &blueprint, variant).await?;
-        let agent = work.agent().await?;
-        insist(CALL_DEADLINE, || agent.put_service(&spec)).await?;
-        let deadline = Duration::from_secs(variant.install_deadline_seconds);
-        let late =
-            || StepError::failed("install_too_slow", "Installing the game took too long. Please try again.");
-        watch(work, &agent, deadline, late, |status| match status.state {
-            _ if status.installed_revision.as_ref() == Some(&spec.revision) => Seen::Done,
-            AgentState::Error => Seen::Failed(fault(status)),
-            _ => Seen::Going(installing(status)),
-        })
-        .await
+        install(work, work.instance.resources).await
     }
 
     /// What was installed goes with the container.
     async fn undo(&self, _: &Work) -> Result<(), StepError> {
         Ok(())
     }
+}
+
+/// Gives the agent the blueprint's service for a server with these limits, and waits until it is installed. Where only the way in
+/// which it runs is another one, nothing is installed anew.
+pub(super) async fn install(work: &Work, resources: Resources) -> Result<(), StepError> {
+    let blueprint = work.blueprint().await?;
+    let variant = variant(&blueprint, work)?;
+    let spec = service_spec(work, &blueprint, variant, resources).await?;
+    let agent = work.agent().await?;
+    insist(CALL_DEADLINE, || agent.put_service(&spec)).await?;
+    let deadline = Duration::from_secs(variant.install_deadline_seconds);
+    let late =
+        || StepError::failed("install_too_slow", "Installing the game took too long. Please try again.");
+    watch(work, &agent, deadline, late, |status| match status.state {
+        _ if status.installed_revision.as_ref() == Some(&spec.revision) => Seen::Done,
+        AgentState::Error => Seen::Failed(fault(status)),
+        _ => Seen::Going(installing(status)),
+    })
+    .await
 }
 
 /// Asks the agent to start the service.
@@ -146,6 +153,7 @@ async fn service_spec(
     work: &Work,
     blueprint: &Blueprint,
     variant: &Variant,
+    resources: Resources,
 ) -> Result<ServiceSpec, StepError> {
     let instance = &work.instance;
     let artifacts = resolve(work, &blueprint.id, variant).await?;
@@ -156,8 +164,8 @@ async fn service_spec(
         version: &instance.version,
         name: &instance.name,
         hostname: &instance.hostname,
-        memory_mib: instance.resources.memory_mib,
-        disk_mib: instance.resources.disk_mib,
+        memory_mib: resources.memory_mib,
+        disk_mib: resources.disk_mib,
         ports: &instance.ports,
         artifacts: &artifacts,
     };

@@ -3,6 +3,7 @@
 pub mod change;
 pub mod create;
 pub mod ide;
+pub mod plan;
 pub mod power;
 pub mod read;
 

@@ -2,6 +2,7 @@
 
 pub mod billing;
 pub mod drift;
+pub mod holds;
 pub mod people;
 
 use axum::{

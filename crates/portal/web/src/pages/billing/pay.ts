@@ -7,7 +7,11 @@ import { Problem } from '../../api/problem'
 
 type Wanted = { plan: string; quantity: number }
 
-const checkOut = async (items: Wanted[]) => (await unwrap(api.POST('/api/billing/checkout', { body: { items } }))).url
+/** Where it is paid; `null` if it is paid already: the subscription that there is took it in. */
+const checkOut = async (items: Wanted[]) => {
+  const { url, state } = await unwrap(api.POST('/api/billing/checkout', { body: { items } }))
+  return state === 'completed' ? null : url
+}
 const openPortal = async () => (await unwrap(api.POST('/api/billing/portal'))).url
 
 /** What leads there; `working` is what was pressed, until the page is left. */
@@ -31,16 +35,19 @@ export function usePay() {
     async (what: string, ask: () => Promise<string | null>) => {
       work(what)
       setProblem(null)
+      let done = false
       try {
         const url = await ask()
         if (url) location.assign(url)
         else work(null)
+        done = true
       } catch (error) {
         setProblem(Problem.of(error))
         work(null)
       }
       // What is known was from before the purchase.
       void queries.invalidateQueries(billing)
+      return done
     },
     [queries],
   )

@@ -1,9 +1,9 @@
 /** A server's name, facts, and its end. */
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { useQueryClient } from '@tanstack/react-query'
 import { useState, type SubmitEvent } from 'react'
 import { api, unwrap } from '../../api/client'
 import { Problem } from '../../api/problem'
-import { instance as instanceQuery, instances, plans } from '../../api/queries'
+import { instance as instanceQuery, instances } from '../../api/queries'
 import { useDelete } from '../../model/actions'
 import { day } from '../../model/format'
 import { en } from '../../text/en'
@@ -11,12 +11,12 @@ import { Confirm } from '../../ui/Dialog'
 import { Button, CopyButton, Done, TextField } from '../../ui/parts'
 import { toast } from '../../ui/toast'
 import { useInstance } from './context'
+import { PlanOf } from './Plan'
 import { useLeave } from './Server'
 
 export function Settings() {
   const instance = useInstance()
   const queries = useQueryClient()
-  const offers = useQuery(plans)
   const remove = useDelete()
   const leave = useLeave()
   const [name, setName] = useState(instance.name)
@@ -58,7 +58,9 @@ export function Settings() {
           <dt>{en.settings.address}</dt>
           <dd>{instance.address ? <CopyButton text={instance.address} /> : '–'}</dd>
           <dt>{en.settings.plan}</dt>
-          <dd>{offers.data?.find(it => it.id === instance.plan)?.name ?? instance.plan}</dd>
+          <dd className="stack">
+            <PlanOf instance={instance} />
+          </dd>
           <dt>{en.settings.created}</dt>
           <dd>{day(instance.created_at)}</dd>
           <dt>{en.settings.id}</dt>
