@@ -2,6 +2,7 @@
 
 pub mod billing;
 pub mod drift;
+pub mod notifications;
 pub mod people;
 
 use axum::{
