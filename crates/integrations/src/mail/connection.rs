@@ -85,7 +85,8 @@ impl Relay {
     pub(super) async fn send(&self, envelope: &Envelope, message: &[u8]) -> Result<(), MailError> {
         let mut connection = match self.take_kept().await {
             Some(connection) => connection,
-            None => self.connect().await?,
+            // What is wrong with a new connection is known to be wrong: those that are kept are not used up first.
+            None => self.connect().await.inspect_err(|_| self.forget_kept())?,
         };
         let sent = hand_over(&mut connection, envelope, message).await;
         // What was refused leaves the connection as it was, once it is told to forget the mail.
@@ -125,6 +126,12 @@ impl Relay {
             if since.elapsed() < KEPT && timeout(ALIVE, connection.test_connected()).await.unwrap_or(false) {
                 return Some(connection);
             }
+        }
+    }
+
+    fn forget_kept(&self) {
+        if let Ok(mut kept) = self.kept.lock() {
+            kept.clear();
         }
     }
 

@@ -98,7 +98,7 @@ impl Delivery {
             // Nothing was tried.
             _ if self.claim.expired => return,
             _ => {
-                if self.gate.open() {
+                if self.gate.open(self.claimed) {
                     tracing::info!(channel, "{channel} works again: what waited is sent");
                 }
             }
