@@ -59,9 +59,9 @@ export const told = {
   route: (it: Channel) =>
     it.route
       ? `${channel(it.channel)} goes by ${it.route}${it.configured_at ? `, as zlh-controller was told ${ago(it.configured_at)}` : ''}. Other settings are used after its next start.`
-      : `${channel(it.channel)} is not configured.${it.waiting_count > 0 ? ` ${count(it.waiting_count)} wait until it is.` : ''}`,
+      : `${channel(it.channel)} is not configured.${it.waiting_count > 0 ? ` Waiting until it is: ${count(it.waiting_count)}.` : ''}`,
   stalled: (it: Channel) =>
-    `Nothing leaves by ${channel(it.channel).toLowerCase()}, and ${count(it.waiting_count)} wait. ${it.blocked_by ?? 'Look whether zlh-controller runs.'}`,
+    `Nothing is sent by ${channel(it.channel).toLowerCase()} (${count(it.waiting_count)} waiting): ${it.blocked_by ?? 'nobody takes it. Look whether zlh-controller runs.'}`,
   blocked: (it: Channel) => `${channel(it.channel)} cannot send now, and tries again by itself: ${it.blocked_by ?? ''}`,
-  unconfigured: (it: Channel) => `${channel(it.channel)} is not configured, and ${count(it.waiting_count)} wait. docs/mail.md says how; what waits for three days is given up.`,
+  unconfigured: (it: Channel) => `${channel(it.channel)} is not configured (${count(it.waiting_count)} waiting). docs/mail.md says how; what waits for three days is given up.`,
 }
