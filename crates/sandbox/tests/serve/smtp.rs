@@ -79,8 +79,8 @@ async fn refused(client: &AsyncSmtpTransport<Tokio1Executor>, to: &str) -> u16 {
 #[tokio::test]
 async fn a_mail_is_taken_over_starttls_by_either_login_and_shown_inert() {
     let relay = Relay::start();
-    // The dots at the beginning of lines are doubled on the way, and one alone does not end it.
-    let text = "Line one\r\n.\r\n..two\r\nend äöü";
+    // Plain, so that it is sent as it is: dots at the beginning of lines are doubled on the way, and one alone does not end it.
+    let text = "Line one\r\n.\r\n..two\r\nend";
     for mechanism in [Mechanism::Plain, Mechanism::Login] {
         relay.client("sandbox", mechanism).send(mail("ada@example.org", text)).await.unwrap();
     }
