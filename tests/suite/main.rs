@@ -6,6 +6,7 @@ mod drift;
 mod edge;
 mod edge_parts;
 mod ide;
+mod mail;
 mod noop;
 mod plans;
 mod sagas;

@@ -56,7 +56,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     }
     prereq::ensure_node()?;
     let browser = prereq::ensure_browser()?;
-    let prepared = prepare_node(workspace);
+    let prepared = prepare_programs(workspace);
     if options.package.is_empty() && options.filter.is_none() {
         portal::check(workspace)?;
     } else {
@@ -64,7 +64,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     }
     build::programs(workspace, false)?;
     let step = ui::step("Artifacts and clients");
-    prepared.join().map_err(|_| anyhow!("preparing Node's side panicked"))??;
+    prepared.join().map_err(|_| anyhow!("preparing others' programs panicked"))??;
     step.done("");
     let (services, redis) = start_services(&workspace.target.join("zlh-test"))?;
     let outcome = prepare_roles(&services.cluster)
@@ -73,13 +73,20 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
     outcome
 }
 
-/// The demo's artifact, and the clients that join servers.
-fn prepare_node(workspace: &Workspace) -> thread::JoinHandle<Result<()>> {
+/// The demo's artifact, the clients that join servers, and the mail relay that is not ours.
+fn prepare_programs(workspace: &Workspace) -> thread::JoinHandle<Result<()>> {
     let (catalogue, tree, clients) = (workspace.catalogue(), artifact_tree(workspace), workspace.test_js());
+    let (theirs, packages) = (workspace.test_py(), python_packages(workspace));
     thread::spawn(move || {
         artifacts::prepare(&catalogue, &tree, artifacts::Wanted::All)?;
+        artifacts::python_packages(&theirs, &packages).context("the tests' Python packages")?;
         artifacts::node_modules(&clients).context("the test clients").map(drop)
     })
+}
+
+/// What the tests' Python programs import.
+fn python_packages(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("zlh-test-python")
 }
 
 fn artifact_tree(workspace: &Workspace) -> PathBuf {
@@ -130,6 +137,8 @@ fn run_tests(
         .env("ZLH_BIN_DIR", workspace.bin(false))
         .env("ZLH_TEST_ARTIFACTS", artifact_tree(workspace))
         .env("ZLH_TEST_JS", workspace.test_js())
+        .env("ZLH_TEST_PY", workspace.test_py())
+        .env("ZLH_TEST_PY_PACKAGES", python_packages(workspace))
         .status()
         .context("cannot run cargo")?;
     // A child that a signal ended has no code.

@@ -48,6 +48,11 @@ impl Workspace {
         self.root.join("tests/js")
     }
 
+    /// Python programs that the tests use.
+    pub fn test_py(&self) -> PathBuf {
+        self.root.join("tests/py")
+    }
+
     /// Built programs.
     pub fn bin(&self, release: bool) -> PathBuf {
         self.target.join(if release { "release" } else { "debug" })

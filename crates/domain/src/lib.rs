@@ -12,6 +12,7 @@ pub mod enforcement;
 pub mod ids;
 pub mod instance;
 pub mod lease;
+pub mod mail;
 pub mod name;
 pub mod objects;
 pub mod operation;

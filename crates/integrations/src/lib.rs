@@ -10,6 +10,7 @@ mod body;
 pub mod discord;
 pub mod edge;
 pub mod engine;
+pub mod mail;
 pub mod objects;
 pub mod scenario;
 pub mod stripe;

@@ -112,7 +112,7 @@ impl Channel for Recorder {
 }
 
 fn transient(cause: &str) -> Act {
-    Act::Fail(SendError::Transient { cause: cause.into(), retry_after: None })
+    Act::Fail(SendError::later(cause))
 }
 
 struct Town {
@@ -252,7 +252,7 @@ async fn what_fails_for_now_waits_longer_each_time_and_is_tried_again() {
 #[tokio::test]
 async fn a_receivers_own_pause_is_kept() {
     let town = Town::new().await;
-    let busy = SendError::Transient { cause: "too many".into(), retry_after: Some(Duration::from_mins(7)) };
+    let busy = SendError::later("too many").after(Duration::from_mins(7));
     let mail = Recorder::new("mail", [Act::Fail(busy)]);
     town.start(&mail);
     town.add("mail", "k").await;
@@ -265,11 +265,12 @@ async fn a_receivers_own_pause_is_kept() {
 #[tokio::test]
 async fn what_never_will_be_sent_or_is_too_old_is_given_up() {
     let town = Town::new().await;
-    let gone = Act::Fail(SendError::Permanent("no such address".into()));
+    let gone = Act::Fail(SendError::never("no such address").with_code(Some(550)));
     let mail = Recorder::new("mail", [gone, transient("away")]);
     town.start(&mail);
     town.add("mail", "gone").await;
-    town.until("dedupe_key = 'gone' AND state = 'dead' AND last_error = 'no such address'").await;
+    town.until("dedupe_key = 'gone' AND state = 'dead' AND last_error = 'no such address' AND code = 550")
+        .await;
     town.add("mail", "old").await;
     town.until("dedupe_key = 'old' AND state = 'pending' AND last_error = 'away' AND lease_owner IS NULL")
         .await;
@@ -280,11 +281,41 @@ async fn what_never_will_be_sent_or_is_too_old_is_given_up() {
 }
 
 #[tokio::test]
+async fn while_nothing_can_be_sent_one_at_a_time_is_tried_and_all_go_when_it_works_again() {
+    let town = Town::new().await;
+    let refused = || Act::Fail(SendError::blocked("our login is refused"));
+    let mail = Recorder::new("mail", [refused(), refused()]);
+    for key in ["a", "b", "c"] {
+        town.add("mail", key).await;
+    }
+    let settings = Settings {
+        tick: Duration::from_millis(50),
+        concurrency: 1,
+        blocked_pause: Duration::from_millis(600),
+        ..Settings::default()
+    };
+    town.start_all([Arc::clone(&mail) as Arc<dyn Channel>], settings);
+    town.until("failure = 'blocked' AND blocked_since IS NOT NULL AND last_error = 'our login is refused'")
+        .await;
+    sleep(Duration::from_millis(200)).await;
+    let tried = "SELECT sum(attempts) FROM notifications";
+    assert_eq!(town.database.count(tried).await, 1, "the others are not tried meanwhile");
+    mail.sent(3).await;
+    town.until("(SELECT count(*) FROM notifications WHERE state = 'sent' AND blocked_since IS NULL) = 3")
+        .await;
+    assert_eq!(town.database.count(tried).await, 5);
+}
+
+#[tokio::test]
 async fn a_send_that_takes_too_long_counts_as_failed_and_holds_up_no_other_channel() {
     let town = Town::new().await;
     let (slow, chat) = (Recorder::new("mail", [Act::SendAndHang]), Recorder::new("chat", []));
-    let settings =
-        Settings { tick: Duration::from_mins(1), concurrency: 1, deadline: Duration::from_millis(700) };
+    let settings = Settings {
+        tick: Duration::from_mins(1),
+        concurrency: 1,
+        deadline: Duration::from_millis(700),
+        ..Settings::default()
+    };
     town.start_all([Arc::clone(&slow) as Arc<dyn Channel>, Arc::clone(&chat) as Arc<dyn Channel>], settings);
     town.add("mail", "hangs").await;
     slow.sent(1).await;

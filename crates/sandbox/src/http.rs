@@ -21,6 +21,7 @@ use crate::{
     discord::{self, Discord},
     faults::{self, Faults, Kind},
     page,
+    smtp::{self, Smtp},
     stripe::{self, Stripe},
     technitium::{self, DnsServer},
     velocity::{self, Proxy},
@@ -33,6 +34,7 @@ pub(crate) struct Services {
     pub(crate) proxy: Proxy,
     pub(crate) dns_server: DnsServer,
     pub(crate) discord: Discord,
+    pub(crate) smtp: Smtp,
     pub(crate) stripe: Stripe,
 }
 
@@ -42,6 +44,7 @@ pub(crate) fn router(folder: &Path, held: Services) -> Router {
     let services = Router::new()
         .nest("/cloudflare", cloudflare::router(held.zone.clone()))
         .nest("/discord", discord::router(held.discord.clone()))
+        .nest("/smtp", smtp::router(held.smtp.clone()))
         .nest("/stripe", stripe::router(held.stripe.clone()))
         .nest("/velocity", velocity::router(held.proxy.clone()))
         .nest("/technitium", technitium::router(held.dns_server.clone()))

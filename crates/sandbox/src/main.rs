@@ -1,6 +1,6 @@
 //! Stands in for the outside services, for development and tests: the artifact server, Cloudflare's DNS API with a name server
-//! that answers from its records, the bridge in a Velocity proxy, a Technitium DNS server, a Discord channel, and Stripe's
-//! billing. Any of them fails on demand.
+//! that answers from its records, the bridge in a Velocity proxy, a Technitium DNS server, a Discord channel, a mail relay with
+//! its mailbox, and Stripe's billing. Any of them fails on demand.
 
 // Objects of Stripe have more fields than `json!` would take otherwise.
 #![recursion_limit = "256"]
@@ -14,6 +14,7 @@ mod dns;
 mod faults;
 mod http;
 mod page;
+mod smtp;
 mod stripe;
 mod technitium;
 mod velocity;
@@ -25,6 +26,7 @@ use clap::{Parser, Subcommand};
 use cloudflare::Zone;
 use discord::Discord;
 use http::Services;
+use smtp::Smtp;
 use stripe::Stripe;
 use technitium::DnsServer;
 use tokio::{
@@ -89,6 +91,8 @@ struct Serve {
     #[arg(long, default_value = "sandbox")]
     technitium_token: String,
     #[command(flatten)]
+    smtp: smtp::Options,
+    #[command(flatten)]
     stripe: stripe::Options,
 }
 
@@ -102,7 +106,7 @@ async fn main() -> anyhow::Result<()> {
 async fn serve(options: Serve) -> anyhow::Result<()> {
     let Serve { listen, dns, artifacts, .. } = options;
     // Anybody who can reach it can break it.
-    for address in [listen, dns] {
+    for address in [listen, dns, options.smtp.smtp] {
         ensure!(address.ip().is_loopback(), "{address} is not a loopback address");
     }
     ensure!(artifacts.is_dir(), "{} is not a folder", artifacts.display());
@@ -125,14 +129,16 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let stripe =
         Stripe::open(&options.stripe, &format!("{base}/stripe")).context("what Stripe has cannot be read")?;
     stripe.start();
+    let smtp = Smtp::open(&options.smtp)?;
+    let relay = smtp.start(options.smtp.smtp).await?;
     // In one piece: whoever wants only the first line may be gone by the second.
-    let said = format!("listening on {base}\nanswering names on {dns}\n");
+    let said = format!("listening on {base}\nanswering names on {dns}\ntaking mail on {relay}\n");
     print!("{said}");
     axum::serve(
         listener,
         http::router(
             &artifacts,
-            Services { zone, proxy, dns_server, discord: Discord::default(), stripe: stripe.clone() },
+            Services { zone, proxy, dns_server, discord: Discord::default(), smtp, stripe: stripe.clone() },
         ),
     )
     .with_graceful_shutdown(async move {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use axum::{extract::State, response::Html};
 
-use crate::{calls::Calls, http::Services, stripe};
+use crate::{calls::Calls, http::Services, smtp, stripe};
 
 /// Calls that are shown.
 const SHOWN: usize = 200;
@@ -39,6 +39,7 @@ pub(crate) async fn show(State((held, calls)): State<(Services, Calls)>) -> Html
         row(&mut page, [&message.edits.to_string(), &message.content]);
     }
     page.push_str("</table>");
+    page.push_str(&smtp::show(&held.smtp));
     page.push_str(&stripe::show(&held.stripe));
     page.push_str("<h2>Calls, newest first</h2><table><tr><th>Status<th>Call</tr>");
     for call in calls.all().iter().rev().take(SHOWN) {

@@ -59,6 +59,7 @@ const FUNCTIONS: &[Function] = functions![
     "reserve_capacity",
     "restore_after_payment",
     "resume_operation",
+    "retry_notification",
     "suspend_for_payment",
 ];
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use runtime::config::{Common, Config, DiscordSection, EdgeSection, Invalid, Key, Kind, Section};
+use runtime::config::{
+    Common, Config, DiscordSection, EdgeSection, Invalid, Key, Kind, MailSection, Section,
+};
 use serde::{Deserialize, Serialize};
 
 /// Port of health and metrics.
@@ -18,11 +20,13 @@ pub struct ControllerConfig {
     pub edge: EdgeSection,
     /// How operators are told.
     pub discord: DiscordSection,
+    /// How mails are sent.
+    pub mail: MailSection,
 }
 
 impl Config for ControllerConfig {
     fn sections(&self) -> Vec<&dyn Section> {
-        vec![&self.controller, &self.edge, &self.discord]
+        vec![&self.controller, &self.edge, &self.discord, &self.mail]
     }
 
     fn common() -> Common {

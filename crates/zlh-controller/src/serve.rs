@@ -4,21 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use domain::clock::Clock;
-use integrations::{
-    discord::Webhook,
-    edge::{self, Edge, ReadOnlyEdge},
-};
-use runtime::{
-    config::EdgeSection,
-    daemon::Context,
-    outbox::{self, Channel, Sender, Settings},
-};
-use store::{Db, controller::Lock, queue::QueueName};
+use integrations::edge::{self, Edge, ReadOnlyEdge};
+use runtime::{config::EdgeSection, daemon::Context};
+use store::{controller::Lock, queue::QueueName};
 
-use crate::{config::ControllerConfig, lead, pass::Controller, routes::Routes, tell::Discord};
+use crate::{config::ControllerConfig, lead, outbox, pass::Controller, routes::Routes};
 
 /// Longest silence of the loop: a pass with listings that are slow.
-const SILENCE: Duration = Duration::from_mins(5);
+pub(crate) const SILENCE: Duration = Duration::from_mins(5);
 
 /// Serves until the shutdown.
 pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result<()> {
@@ -35,7 +28,7 @@ pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result
         config.discord.is_on(),
     )
     .with_routes(Routes::open(&config.controller, context.clock())?);
-    tell(&context, &db, &config)?;
+    outbox::spawn(&context, &db, &config)?;
     let pause = config.controller.pause();
     let (shutdown, heartbeat) = (context.shutdown(), context.heartbeat("leadership", SILENCE));
     context.spawn_service("leadership", async move {
@@ -44,25 +37,6 @@ pub async fn serve(context: Context, config: ControllerConfig) -> anyhow::Result
     });
     context.ready();
     context.shutdown().cancelled().await;
-    Ok(())
-}
-
-/// Sends what operators are to be told, if there is a way: also while another process leads.
-fn tell(context: &Context, db: &Db, config: &ControllerConfig) -> anyhow::Result<()> {
-    if !config.discord.is_on() {
-        tracing::info!(
-            "no discord.webhook_url: operators see findings in the Portal and by `zlh-controller findings` only"
-        );
-        return Ok(());
-    }
-    let webhook = Webhook::new(&config.discord.webhook_url).context("discord.webhook_url")?;
-    let discord: Arc<dyn Channel> = Arc::new(Discord::new(db.clone(), webhook, &config.discord.portal_url));
-    let sender = Sender::new(db.clone(), context.name(), [discord], Settings::default());
-    let (shutdown, heartbeat) = (context.shutdown(), context.heartbeat("outbox", SILENCE));
-    context.spawn_service("outbox", async move {
-        outbox::run(sender, || heartbeat.beat(), shutdown).await;
-        Ok(())
-    });
     Ok(())
 }
 

@@ -38,7 +38,7 @@ impl Discord {
 
     async fn tell(&self, id: Uuid) -> Result<(), SendError> {
         let Some(incident) = controller::incident(&self.db, id).await.map_err(|e| away(&e))? else {
-            return Err(SendError::Permanent(format!("there is no incident {id}")));
+            return Err(SendError::never(format!("there is no incident {id}")));
         };
         if incident.told_version >= incident.version {
             return Ok(());
@@ -69,21 +69,21 @@ impl Channel for Discord {
             Ok(Payload::Text(text)) => {
                 self.webhook.send(&plain(&text)).await.map(drop).map_err(|error| refused(&error))
             }
-            Err(error) => Err(SendError::Permanent(format!("the payload cannot be read: {error}"))),
+            Err(error) => Err(SendError::never(format!("the payload cannot be read: {error}"))),
         }
     }
 }
 
 fn away(error: &StoreError) -> SendError {
-    SendError::Transient { cause: error.to_string(), retry_after: None }
+    SendError::later(error.to_string())
 }
 
 fn refused(error: &WebhookError) -> SendError {
     let cause = error.to_string();
     match error {
-        WebhookError::Refused { .. } => SendError::Permanent(cause),
-        WebhookError::Limited(pause) => SendError::Transient { cause, retry_after: Some(*pause) },
-        WebhookError::Away(_) => SendError::Transient { cause, retry_after: None },
+        WebhookError::Refused { status, .. } => SendError::never(cause).with_code(Some(*status)),
+        WebhookError::Limited(pause) => SendError::later(cause).after(*pause).with_code(Some(429)),
+        WebhookError::Away(_) => SendError::later(cause),
     }
 }
 

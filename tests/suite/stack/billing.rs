@@ -174,6 +174,7 @@ fn a_customer_buys_misses_a_payment_loses_nothing_pays_and_is_back() {
         "SELECT string_agg(to_stage, ' ' ORDER BY at, id) FROM billing_enforcement_events WHERE kind = 'stage'",
     );
     assert_eq!(history, "payment_failed final_warning suspended restored");
+    mails_of_each_stage(&mut town, "ada@example.com");
     eventually("every event is processed", || {
         (town.count("SELECT count(*) FROM stripe_events WHERE processed_at IS NULL") == 0).then_some(())
     });
@@ -276,4 +277,30 @@ fn a_plan_is_changed_once_it_is_paid_and_a_declined_one_changes_nothing() {
     ada.remove(&second);
     ada.remove(&id);
     town.expect_nothing_left();
+}
+
+/// What waited for a sender is sent once there is one: a mail for each stage, once, as text and as HTML, with our links.
+fn mails_of_each_stage(town: &mut Town, to: &str) {
+    town.stack.start(Daemon::Controller).expect("a daemon");
+    let sandbox = Http::new(&town.stack.sandbox_url());
+    let mails = eventually("the mails", || {
+        let mails = sandbox.get("/smtp/messages", &[]).ok()?.body.as_array().cloned()?;
+        (mails.len() >= 4).then_some(mails)
+    });
+    let mut subjects: Vec<_> = mails.iter().map(|it| it["subject"].as_str().expect("a subject")).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects.len(), 4, "{subjects:?}");
+    let begins =
+        ["Paid: your servers", "Your payment did not", "Your servers are stopped", "Your servers stop on"];
+    assert!(subjects.iter().zip(begins).all(|(it, begin)| it.starts_with(begin)), "{subjects:?}");
+    let billing = format!("{}/billing", town.stack.api_url());
+    let stopped =
+        mails.iter().find(|it| it["subject"].as_str().is_some_and(|it| it.contains("stopped"))).expect("it");
+    assert_eq!(stopped["envelope_to"], json!([to]));
+    for part in ["text", "html"] {
+        let said = stopped[part].as_str().expect("a part");
+        assert!(said.contains("Nothing was deleted") && said.contains(&billing), "{said}");
+    }
+    let unsent = "SELECT count(*) FROM notifications WHERE channel = 'mail' AND state <> 'sent'";
+    eventually("all are sent", || (town.count(unsent) == 0).then_some(()));
 }

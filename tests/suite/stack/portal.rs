@@ -180,6 +180,7 @@ fn every_page_is_accessible_in_both_themes_and_sizes() {
     let held = every_state(&town);
     findings(&town, &id);
     payment_open(&town);
+    notifications(&town);
     let task = json!({
         "portal": town.stack.api_url(), "email": "nils@example.com", "operator": "olga@example.com",
         "states": "mara@example.com", "held": held, "password": PASSWORD, "instance": id,
@@ -271,6 +272,26 @@ fn findings(town: &Town, instance: &str) {
              (gen_random_uuid(), 'several', now());
          UPDATE findings SET incident_id = (SELECT id FROM incidents WHERE kind = rule) WHERE fingerprint = 'b';"
     ));
+}
+
+/// A mail in each state, and a relay that refuses our login. They are rows.
+fn notifications(town: &Town) {
+    town.sql(
+        "INSERT INTO outbox_channels (channel, route) VALUES ('discord', NULL),
+             ('mail', 'smtp.example.com:587 (STARTTLS) as noreply@example.com');
+         INSERT INTO notifications (id, channel, dedupe_key, payload, state, attempts, expires_at, created_at, run_after,
+             last_error, failure, code, blocked_since, sent_at)
+         SELECT gen_random_uuid(), 'mail', key, jsonb_build_object('template', template, 'to', 'nils@example.com'), state, 3,
+                now() + interval '2 days', now() - interval '5 minutes', now() + interval '20 seconds', error, failure, code,
+                CASE WHEN failure = 'blocked' THEN now() - interval '4 minutes' END, CASE WHEN state = 'sent' THEN now() END
+         FROM (VALUES ('a', 'billing_suspended', 'pending', 'the relay refused our login (535): 5.7.8 not accepted', 'blocked', 535),
+                      ('b', 'test', 'dead', 'the relay did not take the recipient (550): 5.1.1 There is no such mailbox, and a '
+                           || 'long explanation of what its administrator thinks of that', 'never', 550),
+                      ('c', 'ticket_received', 'dead', 'the address had 5 mails of this kind within the hour', 'dropped', NULL),
+                      ('d', 'billing_restored', 'sent', NULL, NULL, NULL))
+             AS made (key, template, state, error, failure, code);
+         UPDATE notifications SET sent_at = now() - interval '4 minutes' WHERE state = 'sent'",
+    );
 }
 
 /// Servers' names, and what brings them into their state.

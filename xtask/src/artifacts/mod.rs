@@ -202,6 +202,23 @@ fn modules(folder: &Path, npm_ci: &mut Command) -> Result<bool> {
     Ok(true)
 }
 
+/// Installs what `requirements.txt` in `folder` names into `packages`, unless that was done for the same file. The program that
+/// runs what is there.
+pub fn python_packages(folder: &Path, packages: &Path) -> Result<&'static str> {
+    let requirements = folder.join("requirements.txt");
+    let wanted = hex::encode(Sha256::digest(fs::read(&requirements)?));
+    let stamp = packages.join(".zlh-lock");
+    if fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(python::interpreter());
+    }
+    if packages.exists() {
+        fs::remove_dir_all(packages)?;
+    }
+    python::install(&requirements, packages)?;
+    fs::write(stamp, wanted)?;
+    Ok(python::interpreter())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

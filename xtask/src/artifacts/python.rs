@@ -16,19 +16,28 @@ const SYSTEM_PYTHON: &str = "/usr/bin/python3";
 
 /// Installs exactly what `requirements` says, from wheels only, and packs it with `start`.
 pub(super) fn make(build: &Path, requirements: &str, start: &str) -> Result<Vec<u8>> {
-    let python = if Path::new(SYSTEM_PYTHON).is_file() { SYSTEM_PYTHON } else { "python3" };
     let packages = build.join("packages");
-    run(Command::new("pip3")
-        .args(["--python", python, "--disable-pip-version-check", "install", "--quiet"])
-        .args(["--require-hashes", "--only-binary", ":all:", "--no-compile", "--requirement", requirements])
-        .arg("--target")
-        .arg(&packages)
-        .env("PIP_ROOT_USER_ACTION", "ignore")
-        .current_dir(build))?;
+    install(&build.join(requirements), &packages)?;
     // Programs with this folder's name in them.
     let _ = fs::remove_dir_all(packages.join("bin"));
     fs::copy(build.join(start), packages.join(start))?;
     pack(&packages)
+}
+
+/// The Python that packages are installed for.
+pub(super) fn interpreter() -> &'static str {
+    if Path::new(SYSTEM_PYTHON).is_file() { SYSTEM_PYTHON } else { "python3" }
+}
+
+/// Installs exactly what a requirements file says into a folder, from wheels only.
+pub(super) fn install(requirements: &Path, packages: &Path) -> Result<()> {
+    run(Command::new("pip3")
+        .args(["--python", interpreter(), "--disable-pip-version-check", "install", "--quiet"])
+        .args(["--require-hashes", "--only-binary", ":all:", "--no-compile", "--requirement"])
+        .arg(requirements)
+        .arg("--target")
+        .arg(packages)
+        .env("PIP_ROOT_USER_ACTION", "ignore"))
 }
 
 /// A tar of a folder's files: byte for byte the same for the same content. Quick rather than small.

@@ -20,9 +20,9 @@ const GAMES: (u16, u16) = (25_600, 100);
 
 /// Where the rows of tests' stacks are: below the ports of outgoing connections, and of other tests.
 const TESTS: (u16, u16) = (10_000, 12_000);
-/// Ports of a test's stack: four of daemons, and the rest for game servers.
+/// Ports of a test's stack: five of daemons, and the rest for game servers.
 const TEST_ROW: u16 = 50;
-const FIRST_TEST_GAME: u16 = 5;
+const FIRST_TEST_GAME: u16 = 6;
 
 /// Below this name are servers, where they have names: the sandbox is a name server for it.
 pub const DOMAIN: &str = "play.zlh.test";
@@ -32,6 +32,10 @@ pub const ZONE: &str = "sandbox";
 pub const STRIPE_KEY: &str = "sk_test_sandbox";
 /// As above.
 pub const STRIPE_WEBHOOK_SECRET: &str = "whsec_sandbox";
+/// Who signs in at the stand-in for a mail relay, and with what.
+pub const SMTP_USERNAME: &str = "sandbox";
+/// As above.
+pub const SMTP_PASSWORD: &str = "sandbox";
 
 /// Chosen once and kept, so that bookmarks and server lists stay right.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +50,8 @@ pub(super) struct Ports {
     objects: u16,
     #[serde(default)]
     names: u16,
+    #[serde(default)]
+    smtp: u16,
     first_game: u16,
     last_game: u16,
 }
@@ -65,6 +71,7 @@ impl Ports {
             api: 8080,
             objects: 0,
             names: 0,
+            smtp: 0,
             first_game,
             last_game: first_game + GAMES.1 - 1,
         })
@@ -79,6 +86,7 @@ impl Ports {
             api: row.port(2),
             objects: row.port(3),
             names: row.port(4),
+            smtp: row.port(5),
             first_game: row.port(FIRST_TEST_GAME),
             last_game: row.port(TEST_ROW - 1),
             _reserved: Some(row),
@@ -92,6 +100,7 @@ impl Ports {
             (Daemon::Api, &mut self.api),
             (Daemon::Api, &mut self.objects),
             (Daemon::Sandbox, &mut self.names),
+            (Daemon::Sandbox, &mut self.smtp),
         ] {
             if !runs(daemon) {
                 *port = ports::prefer(*port)?;
@@ -119,6 +128,11 @@ impl Ports {
         self.names
     }
 
+    /// Where mails are taken.
+    pub(super) fn smtp(&self) -> u16 {
+        self.smtp
+    }
+
     /// Where the API is served.
     pub(super) fn api(&self) -> u16 {
         self.api
@@ -135,9 +149,14 @@ pub(super) fn health(sockets: &Path, daemon: Daemon) -> PathBuf {
     sockets.join(format!("{}.sock", daemon.name().trim_start_matches("zpack-")))
 }
 
+/// The certificate of the stand-in for a mail relay: the sandbox makes it, and who sends mail trusts it.
+pub(super) fn smtp_certificate(places: &Places) -> PathBuf {
+    places.home.join("smtp.pem")
+}
+
 /// `zlh.toml`. Secrets are not in it: each daemon has a credentials folder.
 pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_key: &str) -> String {
-    let Ports { sandbox, api, objects, names, first_game, last_game, .. } = ports;
+    let Ports { sandbox, api, objects, names, smtp, first_game, last_game, .. } = ports;
     let health =
         |daemon| toml::Value::from(format!("unix:{}", health(sockets, daemon).display())).to_string();
     let path = |path: &Path| toml::Value::from(path.to_string_lossy().into_owned()).to_string();
@@ -148,6 +167,9 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
          [catalogue]\ndir = {catalogue}\n\n\
          [artifacts]\nbase_url = \"http://127.0.0.1:{sandbox}\"\n\n\
          [stripe]\nurl = \"http://127.0.0.1:{sandbox}/stripe\"\n\n\
+         [mail]\nhost = \"127.0.0.1\"\nport = {smtp}\nusername = \"{SMTP_USERNAME}\"\n\
+         from = \"ZLH <noreply@zlh.test>\"\nreply_to = \"Support <support@zlh.test>\"\nca_file = {smtp_certificate}\n\
+         portal_url = \"http://127.0.0.1:{api}\"\n\n\
          [engine]\nroot = {containers}\nagent_program = {agent}\nvisible = [{visible}]\n\
          first_port = {first_game}\nlast_port = {last_game}\nreport_seconds = 1\n\n\
          [objects]\nfolder = {backups}\nbase_url = \"http://127.0.0.1:{objects}\"\n\
@@ -170,6 +192,7 @@ pub(super) fn text(places: &Places, sockets: &Path, ports: &Ports, api_public_ke
         catalogue = path(&places.catalogue),
         containers = path(&places.home.join("containers")),
         backups = path(&places.home.join("backups")),
+        smtp_certificate = path(&smtp_certificate(places)),
         agent = path(&places.bin.join("zlh-agent")),
         visible = visible.join(", "),
     )

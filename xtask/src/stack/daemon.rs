@@ -2,13 +2,15 @@
 
 use super::{
     Places,
-    config::{Ports, STRIPE_KEY, STRIPE_WEBHOOK_SECRET, ZONE},
+    config::{
+        Ports, SMTP_PASSWORD, SMTP_USERNAME, STRIPE_KEY, STRIPE_WEBHOOK_SECRET, ZONE, smtp_certificate,
+    },
 };
 
 /// A daemon of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Daemon {
-    /// Stands in for outside services; here, the artifact source.
+    /// Stands in for outside services.
     Sandbox,
     /// The HTTP API.
     Api,
@@ -55,6 +57,14 @@ impl Daemon {
                 ZONE.into(),
                 "--zone-token".into(),
                 ZONE.into(),
+                "--smtp".into(),
+                format!("127.0.0.1:{}", ports.smtp()),
+                "--smtp-username".into(),
+                SMTP_USERNAME.into(),
+                "--smtp-password".into(),
+                SMTP_PASSWORD.into(),
+                "--smtp-certificate".into(),
+                smtp_certificate(places).to_string_lossy().into_owned(),
                 "--stripe-file".into(),
                 places.home.join("stripe.json").to_string_lossy().into_owned(),
                 "--stripe-key".into(),

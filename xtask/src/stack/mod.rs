@@ -156,6 +156,7 @@ impl Stack {
             }
             if *daemon == Daemon::Controller {
                 secrets::write_private(&folder.join("discord.webhook_url"), &self.discord_webhook())?;
+                secrets::write_private(&folder.join("mail.password"), config::SMTP_PASSWORD)?;
             }
         }
         Ok(())
@@ -349,6 +350,11 @@ impl Stack {
             "cloudflare": { "url": format!("{page}/cloudflare/client/v4"), "token": config::ZONE, "zone": config::ZONE },
             "stripe": {
                 "url": format!("{page}/stripe"), "key": config::STRIPE_KEY, "webhook_secret": config::STRIPE_WEBHOOK_SECRET,
+            },
+            "smtp": {
+                "host": "127.0.0.1", "port": self.ports.smtp(), "username": config::SMTP_USERNAME,
+                "password": config::SMTP_PASSWORD, "mailbox": format!("{page}/smtp"),
+                "certificate": config::smtp_certificate(&self.places),
             },
             "discord": { "webhook": self.discord_webhook(), "messages": format!("{page}/discord/messages") },
         })

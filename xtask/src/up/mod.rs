@@ -237,6 +237,7 @@ pub fn print_summary(status: &Value) {
     println!("  Demo server   {}{state}", text(&demo["address"]));
     println!("  Its name      {} (asking {})", text(&demo["name"]), text(&status["sandbox"]["dns"]));
     println!("  Sandbox       {}", text(&status["sandbox"]["page"]));
+    println!("  Mailbox       {}", text(&status["sandbox"]["smtp"]["mailbox"]));
 }
 
 /// `status`, printed.

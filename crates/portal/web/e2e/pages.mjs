@@ -30,6 +30,8 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
     ['customers', '/op/customers', operator],
     ['payments', '/op/enforcement', operator],
     ['payments-of-one', '/op/enforcement/{states}', operator],
+    ['notifications', '/op/notifications', operator],
+    ['notifications-failed', '/op/notifications?state=failed', operator],
     ['nodes', '/op/nodes', operator],
     ['states', '/', states],
     ['billing-open', '/billing', states],

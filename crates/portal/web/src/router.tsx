@@ -160,6 +160,13 @@ const findings = createRoute({
   path: '/findings',
   component: lazyRouteComponent(() => import('./pages/operator/Findings'), 'Findings'),
 })
+const isNotificationState = (it: unknown): it is 'failed' | 'sent' | 'all' => it === 'failed' || it === 'sent' || it === 'all'
+const notifications = createRoute({
+  getParentRoute: () => operator,
+  path: '/notifications',
+  validateSearch: (search: Record<string, unknown>): { state?: 'failed' | 'sent' | 'all' } => (isNotificationState(search['state']) ? { state: search['state'] } : {}),
+  component: lazyRouteComponent(() => import('./pages/operator/Notifications'), 'Notifications'),
+})
 const nodes = createRoute({
   getParentRoute: () => operator,
   path: '/nodes',
@@ -175,7 +182,7 @@ const tree = root.addChildren([
     server.addChildren([overview, consoleTab, files, backups, schedules, settings]),
     billing,
     account,
-    operator.addChildren([operations, operation, findings, everybodysInstances, customers, enforcement, enforcementOf, nodes]),
+    operator.addChildren([operations, operation, findings, everybodysInstances, customers, enforcement, enforcementOf, notifications, nodes]),
   ]),
 ])
 

@@ -22,8 +22,8 @@ pub use load::{Effective, Loaded, load, load_with_sources};
 pub use reference::{KeyReference, SectionReference, assert_described, markdown, reference};
 pub use sections::{
     AgentSection, ArtifactsSection, CatalogueSection, DatabaseSection, DiscordSection, EdgeSection,
-    HealthSection, LogFormat, LoggingSection, ObjectsKind, ObjectsSection, ProcessSection, RedisSection,
-    StripeSection,
+    HealthSection, LogFormat, LoggingSection, MailSection, MailTls, ObjectsKind, ObjectsSection,
+    ProcessSection, RedisSection, StripeSection,
 };
 pub use source::{DEFAULT_FILE, Source, Sources};
 

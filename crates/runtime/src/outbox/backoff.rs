@@ -20,6 +20,12 @@ pub(super) fn pause(attempt: i32, asked: Option<Duration>, jitter: f64) -> Durat
     asked.map_or(pause, |asked| pause.max(asked.min(LONGEST_ASKED)))
 }
 
+/// The pause of one that could not be sent because nothing could: always much the same, since it is nothing of its own, and
+/// everything is to go soon after the cause is mended.
+pub(super) fn pause_of_blocked(pause: Duration, jitter: f64) -> Duration {
+    pause.mul_f64(0.5 + 0.5 * jitter.clamp(0.0, 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

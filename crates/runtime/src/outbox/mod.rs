@@ -6,6 +6,7 @@
 mod backoff;
 mod channel;
 mod deliver;
+mod gate;
 mod wake;
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use channel::{Channel, SendError};
 use deliver::Delivery;
+use gate::Gate;
 use wake::Wake;
 
 /// What may be chosen; the defaults suit every daemon.
@@ -31,11 +33,18 @@ pub struct Settings {
     pub concurrency: usize,
     /// How long one send may take.
     pub deadline: Duration,
+    /// How often one is tried while nothing on its channel can be sent.
+    pub blocked_pause: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tick: Duration::from_secs(5), concurrency: 4, deadline: Duration::from_secs(30) }
+        Self {
+            tick: Duration::from_secs(5),
+            concurrency: 4,
+            deadline: Duration::from_secs(30),
+            blocked_pause: Duration::from_secs(30),
+        }
     }
 }
 
@@ -50,6 +59,7 @@ pub struct Sender {
 struct Slots {
     channel: Arc<dyn Channel>,
     free: Arc<Semaphore>,
+    gate: Arc<Gate>,
 }
 
 impl Sender {
@@ -60,14 +70,18 @@ impl Sender {
         channels: impl IntoIterator<Item = Arc<dyn Channel>>,
         settings: Settings,
     ) -> Self {
-        let slots = |channel| Slots { channel, free: Arc::new(Semaphore::new(settings.concurrency)) };
+        let slots = |channel| Slots {
+            channel,
+            free: Arc::new(Semaphore::new(settings.concurrency)),
+            gate: Arc::default(),
+        };
         Self { db, owner: owner.into(), channels: channels.into_iter().map(slots).collect(), settings }
     }
 
     /// Claims what is due, as far as slots are free, and begins to send it.
     async fn fill(&self, sending: &mut JoinSet<()>) {
-        for Slots { channel, free } in &self.channels {
-            let limit = free.available_permits();
+        for Slots { channel, free, gate } in &self.channels {
+            let limit = gate.lets_through(free.available_permits());
             if limit == 0 {
                 continue;
             }
@@ -90,8 +104,13 @@ impl Sender {
             for claim in claims {
                 // Nobody else takes permits: there are as many as were counted.
                 let Ok(slot) = Arc::clone(free).try_acquire_owned() else { continue };
-                let delivery =
-                    Delivery::new(self.db.clone(), Arc::clone(channel), claim, self.settings.deadline);
+                let delivery = Delivery::new(
+                    self.db.clone(),
+                    Arc::clone(channel),
+                    Arc::clone(gate),
+                    claim,
+                    self.settings,
+                );
                 sending.spawn(async move {
                     delivery.run().await;
                     drop(slot);

@@ -32,7 +32,7 @@ mod steps;
 mod store;
 mod subscriptions;
 mod switches;
-mod time;
+pub(crate) mod time;
 mod value;
 
 use std::{
@@ -47,6 +47,7 @@ use store::Books;
 use tokio::sync::Notify;
 
 pub(crate) use failure::refusal;
+pub(crate) use pages::escaped;
 pub(crate) use panel::show;
 
 /// How often the machine's time is looked at.

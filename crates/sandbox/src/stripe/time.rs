@@ -9,7 +9,7 @@ pub(super) const HOUR: i64 = 60 * MINUTE;
 pub(super) const DAY: i64 = 24 * HOUR;
 
 /// The machine's time, in seconds.
-pub(super) fn machine() -> i64 {
+pub(crate) fn machine() -> i64 {
     i64::try_from(machine_ms() / 1_000).unwrap_or(i64::MAX)
 }
 
@@ -35,7 +35,7 @@ pub(super) fn period_end(anchor: i64, start: i64, interval: &str, count: u32) ->
 }
 
 /// The time as people read it, in UTC.
-pub(super) fn shown(at: i64) -> String {
+pub(crate) fn shown(at: i64) -> String {
     DateTime::from_timestamp(at, 0)
         .map_or_else(|| at.to_string(), |it| it.format("%Y-%m-%d %H:%M UTC").to_string())
 }

@@ -1,5 +1,6 @@
-//! The sandbox as a process: files whole and in ranges, each fault as a client sees it, and Stripe as its callers do.
+//! The sandbox as a process: files whole and in ranges, each fault as a client sees it, and Stripe and a mail relay as their callers do.
 
+mod smtp;
 mod stripe;
 
 use std::{
@@ -20,6 +21,8 @@ struct Sandbox {
     base: String,
     client: Client,
     content: Vec<u8>,
+    /// What it said first, by lines.
+    said: Vec<String>,
     _folder: TempDir,
 }
 
@@ -42,10 +45,10 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let base = line.trim().strip_prefix("listening on ").unwrap().to_owned();
-        Self { child, base, client: Client::new(), content, _folder: folder }
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().take(3);
+        let said: Vec<String> = lines.map(Result::unwrap).collect();
+        let base = said[0].strip_prefix("listening on ").unwrap().to_owned();
+        Self { child, base, client: Client::new(), content, said, _folder: folder }
     }
 
     fn get(&self, path: &str) -> RequestBuilder {

@@ -5,6 +5,7 @@ use domain::{
     billing::Fetched,
     enforcement::{Assessment, Evidence, Leniency, Stage, Timings, assess, settle, steps},
     ids::CustomerId,
+    mail::{Envelope, Mail, OpenPayment},
 };
 use serde_json::json;
 use sqlx::{PgConnection, postgres::types::PgInterval};
@@ -347,23 +348,21 @@ async fn notify(
     if known.stage == to {
         return Ok(());
     }
-    let template = match to {
-        Stage::PaymentFailed => "billing_payment_failed",
-        Stage::FinalWarning => "billing_final_warning",
-        Stage::Suspended => "billing_suspended",
-        Stage::Restored => "billing_restored",
+    let since = assessed.and_then(|it| it.since).unwrap_or(known.entered_at);
+    let next = assessed.and_then(|it| it.next);
+    let payment =
+        OpenPayment { since, next_stage: next.map(|(stage, _)| stage), next_at: next.map(|(_, at)| at) };
+    let mail = match to {
+        Stage::PaymentFailed => Mail::BillingPaymentFailed(payment),
+        Stage::FinalWarning => Mail::BillingFinalWarning(payment),
+        Stage::Suspended => Mail::BillingSuspended(payment),
+        Stage::Restored => Mail::BillingRestored(payment),
         // Whoever paid before anything was blocked is told by Stripe's receipt.
         Stage::GoodStanding => return Ok(()),
     };
-    let since = assessed.and_then(|it| it.since).unwrap_or(known.entered_at);
-    let key = format!("{template}:{customer}:{}", since.timestamp());
-    let next = assessed.and_then(|it| it.next);
-    let payload = json!({
-        "template": template, "customer": customer, "to": known.email, "since": since,
-        "next_stage": next.map(|(stage, _)| stage), "next_at": next.map(|(_, at)| at),
-    });
-    let mail = NewNotification { channel: "mail", dedupe_key: &key, payload: &payload, max_age: MAX_AGE };
-    outbox::enqueue(&mut *tx, &mail).await?;
+    let key = format!("{}:{customer}:{}", mail.template(), since.timestamp());
+    let envelope = Envelope { to: known.email.clone(), to_name: None, mail };
+    outbox::enqueue_mail(&mut *tx, &envelope, &key, MAX_AGE).await?;
     if tell && matches!(to, Stage::Suspended | Stage::Restored) {
         let cause = assessed.map_or("not understood", |it| it.cause.as_str());
         let text = format!("Billing: {} is {to} ({cause}, since {})", known.email, since.format("%Y-%m-%d"));

@@ -87,11 +87,11 @@ pub async fn claim_batch(
     Ok(claims.collect())
 }
 
-/// It was sent.
+/// It was sent. What lets somebody in is not needed here any more, and forgotten.
 pub async fn mark_sent(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE notifications SET state = 'sent', sent_at = clock_timestamp(), lease_owner = NULL,
-                lease_expires_at = NULL
+        "UPDATE notifications SET state = 'sent', sent_at = clock_timestamp(), payload = payload - 'token',
+                failure = NULL, code = NULL, blocked_since = NULL, lease_owner = NULL, lease_expires_at = NULL
          WHERE id = $1 AND lease_term = $2 AND lease_owner IS NOT NULL",
         lease.id,
         lease.term,
@@ -101,16 +101,66 @@ pub async fn mark_sent(db: &Db, lease: &Lease) -> Result<(), StoreError> {
     held(done.rows_affected())
 }
 
+/// Why a notification was not sent.
+#[derive(Clone, Copy, Debug)]
+pub struct NotSent<'a> {
+    /// What that means.
+    pub failure: Failure,
+    /// What happened, for operators.
+    pub error: &'a str,
+    /// The receiver's code, 100 to 599, such as SMTP's 550.
+    pub code: Option<u16>,
+}
+
+/// What it means that a notification was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// This one may go well another time.
+    Later,
+    /// Nothing on the channel can be sent for now: the receiver is away, or does not take anything from us.
+    Blocked,
+    /// This one never will, such as one to an address that does not exist.
+    Never,
+    /// A rule of ours is against sending it.
+    Dropped,
+}
+
+impl Failure {
+    /// As rows have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Later => "later",
+            Self::Blocked => "blocked",
+            Self::Never => "never",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+impl NotSent<'_> {
+    fn code(&self) -> Option<i16> {
+        self.code.and_then(|code| i16::try_from(code).ok()).filter(|code| (100..=599).contains(code))
+    }
+}
+
 /// It was not sent, and is tried again after `delay`, or as soon as it is too old, to be given up.
-pub async fn retry_later(db: &Db, lease: &Lease, error: &str, delay: Duration) -> Result<(), StoreError> {
+pub async fn retry_later(
+    db: &Db,
+    lease: &Lease,
+    why: &NotSent<'_>,
+    delay: Duration,
+) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE notifications SET last_error = $3, lease_owner = NULL, lease_expires_at = NULL,
+        "UPDATE notifications SET last_error = $3, failure = $5, code = $6, lease_owner = NULL, lease_expires_at = NULL,
+                blocked_since = CASE WHEN $5 = 'blocked' THEN COALESCE(blocked_since, clock_timestamp()) END,
                 run_after = LEAST(clock_timestamp() + make_interval(secs => $4), expires_at)
          WHERE id = $1 AND lease_term = $2 AND lease_owner IS NOT NULL",
         lease.id,
         lease.term,
-        foreign(error),
+        foreign(why.error),
         delay.as_secs_f64(),
+        why.failure.as_str(),
+        why.code(),
     )
     .execute(db.pool())
     .await?;
@@ -118,13 +168,16 @@ pub async fn retry_later(db: &Db, lease: &Lease, error: &str, delay: Duration) -
 }
 
 /// It is given up: nobody sends it any more.
-pub async fn mark_dead(db: &Db, lease: &Lease, error: &str) -> Result<(), StoreError> {
+pub async fn mark_dead(db: &Db, lease: &Lease, why: &NotSent<'_>) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE notifications SET state = 'dead', last_error = $3, lease_owner = NULL, lease_expires_at = NULL
+        "UPDATE notifications SET state = 'dead', last_error = $3, failure = $4, code = $5, lease_owner = NULL,
+                lease_expires_at = NULL, blocked_since = CASE WHEN $4 = 'blocked' THEN blocked_since END
          WHERE id = $1 AND lease_term = $2 AND lease_owner IS NOT NULL",
         lease.id,
         lease.term,
-        foreign(error),
+        foreign(why.error),
+        why.failure.as_str(),
+        why.code(),
     )
     .execute(db.pool())
     .await?;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use store::{
-    Db, StoreError,
-    outbox::{self, NewNotification},
+    Db, Page, StoreError,
+    audit::By,
+    outbox::{self, Admission, Failure, NewNotification, NotSent, Retried, Wanted},
     testing::TestDatabase,
 };
 
@@ -14,6 +15,10 @@ const LEASE: Duration = Duration::from_mins(1);
 
 fn notification<'a>(key: &'a str, payload: &'a serde_json::Value) -> NewNotification<'a> {
     NewNotification { channel: "mail", dedupe_key: key, payload, max_age: outbox::MAX_AGE }
+}
+
+fn not_sent(error: &str) -> NotSent<'_> {
+    NotSent { failure: Failure::Later, error, code: None }
 }
 
 async fn sender(database: &TestDatabase) -> Db {
@@ -69,8 +74,8 @@ async fn two_senders_claim_different_ones_and_an_old_term_writes_nothing() {
     let old = &claims[0].lease;
     let writes = [
         outbox::mark_sent(&db, old).await,
-        outbox::retry_later(&db, old, "x", LEASE).await,
-        outbox::mark_dead(&db, old, "x").await,
+        outbox::retry_later(&db, old, &not_sent("x"), LEASE).await,
+        outbox::mark_dead(&db, old, &not_sent("x")).await,
     ];
     assert!(writes.iter().all(|write| matches!(write, Err(StoreError::LeaseLost))), "{writes:?}");
 }
@@ -86,10 +91,10 @@ async fn what_is_sent_or_dead_stays_so_and_what_is_tried_again_waits() {
         assert_eq!(claim.notification.payload, payload);
         match claim.notification.dedupe_key.as_str() {
             "sent" => outbox::mark_sent(&db, &claim.lease).await.unwrap(),
-            "dead" => outbox::mark_dead(&db, &claim.lease, "no such address").await.unwrap(),
-            _ => outbox::retry_later(&db, &claim.lease, "away", LEASE).await.unwrap(),
+            "dead" => outbox::mark_dead(&db, &claim.lease, &not_sent("no such address")).await.unwrap(),
+            _ => outbox::retry_later(&db, &claim.lease, &not_sent("away"), LEASE).await.unwrap(),
         }
-        let again = outbox::mark_dead(&db, &claim.lease, "x").await;
+        let again = outbox::mark_dead(&db, &claim.lease, &not_sent("x")).await;
         assert!(matches!(again, Err(StoreError::LeaseLost)), "it was let go");
     }
     assert_eq!(outbox::claim_batch(&db, "s", "mail", 9, LEASE).await.unwrap().len(), 0);
@@ -116,4 +121,117 @@ async fn the_backlog_is_what_is_neither_sent_nor_given_up() {
     let backlog = outbox::backlog(&db).await.unwrap();
     assert_eq!((backlog.len(), backlog[0].channel.as_str(), backlog[0].pending), (1, "mail", 2));
     assert!(backlog[0].oldest_seconds >= 3_600.0, "{backlog:?}");
+}
+
+/// A mail's payload, whose token nobody but its sender may read.
+fn mail(to: &str, template: &str) -> serde_json::Value {
+    json!({ "template": template, "to": to, "token": "secret" })
+}
+
+#[tokio::test]
+async fn an_address_gets_so_many_mails_of_a_template_within_the_hour_however_many_are_sent_at_once() {
+    let database = TestDatabase::create().await;
+    let db = database.role("zlh_controller");
+    for n in 0..12 {
+        let to = if n % 2 == 0 { "A@example.com" } else { "a@example.com" };
+        outbox::enqueue_alone(&db, &notification(&format!("loop {n}"), &mail(to, "ticket_received")))
+            .await
+            .unwrap();
+    }
+    outbox::enqueue_alone(&db, &notification("b", &mail("b@example.com", "ticket_received"))).await.unwrap();
+    outbox::enqueue_alone(&db, &notification("test", &mail("a@example.com", "test"))).await.unwrap();
+    let claims = outbox::claim_batch(&db, "s", "mail", 99, LEASE).await.unwrap();
+    let mut asked = tokio::task::JoinSet::new();
+    for claim in &claims {
+        let (db, id, key) = (db.clone(), claim.notification.id, claim.notification.dedupe_key.clone());
+        asked.spawn(async move { (id, key, outbox::admit(&db, id, 5).await.unwrap()) });
+    }
+    let answers = asked.join_all().await;
+    let admitted =
+        answers.iter().filter(|(_, key, it)| key.starts_with("loop") && *it == Admission::Admitted);
+    let admitted: Vec<_> = admitted.map(|(id, ..)| *id).collect();
+    assert_eq!(admitted.len(), 5, "{answers:?}");
+    assert!(
+        answers.iter().all(|(_, key, it)| key.starts_with("loop") || *it == Admission::Admitted),
+        "{answers:?}"
+    );
+    // Whoever was let through is so at each attempt; there is room again when the hour has passed.
+    assert_eq!(outbox::admit(&db, admitted[0], 5).await.unwrap(), Admission::Admitted);
+    let (refused, _, full) = answers.iter().find(|(_, _, it)| *it != Admission::Admitted).unwrap();
+    assert!(matches!(full, Admission::Full(pause) if *pause > Duration::from_mins(59)), "{full:?}");
+    database.execute("UPDATE notifications SET admitted_at = admitted_at - interval '61 minutes'").await;
+    assert_eq!(outbox::admit(&db, *refused, 5).await.unwrap(), Admission::Admitted);
+}
+
+#[tokio::test]
+async fn operators_see_what_waits_and_why_and_no_payload_and_have_it_tried_again() {
+    let database = TestDatabase::create().await;
+    let (db, api) = (database.role("zlh_controller"), database.role("zlh_api"));
+    for key in ["sent", "dead", "waits"] {
+        outbox::enqueue_alone(&db, &notification(key, &mail("A@Example.com", "test"))).await.unwrap();
+    }
+    for claim in outbox::claim_batch(&db, "s", "mail", 9, LEASE).await.unwrap() {
+        let why = NotSent { failure: Failure::Never, error: "no such user", code: Some(550) };
+        match claim.notification.dedupe_key.as_str() {
+            "sent" => outbox::mark_sent(&db, &claim.lease).await.unwrap(),
+            "dead" => outbox::mark_dead(&db, &claim.lease, &why).await.unwrap(),
+            _ => outbox::retry_later(&db, &claim.lease, &not_sent("greylisted"), LEASE).await.unwrap(),
+        }
+    }
+    assert_eq!(
+        database.count("SELECT count(*) FROM notifications WHERE payload ? 'token'").await,
+        2,
+        "sent: forgotten"
+    );
+    let all = outbox::list(&api, Wanted::All, Page::new(None, 2)).await.unwrap();
+    assert!(all.0.len() == 2 && all.1.is_some());
+    let of = async |wanted| outbox::list(&api, wanted, Page::new(None, 9)).await.unwrap().0;
+    let (waiting, failed) = (of(Wanted::Waiting).await, of(Wanted::Failed).await);
+    assert_eq!((waiting.len(), waiting[0].last_error.as_deref()), (1, Some("greylisted")));
+    let dead = &failed[0];
+    assert_eq!((dead.recipient.as_deref(), dead.template.as_deref()), (Some("a@example.com"), Some("test")));
+    assert_eq!((dead.code, dead.failure.as_deref(), dead.next_try_at), (Some(550), Some("never"), None));
+
+    let by = By { actor: "operator:ada", request_id: None };
+    assert_eq!(outbox::retry(&api, dead.id, by).await.unwrap(), Some(Retried::Waiting));
+    assert_eq!(outbox::retry(&api, of(Wanted::Sent).await[0].id, by).await.unwrap(), Some(Retried::Sent));
+    assert_eq!(outbox::retry(&api, uuid::Uuid::now_v7(), by).await.unwrap(), None);
+    let due = outbox::claim_batch(&db, "s", "mail", 9, LEASE).await.unwrap();
+    assert_eq!(
+        (due.len(), due[0].notification.dedupe_key.as_str(), due[0].notification.attempts),
+        (1, "dead", 1)
+    );
+    let audited = "SELECT string_agg(actor || ' ' || action, ',') FROM audit_log";
+    assert_eq!(database.text(audited).await, "operator:ada notification.retry");
+}
+
+#[tokio::test]
+async fn a_channel_is_stalled_when_nothing_leaves_it_and_not_for_what_waits_by_right() {
+    let database = TestDatabase::create().await;
+    let (db, payload) = (database.role("zlh_controller"), mail("a@example.com", "test"));
+    let stalled = async || {
+        let standings = outbox::standings(&database.role("zlh_api")).await.unwrap();
+        standings.iter().find(|it| it.channel == "mail").map(|it| it.stalled)
+    };
+    assert_eq!(stalled().await, None);
+    outbox::enqueue_alone(&db, &notification("a", &payload)).await.unwrap();
+    assert_eq!(stalled().await, Some(false), "it has only just come");
+    let age = |sql: &'static str| database.execute(sql);
+    age("UPDATE notifications SET run_after = now() - interval '3 minutes', created_at = now() - interval '3 minutes'").await;
+    assert_eq!(stalled().await, Some(true), "nobody takes it");
+    outbox::configured(&db, "mail", None).await.unwrap();
+    assert_eq!(stalled().await, Some(false), "nobody is to");
+    outbox::configured(&db, "mail", Some("smtp.example.com:587")).await.unwrap();
+
+    let claim = &outbox::claim_batch(&db, "s", "mail", 9, LEASE).await.unwrap()[0];
+    assert_eq!(stalled().await, Some(false), "somebody is at it");
+    let why = NotSent { failure: Failure::Blocked, error: "535 wrong password", code: Some(535) };
+    outbox::retry_later(&db, &claim.lease, &why, LEASE).await.unwrap();
+    assert_eq!(stalled().await, Some(false), "it may pass");
+    age("UPDATE notifications SET blocked_since = now() - interval '3 minutes'").await;
+    assert_eq!(stalled().await, Some(true));
+    let standing = &outbox::standings(&db).await.unwrap()[0];
+    assert_eq!(standing.blocked_by.as_deref(), Some("535 wrong password"));
+    age("UPDATE notifications SET failure = 'later', blocked_since = NULL").await;
+    assert_eq!(stalled().await, Some(false), "a greylist");
 }

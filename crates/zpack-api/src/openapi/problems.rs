@@ -75,12 +75,14 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         | "getOperation" => vec![],
         "listNodes" | "listAllOperations" | "getAnyOperation" | "listAllInstances" | "listCustomers"
         | "viewCustomer" | "getController" | "setControllerMode" | "pauseController" | "lookNow"
-        | "listIncidents" | "listFindings" | "listRepairEvents" => {
+        | "listIncidents" | "listFindings" | "listRepairEvents" | "listNotifications" | "listChannels"
+        | "sendTestMail" => {
             vec![codes![OperatorOnly]]
         }
         "listEnforcement" | "getEnforcement" | "extendPayment" | "exemptPayment" | "revokeGrant" => {
             vec![codes![OperatorOnly]]
         }
+        "retryNotification" => vec![codes![OperatorOnly, NotificationSent]],
         "grantServers" => vec![codes![OperatorOnly, UnknownPlan]],
         "placeHold" | "liftHold" => vec![codes![OperatorOnly, BillingActionRefused]],
         "requestBillingAction" => vec![codes![OperatorOnly, BillingActionRefused]],

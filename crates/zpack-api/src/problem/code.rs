@@ -80,6 +80,7 @@ codes! {
     InstanceNotActive = 409 "instance_not_active" "The server is not active",
     InstanceOnHold = 409 "instance_on_hold" "The server is on hold",
     OperationNotCancellable = 409 "operation_not_cancellable" "The operation cannot be cancelled",
+    NotificationSent = 409 "notification_sent" "The notification was sent already",
     OperationNotStuck = 409 "operation_not_stuck" "The operation is not stuck",
     NotRunning = 409 "not_running" "The server is not running",
     NameTaken = 409 "name_taken" "The name is taken",

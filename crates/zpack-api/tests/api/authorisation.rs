@@ -123,7 +123,8 @@ impl Things {
             _ if path.starts_with("/api/sessions/") => &self.session,
             _ if path.starts_with("/api/operator/customers/")
                 || path.starts_with("/api/operator/instances/")
-                || path.starts_with("/api/operator/billing/") =>
+                || path.starts_with("/api/operator/billing/")
+                || path.starts_with("/api/operator/notifications/") =>
             {
                 &self.instance
             }
@@ -270,5 +271,5 @@ async fn operators_pages_are_for_operators() {
         assert!(served.contains(&answer.status.as_u16()), "{}: {}", operation.id, answer.text);
         tried += 1;
     }
-    assert_eq!(tried, 23);
+    assert_eq!(tried, 27);
 }

@@ -253,3 +253,60 @@ async fn operators_put_and_lift_holds_and_those_of_payments_follow_from_payments
         "SELECT count(*) FROM audit_log WHERE action IN ('instance.hold_placed', 'instance.hold_lifted')";
     assert_eq!(world.database.count(audited).await, 2);
 }
+
+#[tokio::test]
+async fn operators_see_what_is_told_outside_try_it_again_and_ask_for_a_test_mail() {
+    let world = World::start().await;
+    let operator = world.operator().await;
+    let list = "/api/operator/notifications";
+    assert_eq!(operator.get(list).await.expect(200).at("/items"), json!([]));
+
+    // The test mail is a row like any other, to nobody but who asked.
+    let asked = operator.post("/api/operator/mail/test", json!({})).await.expect(202);
+    let id = asked.at("/notification_id").as_str().unwrap().to_owned();
+    let waiting = operator.get(&format!("{list}?state=waiting")).await.expect(200);
+    let seen = ["id", "channel", "template", "state"].map(|key| waiting.at(&format!("/items/0/{key}")));
+    assert_eq!(seen, [json!(id), json!("mail"), json!("test"), json!("waiting")]);
+    assert_eq!(waiting.at("/items/0/recipient"), asked.at("/recipient"));
+    assert_eq!(asked.at("/recipient"), operator.get("/api/me").await.expect(200).at("/email"));
+
+    // It failed, and says why; its payload is nobody's business.
+    let failed = format!(
+        "UPDATE notifications SET state = 'dead', failure = 'never', code = 550, last_error = 'no such user',
+             payload = payload || '{{\"token\": \"secret\"}}' WHERE id = '{id}'"
+    );
+    world.database.execute(&failed).await;
+    assert_eq!(operator.get(&format!("{list}?state=waiting")).await.expect(200).at("/items"), json!([]));
+    let answer = operator.get(&format!("{list}?state=failed")).await.expect(200);
+    let seen =
+        ["code", "failure", "last_error", "next_try_at"].map(|key| answer.at(&format!("/items/0/{key}")));
+    assert_eq!(seen, [json!(550), json!("never"), json!("no such user"), json!(null)]);
+    assert!(!answer.text.contains("secret"), "{}", answer.text);
+    operator.get(&format!("{list}?state=lost")).await.expect_problem(400, "invalid_parameter");
+
+    let retry = |id: &str| format!("{list}/{id}/retry");
+    operator.post(&retry(&id), json!({})).await.expect(202);
+    let again = operator.get(list).await.expect(200);
+    assert_eq!(
+        (again.at("/items/0/state"), again.at("/items/0/attempt_count")),
+        (json!("waiting"), json!(0))
+    );
+    let sent = format!("UPDATE notifications SET state = 'sent', sent_at = now() WHERE id = '{id}'");
+    world.database.execute(&sent).await;
+    operator.post(&retry(&id), json!({})).await.expect_problem(409, "notification_sent");
+    operator
+        .post(&retry(&uuid::Uuid::now_v7().to_string()), json!({}))
+        .await
+        .expect_problem(404, "not_found");
+    let audited = "SELECT string_agg(action, ' ' ORDER BY id) FROM audit_log
+                   WHERE action LIKE 'notification.%' AND actor LIKE 'operator:%' AND request_id IS NOT NULL";
+    assert_eq!(world.database.text(audited).await, "notification.mail_requested notification.retry");
+
+    // No process has said yet where mails go; then one does.
+    let channels = "/api/operator/channels";
+    assert_eq!(operator.get(channels).await.expect(200).at(""), json!([]));
+    store::outbox::configured(&world.database.owner(), "mail", Some("smtp.example.com:587")).await.unwrap();
+    let mail = operator.get(channels).await.expect(200);
+    let seen = ["channel", "route", "stalled", "waiting_count"].map(|key| mail.at(&format!("/0/{key}")));
+    assert_eq!(seen, [json!("mail"), json!("smtp.example.com:587"), json!(false), json!(0)]);
+}

@@ -1,6 +1,6 @@
 /** What is asked of the API, with the keys under which it is remembered. */
 import { QueryClient, infiniteQueryOptions, keepPreviousData, queryOptions } from '@tanstack/react-query'
-import { api, unwrap, type Activity, type Backup, type Instance, type Operation, type OperatorCustomer, type OperatorInstance, type OperatorOperation } from './client'
+import { api, unwrap, type Activity, type Backup, type Instance, type Notification, type Operation, type OperatorCustomer, type OperatorInstance, type OperatorOperation } from './client'
 import { Problem } from './problem'
 import { session } from './session'
 
@@ -204,6 +204,19 @@ export const repairEvents = queryOptions({
   queryFn: () => unwrap(api.GET('/api/operator/repairs')),
   refetchInterval: 10_000,
 })
+
+export const channels = queryOptions({
+  queryKey: ['operator', 'notifications', 'channels'],
+  queryFn: () => unwrap(api.GET('/api/operator/channels')),
+  refetchInterval: 10_000,
+})
+
+export const notifications = (state: 'waiting' | 'failed' | 'sent' | 'all') =>
+  queryOptions({
+    queryKey: ['operator', 'notifications', state],
+    queryFn: async () => (await unwrap(api.GET('/api/operator/notifications', { params: { query: { limit: 100, state } } }))).items as Notification[],
+    refetchInterval: 5_000,
+  })
 
 const everybodys = async (state: Operation['state'] | undefined) =>
   (await unwrap(api.GET('/api/operator/operations', { params: { query: { limit: 100, ...(state && { state }) } } }))).items as OperatorOperation[]

@@ -1,7 +1,7 @@
 /** Goes anywhere by typing: servers, pages, invoices. */
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
-import { Activity, Banknote, CreditCard, HardDrive, Plus, ReceiptText, ScanSearch, Search, Server, User, type LucideIcon } from 'lucide-react'
+import { Activity, Banknote, CreditCard, HardDrive, Mail, Plus, ReceiptText, ScanSearch, Search, Server, User, type LucideIcon } from 'lucide-react'
 import { useId, useState, type KeyboardEvent } from 'react'
 import { billing } from '../api/billing'
 import { instances } from '../api/queries'
@@ -35,6 +35,7 @@ export function Palette({ operator, onClose }: { operator: boolean; onClose: () 
           { label: en.nav.findings, icon: ScanSearch, href: '/op/findings' },
           { label: en.nav.nodes, icon: HardDrive, href: '/op/nodes' },
           { label: en.nav.payments, icon: Banknote, href: '/op/enforcement' },
+          { label: en.nav.notifications, icon: Mail, href: '/op/notifications' },
         ]
       : []),
     ...(bills.data?.invoices ?? []).flatMap(({ id: invoice, number }) => (number ? [{ label: en.palette.invoice(number), icon: ReceiptText, href: `/billing#${invoice}` }] : [])),

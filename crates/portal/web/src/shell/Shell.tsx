@@ -1,7 +1,7 @@
 /** Around every page of somebody who is signed in: navigation, search, and how live the data is. */
 import { useQuery, useQueryClient, useSuspenseQuery } from '@tanstack/react-query'
 import { Link, Outlet, useRouterState } from '@tanstack/react-router'
-import { Activity, Banknote, ChevronsUpDown, CreditCard, Eye, HardDrive, LogOut, MonitorCog, ScanSearch, Search, Server, User, Users, type LucideIcon } from 'lucide-react'
+import { Activity, Banknote, ChevronsUpDown, CreditCard, Eye, HardDrive, LogOut, Mail, MonitorCog, ScanSearch, Search, Server, User, Users, type LucideIcon } from 'lucide-react'
 import { lazy, Suspense, useEffect, useMemo, useState, useSyncExternalStore } from 'react'
 import { api } from '../api/client'
 import { follow, live, poll } from '../api/live'
@@ -21,7 +21,7 @@ const Palette = lazy(palette)
 /** After the first page is there, what a key opens is loaded too: who types on at once loses no letter. */
 const IDLE_AFTER_MS = 2_000
 
-type Entry = { here?: boolean; to: '/' | '/billing' | '/account' | '/op' | '/op/enforcement' | '/op/instances' | '/op/customers' | '/op/findings' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
+type Entry = { here?: boolean; to: '/' | '/billing' | '/account' | '/op' | '/op/enforcement' | '/op/instances' | '/op/customers' | '/op/findings' | '/op/notifications' | '/op/nodes'; label: string; icon: LucideIcon; count?: number | undefined; bad?: boolean; exact?: boolean }
 
 function useEntries(operator: boolean, path: string): Entry[] {
   const servers = useQuery(instances)
@@ -33,6 +33,7 @@ function useEntries(operator: boolean, path: string): Entry[] {
       { to: '/op/instances', label: en.nav.instances, icon: Server },
       { to: '/op/customers', label: en.nav.customers, icon: Users },
       { to: '/op/enforcement', label: en.nav.payments, icon: Banknote },
+      { to: '/op/notifications', label: en.nav.notifications, icon: Mail },
       { to: '/op/nodes', label: en.nav.nodes, icon: HardDrive },
     ]
   }

@@ -188,6 +188,7 @@ export const en = {
     customers: 'Customers',
     nodes: 'Nodes',
     findings: 'Findings',
+    notifications: 'Notifications',
     payments: 'Payments',
     customerSide: 'My servers',
     operatorSide: 'Operator',

@@ -3,6 +3,7 @@
 pub mod billing;
 pub mod drift;
 pub mod holds;
+pub mod notifications;
 pub mod people;
 
 use axum::{
