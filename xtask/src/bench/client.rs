@@ -75,6 +75,18 @@ impl Connection {
         )
     }
 
+    /// Delivers a body as Stripe does, with these headers besides its length.
+    pub(super) fn deliver(&mut self, path: &str, signature: &str, body: &str) -> Result<Answer> {
+        let host = self.origin.trim_start_matches("http://");
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json; charset=utf-8\r\n\
+             Stripe-Signature: {signature}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.stream.get_mut().write_all(request.as_bytes()).context("send a request")?;
+        self.read()
+    }
+
     /// Sends a file as the body of a PUT.
     pub(super) fn upload(&mut self, customer: &Customer, path: &str, file: &mut File) -> Result<Answer> {
         let length = file.metadata()?.len();

@@ -9,11 +9,14 @@ mod customers;
 mod events;
 mod files;
 mod game;
+mod pgbench;
 mod portal;
 mod processes;
+mod rounds;
 mod samples;
 mod stage;
 mod visitor;
+mod webhook;
 
 use std::process::ExitCode;
 
@@ -30,6 +33,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("backup", backup::run),
     ("portal", portal::run),
     ("controller", controller::run),
+    ("webhook", webhook::run),
 ];
 
 type Bench = fn(&Workspace, Build) -> Result<Vec<Measurement>>;

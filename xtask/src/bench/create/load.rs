@@ -1,20 +1,18 @@
 //! Durable creates: as many as the API commits, beside as many single rows as pgbench commits on the same PostgreSQL.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
-use super::pgbench;
 use crate::{
     bench::{
         Aim, Measurement,
         client::Connection,
         customers::{self, Customer},
-        samples::{Samples, count, rate},
+        pgbench,
+        rounds::{self, Round},
+        samples::{Samples, count},
         stage, visitor,
     },
     interrupt,
@@ -42,38 +40,17 @@ const MEMORY_MIB: u32 = 512;
 /// Of the measured stack; each has room for some 32,000 servers.
 const NODES: u32 = 6;
 
-/// What one round led to.
-#[derive(Debug, Default)]
-pub(super) struct Round {
-    /// From the first request to the last answer.
-    pub(super) time: Duration,
-    /// How long each took that was done.
-    pub(super) latencies: Vec<Duration>,
-    /// How many were refused for a moment (503): a disk that stalls longer than the API waits for a connection.
-    pub(super) refused: usize,
-}
-
-impl Round {
-    fn join(rounds: Vec<Self>) -> Self {
-        let mut all = Self::default();
-        for round in rounds {
-            all.time += round.time;
-            all.refused += round.refused;
-            all.latencies.extend(round.latencies);
-        }
-        all
-    }
-
-    fn rate(&self) -> f64 {
-        rate(self.latencies.len(), self.time)
-    }
-}
+/// Of about the size of an instance's row.
+const SCRIPT: &str = "INSERT INTO bench_rows (body) VALUES (repeat('x', 200));\n";
+const TABLE: &str =
+    "CREATE TABLE bench_rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)";
 
 /// Measures both, in turn. Nobody works on what is created: the worker must be stopped.
 pub(super) fn measure(stack: &Stack) -> Result<Vec<Measurement>> {
     let customers = customers::make(&stack.cluster, CUSTOMERS)?;
     stage::make_room(stack, NODES, MEMORY_MIB)?;
-    pgbench::prepare(stack)?;
+    pgbench::prepare(stack, SCRIPT)?;
+    stack.cluster.sql(DATABASE, TABLE)?;
     creates(stack, &customers, MANY, WARM_UP)?;
     pgbench::round(stack, MANY, WARM_UP)?;
     // As autovacuum has done wherever somebody has used it for a minute: plans made for empty tables are for those.
@@ -117,25 +94,10 @@ fn report(clients: usize, ours: &Round, theirs: &Round) -> [Measurement; 4] {
 
 /// Every connection creates, one server after the other, until the time is over.
 fn creates(stack: &Stack, customers: &[Customer], clients: usize, time: Duration) -> Result<Round> {
-    interrupt::check()?;
     let origin = stack.api_url();
-    let begun = Instant::now();
-    let until = begun + time;
-    let rounds = thread::scope(|scope| {
-        let threads: Vec<_> = (0..clients)
-            .map(|client| {
-                let (own, origin) = (customers.iter().skip(client).step_by(clients), &origin);
-                scope.spawn(move || create_until(origin, own.cycle(), until))
-            })
-            .collect();
-        let join = |thread: thread::ScopedJoinHandle<'_, Result<Round>>| {
-            thread.join().map_err(|_| anyhow!("a client panicked"))?
-        };
-        threads.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?;
-    let round = Round { time: begun.elapsed(), ..Round::join(rounds) };
-    ensure!(!round.latencies.is_empty(), "nothing was created");
-    Ok(round)
+    rounds::side_by_side(clients, time, |client, until| {
+        create_until(&origin, customers.iter().skip(client).step_by(clients).cycle(), until)
+    })
 }
 
 fn create_until<'c>(

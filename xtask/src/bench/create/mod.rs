@@ -6,7 +6,6 @@
 mod boot;
 mod idle;
 mod load;
-mod pgbench;
 mod pickup;
 mod ready;
 

@@ -1,4 +1,4 @@
-//! The baseline: how many transactions that insert one row this PostgreSQL commits for pgbench.
+//! The baseline: how many transactions of a few rows this PostgreSQL commits for pgbench.
 
 use std::{
     fs,
@@ -9,23 +9,17 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::load::Round;
+use super::rounds::Round;
 use crate::{
     interrupt,
     postgres::OWNER,
     stack::{DATABASE, Stack},
 };
 
-/// Of about the size of an instance's row.
-const SCRIPT: &str = "INSERT INTO bench_rows (body) VALUES (repeat('x', 200));\n";
-
-/// Makes the table.
-pub(super) fn prepare(stack: &Stack) -> Result<()> {
+/// Writes down what each transaction is.
+pub(super) fn prepare(stack: &Stack, script: &str) -> Result<()> {
     fs::create_dir_all(folder(stack))?;
-    fs::write(folder(stack).join("script.sql"), SCRIPT)?;
-    let table =
-        "CREATE TABLE bench_rows (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body text NOT NULL)";
-    stack.cluster.sql(DATABASE, table).map(drop)
+    Ok(fs::write(folder(stack).join("script.sql"), script)?)
 }
 
 fn folder(stack: &Stack) -> PathBuf {
