@@ -59,6 +59,15 @@ impl Http {
         read(request.send_json(body).with_context(|| format!("POST {path}"))?)
     }
 
+    /// Sends a body as it is.
+    pub fn post_text(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+        let mut request = self.agent.post(format!("{}{path}", self.base));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        read(request.send(body).with_context(|| format!("POST {path}"))?)
+    }
+
     /// Presses the button of a form at the base address, as a browser does.
     pub fn press(&self, button: &str) -> Result<()> {
         let answer = self.agent.post(&self.base).send_form([("do", button)]);

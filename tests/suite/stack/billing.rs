@@ -279,6 +279,78 @@ fn a_plan_is_changed_once_it_is_paid_and_a_declined_one_changes_nothing() {
     town.expect_nothing_left();
 }
 
+/// Every order in which four things can come.
+fn orders() -> Vec<[usize; 4]> {
+    let mut all = Vec::new();
+    for n in 0..256 {
+        let order = [n & 3, n >> 2 & 3, n >> 4 & 3, n >> 6 & 3];
+        if (0..4).all(|it| order.contains(&it)) {
+            all.push(order);
+        }
+    }
+    all
+}
+
+#[test]
+fn the_events_of_a_purchase_lead_to_the_same_in_every_order_and_with_one_of_them_lost() {
+    let mut town = Town::start(&[]);
+    town.stack.start(Daemon::Billing).expect("a daemon");
+    let create = ["create-customer", "ada@example.com", "--without-grant"];
+    town.stack.api_command(&create, Some(PASSWORD)).expect("an account");
+    let ada = town.sign_in("ada@example.com");
+    let lose = |n: u32| {
+        let switches = Http::new(&town.stack.sandbox_url());
+        switches.post("/stripe/_switches", &[], &json!({ "drop_next": n })).expect("a switch");
+    };
+    lose(1_000);
+    let want = json!({ "items": [{ "plan": "small", "quantity": 1 }] });
+    let checkout = ada.post("/api/billing/checkout", None, &want);
+    Http::new(checkout.body["url"].as_str().expect("an address")).press("pay").expect("paid");
+    let stripe = AtStripe::of(&town, "ada@example.com");
+    let sent = stripe.runtime.block_on(stripe.stripe.list("events", &[])).expect("events");
+    let kinds = [
+        "customer.subscription.created",
+        "customer.subscription.updated",
+        "invoice.paid",
+        "checkout.session.completed",
+    ];
+    let events = kinds.map(|kind| {
+        let found = sent.iter().find(|it| it["type"] == kind);
+        found.unwrap_or_else(|| {
+            panic!("no {kind} among {:?}", sent.iter().map(|it| &it["type"]).collect::<Vec<_>>())
+        })
+    });
+    let sandbox = town.stack.sandbox();
+    let secret = secrecy::SecretString::from(sandbox["stripe"]["webhook_secret"].as_str().expect("a secret"));
+    let api = Http::new(&town.stack.api_url());
+    assert_eq!(ada.get("/api/billing").body["subscription"], Value::Null, "nothing has arrived");
+
+    for (n, order) in orders().into_iter().enumerate() {
+        // Each of the four is lost in a quarter of the orders.
+        for nth in order.into_iter().filter(|nth| *nth != n % 4) {
+            let mut event = events[nth].clone();
+            event["id"] = json!(format!("evt_order_{n}_{nth}"));
+            let body = event.to_string();
+            let now = std::time::SystemTime::now().into();
+            let signature = integrations::stripe::sign(body.as_bytes(), &secret, now);
+            let answer = api.post_text("/webhooks/stripe", &[("Stripe-Signature", &signature)], &body);
+            assert_eq!(answer.expect("an answer").status, 200);
+        }
+        let all = "SELECT count(*) FROM stripe_events WHERE processed_at IS NULL";
+        eventually("every event is processed", || (town.count(all) == 0).then_some(()));
+        let billing = ada.get("/api/billing").body;
+        let place = format!("{order:?} without {}: {billing}", kinds[n % 4]);
+        assert_eq!(billing["stage"], "good_standing", "{place}");
+        assert_eq!(billing["subscription"]["status"], "active", "{place}");
+        assert_eq!(billing["checkout"], Value::Null, "{place}");
+        town.sql(
+            "UPDATE subscriptions SET status = 'incomplete', entitles = false;
+             UPDATE checkouts SET state = 'open', ended_at = NULL;
+             UPDATE billing_enforcement_states SET version = version + 1",
+        );
+    }
+}
+
 /// What waited for a sender is sent once there is one: a mail for each stage, once, as text and as HTML, with our links.
 fn mails_of_each_stage(town: &mut Town, to: &str) {
     town.stack.start(Daemon::Controller).expect("a daemon");

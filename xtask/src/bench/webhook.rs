@@ -61,9 +61,8 @@ fn measure(stack: &Stack) -> Result<Vec<Measurement>> {
     let sandbox = stack.sandbox();
     let secret = sandbox["stripe"]["webhook_secret"].as_str().context("no secret")?.to_owned();
     let origin = stack.api_url();
-    let deliver = |time| {
-        rounds::side_by_side(CLIENTS, time, |_, until| deliver_until(&origin, &secret, until))
-    };
+    let deliver =
+        |time| rounds::side_by_side(CLIENTS, time, |_, until| deliver_until(&origin, &secret, until));
     pgbench::prepare(stack, SCRIPT)?;
     deliver(WARM_UP)?;
     pgbench::round(stack, CLIENTS, WARM_UP)?;
@@ -76,15 +75,25 @@ fn measure(stack: &Stack) -> Result<Vec<Measurement>> {
         theirs.push(pgbench::round(stack, CLIENTS, ROUND)?);
     }
     let (ours, theirs) = (Round::join(ours), Round::join(theirs));
-    step.done(&format!("{} events, {} transactions of pgbench", ours.latencies.len(), theirs.latencies.len()));
+    step.done(&format!(
+        "{} events, {} transactions of pgbench",
+        ours.latencies.len(),
+        theirs.latencies.len()
+    ));
     let (our, their): (Samples, Samples) =
         (ours.latencies.iter().copied().collect(), theirs.latencies.iter().copied().collect());
     Ok(vec![
-        Measurement::new("events taken, 16 at a time (pgbench)", ours.rate(), "1/s").beside(theirs.rate()).aiming(AIM),
+        Measurement::new("events taken, 16 at a time (pgbench)", ours.rate(), "1/s")
+            .beside(theirs.rate())
+            .aiming(AIM),
         Measurement::new("an event p50 (pgbench)", our.p50(), "ms").beside(their.p50()),
         Measurement::new("an event p99 (pgbench)", our.p99(), "ms").beside(their.p99()),
-        Measurement::new("events kept of 100 deliveries of one", duplicates(stack, &origin, &secret)?, "events")
-            .aiming(Aim::AtMost(1.0)),
+        Measurement::new(
+            "events kept of 100 deliveries of one",
+            duplicates(stack, &origin, &secret)?,
+            "events",
+        )
+        .aiming(Aim::AtMost(1.0)),
     ])
 }
 
@@ -97,7 +106,12 @@ fn deliver_until(origin: &str, secret: &str, until: Instant) -> Result<Round> {
         let signature = signature(secret, &body)?;
         let asked = Instant::now();
         let answer = connection.deliver("/webhooks/stripe", &signature, &body)?;
-        ensure!(answer.status == 200, "an event: {} {}", answer.status, String::from_utf8_lossy(&answer.body));
+        ensure!(
+            answer.status == 200,
+            "an event: {} {}",
+            answer.status,
+            String::from_utf8_lossy(&answer.body)
+        );
         round.latencies.push(asked.elapsed());
     }
     Ok(round)
@@ -126,7 +140,8 @@ fn duplicates(stack: &Stack, origin: &str, secret: &str) -> Result<f64> {
 /// As Stripe signs (<https://docs.stripe.com/webhooks#verify-manually>).
 fn signature(secret: &str, body: &str) -> Result<String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| anyhow::anyhow!("the secret"))?;
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).map_err(|_| anyhow::anyhow!("the secret"))?;
     mac.update(format!("{now}.{body}").as_bytes());
     Ok(format!("t={now},v1={}", hex::encode(mac.finalize().into_bytes())))
 }
