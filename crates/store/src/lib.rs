@@ -17,6 +17,7 @@ pub mod ide;
 pub mod idempotency;
 pub mod instances;
 pub mod nodes;
+pub mod notes;
 pub mod operations;
 pub mod outbox;
 mod page;

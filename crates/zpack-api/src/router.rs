@@ -21,7 +21,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::{
     app::App,
     handlers::{
-        account, backups, billing, catalogue, console, events, files, instances, operations, operator,
+        account, backups, billing, catalogue, console, events, files, instances, notes, operations, operator,
         portal, schedules, traefik,
     },
     http::{
@@ -109,6 +109,10 @@ fn api<C: Collect>(collected: C) -> C {
         .routes(routes!(schedules::read::preview))
         .routes(routes!(schedules::run::run))
         .routes(routes!(instances::plan::change, instances::plan::get))
+        .routes(routes!(notes::get_own, notes::put_own))
+        .routes(routes!(notes::versions_own))
+        .routes(routes!(notes::get_of, notes::put_of))
+        .routes(routes!(notes::versions_of))
         .routes(routes!(billing::get))
         .routes(routes!(billing::check_out))
         .routes(routes!(billing::open_portal))

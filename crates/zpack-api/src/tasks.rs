@@ -41,6 +41,7 @@ pub fn start(context: &Context, app: &App) {
         let (db, now) = (db.clone(), clock.now());
         async move {
             store::instances::forget_old_keys(&db, now).await?;
+            store::notes::forget_gone(&db).await?;
             Ok(store::ide::forget_expired(&db, now).await?)
         }
     });

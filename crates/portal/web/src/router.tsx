@@ -98,6 +98,7 @@ const files = createRoute({
 })
 const backups = tab('/backups', lazyRouteComponent(() => import('./pages/server/Backups'), 'Backups'))
 const schedules = tab('/schedules', lazyRouteComponent(() => import('./pages/server/Schedules'), 'Schedules'))
+const notes = tab('/notes', lazyRouteComponent(() => import('./pages/server/Notes'), 'Notes'))
 const settings = tab('/settings', lazyRouteComponent(() => import('./pages/server/Settings'), 'Settings'))
 
 const billing = createRoute({
@@ -179,7 +180,7 @@ const tree = root.addChildren([
   inside.addChildren([
     home,
     create,
-    server.addChildren([overview, consoleTab, files, backups, schedules, settings]),
+    server.addChildren([overview, consoleTab, files, backups, schedules, notes, settings]),
     billing,
     account,
     operator.addChildren([operations, operation, findings, everybodysInstances, customers, enforcement, enforcementOf, notifications, nodes]),

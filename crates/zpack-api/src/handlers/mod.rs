@@ -8,6 +8,7 @@ pub mod console;
 pub mod events;
 pub mod files;
 pub mod instances;
+pub mod notes;
 pub mod operations;
 pub mod operator;
 pub mod portal;

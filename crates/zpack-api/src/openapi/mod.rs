@@ -29,6 +29,7 @@ use crate::problem;
         (name = "catalogue", description = "What can be ordered"),
         (name = "instances", description = "Servers"),
         (name = "operations", description = "Durable work on servers"),
+        (name = "notes", description = "A text for the account and one for each server"),
         (name = "schedules", description = "What is done to servers at set times"),
         (name = "console", description = "What servers print, and typing into them"),
         (name = "files", description = "Servers' files"),

@@ -87,6 +87,10 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "placeHold" | "liftHold" => vec![codes![OperatorOnly, BillingActionRefused]],
         "requestBillingAction" => vec![codes![OperatorOnly, BillingActionRefused]],
         "getBilling" => vec![],
+        "getAccountNote" | "listAccountNoteVersions" | "getInstanceNote" | "listInstanceNoteVersions" => {
+            vec![]
+        }
+        "writeAccountNote" | "writeInstanceNote" => vec![],
         "changePlan" => vec![
             PAID,
             STRIPE,

@@ -11,6 +11,7 @@ import { en } from '../text/en'
 import { Confirm, Dialog } from '../ui/Dialog'
 import { Ago, Button, Checkbox, CopyButton, Done, Field, Icon, ProblemNote, TextField } from '../ui/parts'
 import { toast } from '../ui/toast'
+import { NotePad } from './Note'
 import { PasswordField } from './SignIn'
 
 type Scope = ApiKey['scopes'][number]
@@ -37,6 +38,7 @@ export function Account() {
             <dd>{day(viewer.created_at)}</dd>
           </dl>
         </section>
+        <NotePad place={null} title={en.note.account} hint={en.note.accountHint} />
         <Password />
         <Sessions />
         <Keys />

@@ -1,7 +1,7 @@
 /** A server's head and tabs: what it is, how it is, and what can be done with it. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate } from '@tanstack/react-router'
-import { Archive, CalendarClock, ChevronDown, ExternalLink, Folder, LayoutDashboard, Play, RotateCw, Settings as Cog, Square, SquareTerminal, TriangleAlert, type LucideIcon } from 'lucide-react'
+import { Archive, CalendarClock, ChevronDown, ExternalLink, Folder, LayoutDashboard, NotebookPen, Play, RotateCw, Settings as Cog, Square, SquareTerminal, TriangleAlert, type LucideIcon } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import type { Instance } from '../../api/client'
 import { Problem } from '../../api/problem'
@@ -21,7 +21,7 @@ import { toastProblem } from '../../ui/toast'
 import { Unpaid } from '../../ui/Unpaid'
 import { useInstance } from './context'
 
-type TabPath = '/servers/$id' | `/servers/$id/${'console' | 'files' | 'backups' | 'schedules' | 'settings'}`
+type TabPath = '/servers/$id' | `/servers/$id/${'console' | 'files' | 'backups' | 'schedules' | 'notes' | 'settings'}`
 
 const tabs: { to: TabPath; label: keyof typeof en.server.tabs; icon: LucideIcon }[] = [
   { to: '/servers/$id', label: 'overview', icon: LayoutDashboard },
@@ -29,6 +29,7 @@ const tabs: { to: TabPath; label: keyof typeof en.server.tabs; icon: LucideIcon 
   { to: '/servers/$id/files', label: 'files', icon: Folder },
   { to: '/servers/$id/backups', label: 'backups', icon: Archive },
   { to: '/servers/$id/schedules', label: 'schedules', icon: CalendarClock },
+  { to: '/servers/$id/notes', label: 'notes', icon: NotebookPen },
   { to: '/servers/$id/settings', label: 'settings', icon: Cog },
 ]
 
