@@ -19,6 +19,7 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
     ['files', `/servers/${instance}/files`],
     ['backups', `/servers/${instance}/backups`],
     ['schedules', `/servers/${instance}/schedules`],
+    ['notes', `/servers/${instance}/notes`],
     ['settings', `/servers/${instance}/settings`],
     ['billing', '/billing'],
     ['account', '/account'],
