@@ -16,6 +16,8 @@ mod ide;
 mod instances;
 #[path = "store/leases.rs"]
 mod leases;
+#[path = "store/links.rs"]
+mod links;
 #[path = "store/outbox.rs"]
 mod outbox;
 #[path = "store/plan_changes.rs"]

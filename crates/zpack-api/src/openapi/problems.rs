@@ -66,6 +66,10 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "register" => vec![codes![RegistrationClosed, RateLimited, EmailTaken, WeakPassword]],
         "login" => vec![codes![WrongCredentials, AccountDisabled, RateLimited]],
         "changePassword" => vec![codes![WrongPassword, WeakPassword, PasswordChanged, RateLimited]],
+        "requestPasswordReset" => vec![codes![RateLimited]],
+        "resetPassword" => vec![codes![LinkInvalid, WeakPassword, RateLimited]],
+        "requestVerification" => vec![codes![EmailVerified, RateLimited]],
+        "verifyEmail" => vec![codes![LinkInvalid, RateLimited]],
         "createApiKey" => vec![codes![TooManyApiKeys, PasswordRequired, WrongPassword, RateLimited]],
         "listInstances"
         | "getInstance"

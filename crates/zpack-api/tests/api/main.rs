@@ -20,6 +20,7 @@ mod files;
 mod ide;
 mod idempotency;
 mod instances;
+mod links;
 mod operator;
 mod portal;
 mod power;
