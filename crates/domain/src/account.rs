@@ -1,5 +1,7 @@
 //! Accounts: who somebody is, how they prove it, and what an API key may do.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -85,6 +87,26 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What a link is for that is mailed.
+    LinkPurpose {
+        /// To choose a new password.
+        PasswordReset = "password_reset",
+        /// To show that somebody reads the address's mail.
+        VerifyEmail = "verify_email",
+    }
+}
+
+impl LinkPurpose {
+    /// For how long such a link works. One for a password is a password itself; the other lets nobody in.
+    pub const fn life(self) -> Duration {
+        match self {
+            Self::PasswordReset => Duration::from_mins(30),
+            Self::VerifyEmail => Duration::from_hours(72),
+        }
+    }
+}
+
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Customer {
@@ -100,6 +122,8 @@ pub struct Customer {
     pub instance_limit: i32,
     /// Since when it may do nothing.
     pub disabled_at: Option<DateTime<Utc>>,
+    /// When somebody who reads its address's mail said so.
+    pub email_verified_at: Option<DateTime<Utc>>,
     /// How far enforcement of payment has come.
     pub stage: Stage,
     /// When it was made.

@@ -16,6 +16,8 @@ mod ide;
 mod instances;
 #[path = "store/leases.rs"]
 mod leases;
+#[path = "store/links.rs"]
+mod links;
 #[path = "store/notes.rs"]
 mod notes;
 #[path = "store/outbox.rs"]

@@ -5,16 +5,21 @@ use domain::{
     account::{Customer, Role, normal_email},
     enforcement::Stage,
     ids::CustomerId,
+    mail::LinkToken,
     name::MAX_NAME_CHARS,
 };
 use garde::Validate;
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{
     Db,
-    accounts::customers::{self, Credentials, NewCustomer},
+    accounts::{
+        customers::{self, Credentials, NewCustomer},
+        links::NewLink,
+    },
 };
 
 use crate::{
+    auth::Secret,
     password::{Passwords, Verdict, check_password},
     problem::Problem,
     rules,
@@ -44,6 +49,16 @@ pub struct NewAccount {
     /// Who makes it, if not its owner.
     #[garde(skip)]
     pub by: Option<&'static str>,
+    /// Whether its address is to be verified by mail. Whoever makes accounts for others vouches for theirs.
+    #[garde(skip)]
+    pub verify: bool,
+}
+
+/// A link to be mailed, with a token that nobody had before.
+pub fn new_link() -> Result<NewLink, Problem> {
+    let secret = Secret::link_token()?;
+    let token = LinkToken::try_from(secret.expose().to_owned()).map_err(|error| Problem::internal(&error))?;
+    Ok(NewLink { token, token_hash: secret.hash() })
 }
 
 /// Makes an account, if its address, its name and its password will do.
@@ -68,6 +83,7 @@ pub async fn create(
         instance_limit: i32::try_from(new.instance_limit).unwrap_or(i32::MAX),
         granted: i32::try_from(new.granted).unwrap_or(i32::MAX).min(10_000),
         by: new.by,
+        verification: new.verify.then(new_link).transpose()?,
     };
     customers::create(db, &row, now).await?;
     Ok(Customer {
@@ -77,6 +93,7 @@ pub async fn create(
         role: row.role,
         instance_limit: row.instance_limit,
         disabled_at: None,
+        email_verified_at: (!new.verify).then_some(now),
         stage: Stage::GoodStanding,
         created_at: now,
     })

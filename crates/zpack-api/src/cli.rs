@@ -153,6 +153,7 @@ async fn create(
         instance_limit,
         granted,
         by: Some("operator:command line"),
+        verify: false,
     };
     let db = resources.database()?;
     match accounts::create(&db, &Passwords::new(1, 1), new, SystemClock.now()).await {

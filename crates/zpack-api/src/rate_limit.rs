@@ -1,4 +1,4 @@
-//! Bounds on guessing passwords and on making accounts, by client address, and by account and address.
+//! Bounds on guessing passwords, on making accounts and on having mails sent, by client address, and by account and address.
 //!
 //! Memory is bounded by construction: keys are hashed (with a secret of this process) into a fixed number of buckets,
 //! so that an attacker with many addresses cannot grow the table. Two clients share a bucket with odds of 1 to 65,536.
@@ -52,6 +52,7 @@ struct Pair {
 pub struct RateLimits {
     login: Pair,
     register: Pair,
+    mail: Pair,
     commands: Bound,
 }
 
@@ -69,6 +70,7 @@ impl RateLimits {
         Self {
             login: pair(Quota::per_minute, s.login_per_minute_by_address, s.login_per_minute_by_account),
             register: pair(Quota::per_hour, s.register_per_hour_by_address, s.register_per_hour_by_account),
+            mail: pair(Quota::per_hour, s.mail_per_hour_by_address, s.mail_per_hour_by_account),
             commands: bound(typing.allow_burst(positive(console.inputs_burst))),
         }
     }
@@ -87,6 +89,11 @@ impl RateLimits {
     /// Counts a registration.
     pub fn register(&self, client: ClientAddress, email: &str) -> Result<(), Problem> {
         self.register.count(client.limited_as(), email)
+    }
+
+    /// Counts a mail that somebody has sent to an address, whether there is an account of it or not.
+    pub fn mail(&self, client: ClientAddress, email: &str) -> Result<(), Problem> {
+        self.mail.count(client.limited_as(), email)
     }
 }
 

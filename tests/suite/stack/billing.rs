@@ -331,7 +331,7 @@ fn the_events_of_a_purchase_lead_to_the_same_in_every_order_and_with_one_of_them
             let mut event = events[nth].clone();
             event["id"] = json!(format!("evt_order_{n}_{nth}"));
             let body = event.to_string();
-            let now = std::time::SystemTime::now().into();
+            let now = runtime::clock::Clock::now(&runtime::clock::SystemClock);
             let signature = integrations::stripe::sign(body.as_bytes(), &secret, now);
             let answer = api.post_text("/webhooks/stripe", &[("Stripe-Signature", &signature)], &body);
             assert_eq!(answer.expect("an answer").status, 200);
@@ -356,7 +356,9 @@ fn mails_of_each_stage(town: &mut Town, to: &str) {
     town.stack.start(Daemon::Controller).expect("a daemon");
     let sandbox = Http::new(&town.stack.sandbox_url());
     let mails = eventually("the mails", || {
-        let mails = sandbox.get("/smtp/messages", &[]).ok()?.body.as_array().cloned()?;
+        let mut mails = sandbox.get("/smtp/messages", &[]).ok()?.body.as_array().cloned()?;
+        // What was asked when the account was made.
+        mails.retain(|it| it["subject"] != "Is this your address?");
         (mails.len() >= 4).then_some(mails)
     });
     let mut subjects: Vec<_> = mails.iter().map(|it| it["subject"].as_str().expect("a subject")).collect();

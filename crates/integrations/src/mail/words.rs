@@ -46,10 +46,10 @@ pub(super) fn letter(mail: &Mail, public_url: &str) -> Letter {
         Mail::BillingRestored(_) => restored(link("/")),
         Mail::Test { asked_at } => test(*asked_at, link("/op/notifications")),
         Mail::VerifyEmail { token, expires_at } => {
-            verify_email(*expires_at, link(&format!("/verify-email#{}", token.expose())))
+            verify_email(*expires_at, link(&format!("/verify#{}", token.expose())))
         }
         Mail::PasswordReset { token, expires_at } => {
-            password_reset(*expires_at, link(&format!("/reset-password#{}", token.expose())))
+            password_reset(*expires_at, link(&format!("/reset#{}", token.expose())))
         }
         Mail::SecurityNotice { event, at, from, api_keys } => {
             security_notice(*event, *at, from.as_deref(), api_keys, link("/account"))
@@ -171,7 +171,7 @@ fn verify_email(expires_at: DateTime<Utc>, url: String) -> Letter {
             said("Somebody gave this address for an account here. If it was you, say so:".into()),
             Part::Button { label: "Yes, it is mine", url },
             said(format!(
-                "The link works until {}. If it was not you, do nothing: without it the account cannot use your address.",
+                "The link works until {}. If it was not you, do nothing: the address stays unverified, and you get no mail of this kind unless it is asked for again.",
                 minute(expires_at)
             )),
         ],
@@ -218,7 +218,18 @@ fn security_notice(
     facts.extend(from.map(|from| ("From", one_line(from))));
     let mut parts = vec![
         Part::Facts(facts),
-        said("If it was you, there is nothing to do.".into()),
+        said(
+            match event {
+                SecurityEvent::PasswordReset => {
+                    "Everybody who was signed in has been signed out. If it was you, sign in with the new password."
+                }
+                SecurityEvent::PasswordChanged => {
+                    "Everybody else who was signed in has been signed out. If it was you, there is nothing to do."
+                }
+                _ => "If it was you, there is nothing to do.",
+            }
+            .into(),
+        ),
         said(
             "If it was not, choose a new password at once and end the other sessions on the account page. Your servers, files \
              and backups are not changed by this."

@@ -12,6 +12,10 @@ await run(async ({ email, operator, states, held, password, instance, pictures }
   const pages = [
     ['login', '/login'],
     ['register', '/register'],
+    ['reset', '/reset'],
+    ['reset-choose', '/reset#token'],
+    ['verify', '/verify#token'],
+    ['verify-cut', '/verify'],
     ['servers', '/'],
     ['create', '/new'],
     ['server', `/servers/${instance}`],

@@ -33,6 +33,18 @@ const register = createRoute({
   component: lazyRouteComponent(() => import('./pages/SignIn'), 'Register'),
 })
 
+/** Where links lead that were mailed. */
+const reset = createRoute({
+  getParentRoute: () => root,
+  path: '/reset',
+  component: lazyRouteComponent(() => import('./pages/Links'), 'Reset'),
+})
+const verify = createRoute({
+  getParentRoute: () => root,
+  path: '/verify',
+  component: lazyRouteComponent(() => import('./pages/Links'), 'Verify'),
+})
+
 /** Everything for which one has to be signed in. */
 const inside = createRoute({
   getParentRoute: () => root,
@@ -177,6 +189,8 @@ const nodes = createRoute({
 const tree = root.addChildren([
   login,
   register,
+  reset,
+  verify,
   inside.addChildren([
     home,
     create,

@@ -173,7 +173,7 @@ pub async fn find(
 ) -> Result<Option<(ApiKey, Customer)>, StoreError> {
     let row = sqlx::query!(
         r#"SELECT k.id, k.customer_id, k.name, k.prefix, k.scopes, k.created_at, k.expires_at, k.last_used_at,
-                  c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?",
+                  c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.email_verified_at, e.stage AS "stage?",
                   c.created_at AS joined_at
            FROM api_keys k JOIN customers c ON c.id = k.customer_id
            LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id
@@ -191,6 +191,7 @@ pub async fn find(
         role: row.role.parse().map_err(|e| StoreError::corrupt("customers", e))?,
         instance_limit: row.instance_limit,
         disabled_at: row.disabled_at,
+        email_verified_at: row.email_verified_at,
         stage: super::stage(row.stage.as_deref())?,
         created_at: row.joined_at,
     };

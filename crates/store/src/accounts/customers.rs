@@ -4,13 +4,18 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use domain::{
-    account::{Customer, Role},
+    account::{Customer, LinkPurpose, Role},
     ids::{CustomerId, SessionId},
+    mail::SecurityEvent,
 };
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{api_keys, record};
+use super::{
+    api_keys,
+    links::{self, NewLink},
+    record,
+};
 use crate::{
     Db, Page, StoreError,
     audit::{self, By, Entry},
@@ -36,6 +41,8 @@ pub struct NewCustomer {
     pub granted: i32,
     /// Who makes it, if somebody else does.
     pub by: Option<&'static str>,
+    /// The link by which its owner shows that the address is theirs; taken as shown if `None`.
+    pub verification: Option<NewLink>,
 }
 
 /// Why an account was not made.
@@ -65,6 +72,7 @@ struct Row {
     role: String,
     instance_limit: i32,
     disabled_at: Option<DateTime<Utc>>,
+    email_verified_at: Option<DateTime<Utc>>,
     stage: Option<String>,
     created_at: DateTime<Utc>,
     password_hash: String,
@@ -83,8 +91,8 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
     let mut tx = db.pool().begin().await.map_err(StoreError::from)?;
     let inserted = sqlx::query!(
         "INSERT INTO customers
-             (id, email, display_name, password_hash, role, instance_limit, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+             (id, email, display_name, password_hash, role, instance_limit, created_at, updated_at, email_verified_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, CASE WHEN $8 THEN clock_timestamp() END)
          ON CONFLICT (email) DO NOTHING",
         new.id.0,
         new.email,
@@ -93,6 +101,7 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
         new.role.as_str(),
         new.instance_limit,
         now,
+        new.verification.is_none(),
     )
     .execute(&mut *tx)
     .await
@@ -101,6 +110,9 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
         return Err(CreateCustomerError::EmailTaken);
     }
     record(&mut tx, "customer.created", new.id, json!({ "role": new.role })).await?;
+    if let Some(link) = &new.verification {
+        links::mail(&mut tx, Some(new.id.0), &new.email, LinkPurpose::VerifyEmail, link).await?;
+    }
     if new.granted > 0 {
         let grant = NewGrant {
             customer: new.id,
@@ -120,7 +132,7 @@ pub async fn create(db: &Db, new: &NewCustomer, now: DateTime<Utc>) -> Result<()
 pub async fn by_email(db: &Db, email: &str) -> Result<Option<Credentials>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at,
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.email_verified_at, e.stage AS "stage?", c.created_at,
                   c.password_hash
            FROM customers c LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id WHERE c.email = $1"#,
         email,
@@ -134,7 +146,7 @@ pub async fn by_email(db: &Db, email: &str) -> Result<Option<Credentials>, Store
 pub async fn by_id(db: &Db, id: CustomerId) -> Result<Option<Credentials>, StoreError> {
     let row = sqlx::query_as!(
         Row,
-        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at,
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.email_verified_at, e.stage AS "stage?", c.created_at,
                   c.password_hash
            FROM customers c LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id WHERE c.id = $1"#,
         id.0,
@@ -144,8 +156,8 @@ pub async fn by_id(db: &Db, id: CustomerId) -> Result<Option<Credentials>, Store
     row.map(Credentials::try_from).transpose()
 }
 
-/// Replaces the password and ends every session but `keep`; with `revoke_keys` every API key too. `false` when the
-/// password has changed in between: two changes that both proved the old one must not both succeed.
+/// Replaces the password and ends every session but `keep`; with `revoke_keys` every API key too. A link for a new password is
+/// void, and the owner is told by mail. `false` when the password has changed in between: two changes that both proved the old one must not both succeed.
 pub async fn change_password(
     db: &Db,
     id: CustomerId,
@@ -175,6 +187,8 @@ pub async fn change_password(
     if revoke_keys {
         api_keys::revoke_in(&mut tx, id, None, now).await?;
     }
+    links::void_reset(&mut tx, id).await?;
+    links::notify_owner(&mut tx, id, SecurityEvent::PasswordChanged, None, now).await?;
     tx.commit().await?;
     Ok(true)
 }
@@ -215,6 +229,7 @@ struct AccountRow {
     role: String,
     instance_limit: i32,
     disabled_at: Option<DateTime<Utc>>,
+    email_verified_at: Option<DateTime<Utc>>,
     stage: Option<String>,
     created_at: DateTime<Utc>,
     instances: i64,
@@ -232,7 +247,7 @@ impl TryFrom<AccountRow> for Account {
 pub async fn search(db: &Db, text: &str, page: Page) -> Result<(Vec<Account>, Option<Uuid>), StoreError> {
     let rows = sqlx::query_as!(
         AccountRow,
-        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at,
+        r#"SELECT c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.email_verified_at, e.stage AS "stage?", c.created_at,
                   (SELECT count(*) FROM instances i WHERE i.customer_id = c.id
                    AND i.lifecycle IN ('provisioning', 'active', 'deleting')) AS "instances!"
            FROM customers c LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id

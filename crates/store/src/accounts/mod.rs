@@ -1,6 +1,7 @@
-//! Customers, their sessions and their API keys.
+//! Customers, their sessions, their API keys and the links that are mailed to them.
 //!
-//! Tokens and keys come in as SHA-256 hashes: this crate never sees a secret that would let anybody sign in.
+//! Tokens and keys come in as SHA-256 hashes: this crate never sees a secret that would let anybody sign in. The one exception
+//! is a link's token, which is in its mail until that is sent.
 
 /// The [`domain::account::Customer`] of a row that has its columns, where a [`crate::StoreError`] can be returned.
 macro_rules! customer {
@@ -12,6 +13,7 @@ macro_rules! customer {
             role: $row.role.parse().map_err(|e| crate::StoreError::corrupt("customers", e))?,
             instance_limit: $row.instance_limit,
             disabled_at: $row.disabled_at,
+            email_verified_at: $row.email_verified_at,
             stage: crate::accounts::stage($row.stage.as_deref())?,
             created_at: $row.created_at,
         }
@@ -20,6 +22,7 @@ macro_rules! customer {
 
 pub mod api_keys;
 pub mod customers;
+pub mod links;
 pub mod sessions;
 
 use domain::{enforcement::Stage, ids::CustomerId};
@@ -30,7 +33,7 @@ use crate::{
     audit::{self, By, Entry},
 };
 
-/// SHA-256 of a session token or an API key.
+/// SHA-256 of a session token, an API key or a link's token.
 pub type SecretHash = [u8; 32];
 
 /// How far enforcement has come with somebody; whoever was never looked at is in good standing.

@@ -69,6 +69,7 @@ struct Row {
     role: String,
     instance_limit: i32,
     disabled_at: Option<DateTime<Utc>>,
+    email_verified_at: Option<DateTime<Utc>>,
     stage: Option<String>,
     created_at: DateTime<Utc>,
 }
@@ -97,7 +98,7 @@ pub async fn find(
     let row = sqlx::query_as!(
         Row,
         r#"SELECT s.id AS session_id, s.created_at AS session_created_at, s.last_seen_at, s.expires_at,
-                  c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, e.stage AS "stage?", c.created_at
+                  c.id, c.email, c.display_name, c.role, c.instance_limit, c.disabled_at, c.email_verified_at, e.stage AS "stage?", c.created_at
            FROM sessions s JOIN customers c ON c.id = s.customer_id
            LEFT JOIN billing_enforcement_states e ON e.customer_id = c.id
            WHERE s.token_hash = $1 AND s.expires_at > $2"#,

@@ -33,12 +33,21 @@ pub(crate) async fn enqueue(
     tx: &mut PgConnection,
     new: &NewNotification<'_>,
 ) -> Result<Option<Uuid>, StoreError> {
+    enqueue_if(tx, new, true).await
+}
+
+/// The same, or nothing by the same statement.
+async fn enqueue_if(
+    tx: &mut PgConnection,
+    new: &NewNotification<'_>,
+    wanted: bool,
+) -> Result<Option<Uuid>, StoreError> {
     let id = Uuid::now_v7();
     // Names no column that it would have to read: who fills the outbox may not.
     let added = sqlx::query!(
         "WITH added AS (
              INSERT INTO notifications (id, channel, dedupe_key, payload, expires_at)
-             VALUES ($1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5))
+             SELECT $1, $2, $3, $4, clock_timestamp() + make_interval(secs => $5) WHERE $7
              ON CONFLICT DO NOTHING RETURNING true
          )
          SELECT pg_notify($6, '') FROM added",
@@ -48,6 +57,7 @@ pub(crate) async fn enqueue(
         new.payload,
         new.max_age.as_secs_f64(),
         super::CHANNEL,
+        wanted,
     )
     .fetch_optional(tx)
     .await?;
@@ -61,8 +71,20 @@ pub(crate) async fn enqueue_mail(
     dedupe_key: &str,
     max_age: Duration,
 ) -> Result<Option<Uuid>, StoreError> {
+    enqueue_mail_if(tx, envelope, dedupe_key, max_age, true).await
+}
+
+/// The same if somebody is to get it: whether there is anybody does not show in how long that takes.
+pub(crate) async fn enqueue_mail_if(
+    tx: &mut PgConnection,
+    envelope: &Envelope,
+    dedupe_key: &str,
+    max_age: Duration,
+    wanted: bool,
+) -> Result<Option<Uuid>, StoreError> {
     let payload = serde_json::to_value(envelope).map_err(|e| StoreError::corrupt("notifications", e))?;
-    enqueue(tx, &NewNotification { channel: mail::CHANNEL, dedupe_key, payload: &payload, max_age }).await
+    let new = NewNotification { channel: mail::CHANNEL, dedupe_key, payload: &payload, max_age };
+    enqueue_if(tx, &new, wanted).await
 }
 
 /// Has a mail sent that an operator asked for, and writes down who asked. Its notification's id.

@@ -14,7 +14,7 @@ pub use admit::{Admission, admit};
 #[cfg(feature = "testing")]
 pub use enqueue::enqueue_and_roll_back;
 pub use enqueue::{MAX_AGE, NewNotification, enqueue_alone, request_mail};
-pub(crate) use enqueue::{enqueue, enqueue_mail};
+pub(crate) use enqueue::{enqueue, enqueue_mail, enqueue_mail_if};
 pub use lease::{
     Claim, Failure, Lease, NotSent, Notification, claim_batch, mark_dead, mark_sent, retry_later,
 };

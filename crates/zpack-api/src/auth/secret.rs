@@ -1,4 +1,4 @@
-//! Session tokens and API keys: 256 random bits, shown to their owner once, kept as a hash.
+//! Session tokens, API keys and tokens of mailed links: 256 random bits, shown to their owner once, kept as a hash.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{TryRngCore as _, rngs::OsRng};
@@ -25,6 +25,11 @@ impl Secret {
     /// A new API key.
     pub fn api_key() -> Result<Self, Problem> {
         Ok(Self(format!("{API_KEY_PREFIX}{}", random()?)))
+    }
+
+    /// A token for a link that is mailed.
+    pub fn link_token() -> Result<Self, Problem> {
+        random().map(Self)
     }
 
     /// One that a client sent, if it can be one at all.

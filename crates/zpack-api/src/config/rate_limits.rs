@@ -1,4 +1,4 @@
-//! `[rate_limits]`: how often somebody may try to sign in or to make an account.
+//! `[rate_limits]`: how often somebody may try to sign in, make an account or have a link mailed.
 
 use std::num::NonZeroU32;
 
@@ -17,6 +17,10 @@ pub struct RateLimitsSection {
     pub register_per_hour_by_address: NonZeroU32,
     /// Registrations an hour of one e-mail address.
     pub register_per_hour_by_account: NonZeroU32,
+    /// Mails with links that are asked for in an hour from one address.
+    pub mail_per_hour_by_address: NonZeroU32,
+    /// The same for one e-mail address.
+    pub mail_per_hour_by_account: NonZeroU32,
 }
 
 impl Default for RateLimitsSection {
@@ -27,6 +31,8 @@ impl Default for RateLimitsSection {
             login_per_minute_by_account: n(10),
             register_per_hour_by_address: n(20),
             register_per_hour_by_account: n(5),
+            mail_per_hour_by_address: n(20),
+            mail_per_hour_by_account: n(5),
         }
     }
 }
@@ -57,6 +63,16 @@ impl Section for RateLimitsSection {
                 "register_per_hour_by_account",
                 Kind::Integer,
                 "Registrations an hour of one e-mail address.",
+            ),
+            Key::new(
+                "mail_per_hour_by_address",
+                Kind::Integer,
+                "Links for a new password or a verification that are asked for in an hour from one address.",
+            ),
+            Key::new(
+                "mail_per_hour_by_account",
+                Kind::Integer,
+                "The same for one e-mail address from one address.",
             ),
         ];
         KEYS

@@ -68,6 +68,7 @@ pub struct WriteNote {
 }
 
 /// Lines and tabs are what a text has; other control characters would be hidden from who reads it.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature of a custom rule")]
 fn plain(text: &str, (): &()) -> garde::Result {
     let hidden = |line: &str| has_hidden(&line.replace(['\t', '\r'], " "));
     if text.split('\n').any(hidden) { Err(garde::Error::new("it has control characters")) } else { Ok(()) }

@@ -66,6 +66,10 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "register" => vec![codes![RegistrationClosed, RateLimited, EmailTaken, WeakPassword]],
         "login" => vec![codes![WrongCredentials, AccountDisabled, RateLimited]],
         "changePassword" => vec![codes![WrongPassword, WeakPassword, PasswordChanged, RateLimited]],
+        "requestPasswordReset" => vec![codes![RateLimited]],
+        "resetPassword" => vec![codes![LinkInvalid, WeakPassword, RateLimited]],
+        "requestVerification" => vec![codes![EmailVerified, RateLimited]],
+        "verifyEmail" => vec![codes![LinkInvalid, RateLimited]],
         "createApiKey" => vec![codes![TooManyApiKeys, PasswordRequired, WrongPassword, RateLimited]],
         "listInstances"
         | "getInstance"
@@ -84,8 +88,7 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         }
         "retryNotification" => vec![codes![OperatorOnly, NotificationSent]],
         "grantServers" => vec![codes![OperatorOnly, UnknownPlan]],
-        "placeHold" | "liftHold" => vec![codes![OperatorOnly, BillingActionRefused]],
-        "requestBillingAction" => vec![codes![OperatorOnly, BillingActionRefused]],
+        "placeHold" | "liftHold" | "requestBillingAction" => vec![codes![OperatorOnly, BillingActionRefused]],
         "getBilling" => vec![],
         "getAccountNote" | "listAccountNoteVersions" | "getInstanceNote" | "listInstanceNoteVersions" => {
             vec![]

@@ -27,6 +27,9 @@ pub struct MeView {
     pub role: Role,
     /// How many live servers it may have.
     pub instance_limit: i32,
+    /// When its address was verified.
+    #[schema(required)]
+    pub email_verified_at: Option<DateTime<Utc>>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -39,6 +42,7 @@ impl From<Customer> for MeView {
             display_name: customer.display_name,
             role: customer.role,
             instance_limit: customer.instance_limit,
+            email_verified_at: customer.email_verified_at,
             created_at: customer.created_at,
         }
     }

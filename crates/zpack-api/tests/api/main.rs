@@ -20,6 +20,7 @@ mod files;
 mod ide;
 mod idempotency;
 mod instances;
+mod links;
 mod notes;
 mod operator;
 mod portal;

@@ -33,7 +33,10 @@ export function Account() {
               <bdi>{viewer.display_name}</bdi>
             </dd>
             <dt>{en.account.mail}</dt>
-            <dd>{viewer.email}</dd>
+            <dd>
+              {viewer.email}
+              <Verification verifiedAt={viewer.email_verified_at} email={viewer.email} />
+            </dd>
             <dt>{en.account.member}</dt>
             <dd>{day(viewer.created_at)}</dd>
           </dl>
@@ -44,6 +47,37 @@ export function Account() {
         <Keys />
       </div>
     </main>
+  )
+}
+
+/** Whether somebody showed that the address is theirs, and the way to do so. */
+function Verification({ verifiedAt, email }: { verifiedAt: string | null; email: string }) {
+  const [working, work] = useState(false)
+  const [problem, setProblem] = useState<Problem | null>(null)
+  const queries = useQueryClient()
+  if (verifiedAt) return <span className="t-13 muted verification">{en.account.verified}</span>
+  const send = async () => {
+    work(true)
+    setProblem(null)
+    try {
+      await unwrap(api.POST('/api/email/verification-requests'))
+      toast({ text: en.account.sentAgain(email) })
+    } catch (error) {
+      const why = Problem.of(error)
+      // It was verified meanwhile, in another window or on a phone.
+      if (why.code === 'email_verified') await queries.invalidateQueries(me)
+      else setProblem(why)
+    }
+    work(false)
+  }
+  return (
+    <div className="verification stack t">
+      <span className="t-13 muted">{en.account.unverified}</span>
+      {problem && <ProblemNote error={problem} />}
+      <Button size="s" working={working && en.links.sending} onClick={() => void send()}>
+        {en.account.sendAgain}
+      </Button>
+    </div>
   )
 }
 

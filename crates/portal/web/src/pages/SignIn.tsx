@@ -36,7 +36,18 @@ export function SignIn() {
     <Gate title={en.auth.signInTo} sub={en.auth.tagline} foot={[en.auth.newHere, en.auth.makeAccount, '/register']}>
       <form className="card pad6 stack m" onSubmit={submit}>
         <TextField label={en.auth.email} type="email" autoComplete="username" value={email} onChange={setEmail} required autoFocus />
-        <PasswordField label={en.auth.password} autoComplete="current-password" value={password} onChange={setPassword} error={wrong ? problem.message : undefined} />
+        <PasswordField
+          label={en.auth.password}
+          aside={
+            <Link to="/reset" className="t-13">
+              {en.auth.forgot}
+            </Link>
+          }
+          autoComplete="current-password"
+          value={password}
+          onChange={setPassword}
+          error={wrong ? problem.message : undefined}
+        />
         {problem && !wrong && <ProblemNote error={problem} />}
         <Button type="submit" kind="primary" size="l" full working={working && en.auth.signingIn}>
           {en.auth.signIn}
@@ -87,12 +98,12 @@ function useSubmit(send: () => Promise<Me>, enter: (viewer: Me) => void) {
   return { submit, working, problem }
 }
 
-type PasswordProps = { label: string; autoComplete: string; value: string; onChange: (value: string) => void; hint?: string; error?: string | undefined }
+type PasswordProps = { label: string; autoComplete: string; value: string; onChange: (value: string) => void; hint?: string; aside?: ReactNode; error?: string | undefined }
 
-export function PasswordField({ label, autoComplete, value, onChange, hint, error }: PasswordProps) {
+export function PasswordField({ label, autoComplete, value, onChange, hint, aside, error }: PasswordProps) {
   const [shown, show] = useState(false)
   return (
-    <Field label={label} hint={hint} error={error}>
+    <Field label={label} aside={aside} hint={hint} error={error}>
       {props => (
         <div className="with">
           <input
@@ -111,7 +122,7 @@ export function PasswordField({ label, autoComplete, value, onChange, hint, erro
   )
 }
 
-function Gate({ title, sub, foot: [ask, verb, to], children }: { title: string; sub: string; foot: [string, string, '/login' | '/register']; children: ReactNode }) {
+export function Gate({ title, sub, foot: [ask, verb, to], children }: { title: string; sub: string; foot: [string, string, '/login' | '/register']; children: ReactNode }) {
   return (
     <div className="gate">
       <main className="gatebox">

@@ -1,10 +1,12 @@
 //! Accounts, signing in and out, passwords and API keys.
 
 pub mod api_keys;
+pub mod email;
 pub mod login;
 pub mod me;
 pub mod password;
 pub mod register;
+pub mod reset;
 mod sessions;
 pub mod signed_in;
 

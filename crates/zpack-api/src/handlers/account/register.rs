@@ -68,6 +68,7 @@ pub async fn register(
         instance_limit: settings.default_instance_limit,
         granted: billing.free_instances,
         by: None,
+        verify: true,
     };
     let customer =
         accounts::create(&signing_in.db, &signing_in.passwords, account, signing_in.clock.now()).await?;
