@@ -6,14 +6,14 @@ use xtask::{http::Http, stack::Daemon};
 use zlh_tests::{PASSWORD, Town, eventually};
 
 /// Stripe's side of a customer.
-struct AtStripe {
+pub(super) struct AtStripe {
     runtime: tokio::runtime::Runtime,
     stripe: Stripe,
     customer: String,
 }
 
 impl AtStripe {
-    fn of(town: &Town, email: &str) -> Self {
+    pub(super) fn of(town: &Town, email: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let sandbox = town.stack.sandbox();
         let (url, key) = (&sandbox["stripe"]["url"], &sandbox["stripe"]["key"]);
@@ -35,7 +35,7 @@ impl AtStripe {
     }
 
     /// From now on the customer's card is this test card of Stripe's.
-    fn card(&self, method: &str) {
+    pub(super) fn card(&self, method: &str) {
         let attached =
             self.post(&format!("payment_methods/{method}/attach"), &[("customer", &self.customer)]);
         let id = attached["id"].as_str().expect("an id");
@@ -52,7 +52,7 @@ impl AtStripe {
     }
 
     /// So many days pass for this customer.
-    fn days(&self, days: i64) {
+    pub(super) fn days(&self, days: i64) {
         let customer = self.get(&format!("customers/{}", self.customer));
         let clock = customer["test_clock"].as_str().expect("a clock").to_owned();
         let path = format!("test_helpers/test_clocks/{clock}");
@@ -68,7 +68,7 @@ fn held_of(town: &Town) -> [i64; 4] {
     [instances, ports, capacity, containers]
 }
 
-fn stage(ada: &zlh_tests::Customer, wanted: &str) -> Value {
+pub(super) fn stage(ada: &zlh_tests::Customer, wanted: &str) -> Value {
     eventually(wanted, || {
         let billing = ada.get("/api/billing").body;
         (billing["stage"] == wanted).then_some(billing)

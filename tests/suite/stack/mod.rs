@@ -13,4 +13,5 @@ mod loopback;
 mod names;
 mod outages;
 mod portal;
+mod portal_billing;
 mod takeover;

@@ -13,7 +13,7 @@ use xtask::{minecraft, stack::Daemon};
 use zlh_tests::{Customer, PASSWORD, Town, eventually};
 
 /// A script that drives the browser, and says how far it is.
-struct Script {
+pub(super) struct Script {
     process: Child,
     says: BufReader<ChildStdout>,
     hears: ChildStdin,
@@ -28,7 +28,7 @@ impl Drop for Script {
 
 impl Script {
     #[expect(clippy::disallowed_methods, reason = "the browser is a program")]
-    fn start(name: &str, task: &Value) -> Self {
+    pub(super) fn start(name: &str, task: &Value) -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crates/portal/web/e2e");
         let mut process = Command::new("node")
             .arg(folder.join(name))
@@ -43,7 +43,7 @@ impl Script {
     }
 
     /// Waits until it has come so far.
-    fn expect(&mut self, step: &str) -> Value {
+    pub(super) fn expect(&mut self, step: &str) -> Value {
         let mut line = String::new();
         self.says.read_line(&mut line).expect("it speaks");
         let said: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line}"));
@@ -53,7 +53,7 @@ impl Script {
     }
 
     /// Lets it go on.
-    fn go_on(&mut self) {
+    pub(super) fn go_on(&mut self) {
         writeln!(self.hears, "{{}}").expect("it listens");
     }
 }

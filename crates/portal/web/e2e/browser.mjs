@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 export const PATIENCE = 60_000
 
 /** Answers that a page deals with, which the browser reports all the same. */
-const EXPECTED = /Failed to load resource: the server responded with a status of (401|403|404|409|412|422|429|503)|net::ERR_(CONNECTION_\w+|SOCKET_NOT_CONNECTED|INTERNET_DISCONNECTED|NETWORK_CHANGED|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)|WebSocket connection to .* failed/
+const EXPECTED = /Failed to load resource: the server responded with a status of (401|402|403|404|409|412|422|429|503)|net::ERR_(CONNECTION_\w+|SOCKET_NOT_CONNECTED|INTERNET_DISCONNECTED|NETWORK_CHANGED|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)|WebSocket connection to .* failed/
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 

@@ -18,9 +18,15 @@ import { Purchase } from './Purchase'
 import { StageCard } from './StageCard'
 import { Subscription, Works } from './Subscription'
 
+/** How often it is asked, on this page, whether what is open was paid. */
+const LOOK_MS = 5_000
+
 export function Billing() {
   useTitle(bill.title)
   const found = useQuery(billing)
+  // An invoice's page at Stripe leads nowhere: whoever has paid there comes here by themselves, perhaps before we have heard of it,
+  // and is not asked for the same money for a minute more.
+  useQuery({ ...billing, refetchInterval: LOOK_MS, enabled: found.data !== undefined && isOpen(found.data.stage) })
   return (
     <main className="main">
       <div className="head">
