@@ -15,8 +15,8 @@ fn only_what_games_and_customers_speak_to_has_a_port() {
         town.stack.records().into_iter().map(|record| (record.name, listening(record.pid).len())).collect();
     let expected = [
         ("postgres", 0),
-        ("redis", 0), // Services and names; there is no sandbox where there are strangers.
-        ("zlh-sandbox", 2),
+        ("redis", 0), // Services, names and mail; there is no sandbox where there are strangers.
+        ("zlh-sandbox", 3),
         ("zpack-api", 2),
     ];
     let expected = expected.into_iter().chain([

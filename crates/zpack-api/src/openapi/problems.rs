@@ -80,10 +80,8 @@ fn of(operation_id: &str) -> Option<Vec<&'static [Code]>> {
         "listNodes" | "listAllOperations" | "getAnyOperation" | "listAllInstances" | "listCustomers"
         | "viewCustomer" | "getController" | "setControllerMode" | "pauseController" | "lookNow"
         | "listIncidents" | "listFindings" | "listRepairEvents" | "listNotifications" | "listChannels"
-        | "sendTestMail" => {
-            vec![codes![OperatorOnly]]
-        }
-        "listEnforcement" | "getEnforcement" | "extendPayment" | "exemptPayment" | "revokeGrant" => {
+        | "sendTestMail" | "listEnforcement" | "getEnforcement" | "extendPayment" | "exemptPayment"
+        | "revokeGrant" => {
             vec![codes![OperatorOnly]]
         }
         "retryNotification" => vec![codes![OperatorOnly, NotificationSent]],

@@ -91,11 +91,18 @@ function Choose({ instance, offers, onClose }: { instance: Instance; offers: Pla
   const wanted = offers.find(it => it.id === chosen)
   const ask = async () => {
     if (!wanted) return
-    const change = await unwrap(api.POST('/api/instances/{id}/plan', { params: { path: { id: instance.id } }, body: { plan: wanted.id } }))
-    queries.setQueryData(planChange(instance.id).queryKey, change)
-    void queries.invalidateQueries(billing)
-    if (change.pay_url) location.assign(change.pay_url)
-    else toast({ text: bill.planChanging })
+    try {
+      const change = await unwrap(api.POST('/api/instances/{id}/plan', { params: { path: { id: instance.id } }, body: { plan: wanted.id } }))
+      queries.setQueryData(planChange(instance.id).queryKey, change)
+      if (change.pay_url) location.assign(change.pay_url)
+      else toast({ text: bill.planChanging })
+    } catch (error) {
+      // One that was declined is over, and the page behind says so.
+      void queries.invalidateQueries(planChange(instance.id))
+      throw error
+    } finally {
+      void queries.invalidateQueries(billing)
+    }
   }
   // As the API counts it: this server is not counted with its old plan.
   const covered = bought.data && wanted && hasRoom({ ...bought.data, used: less(bought.data.used, instance.plan) }, wanted.id)
