@@ -319,7 +319,7 @@ export const en = {
     registerSub: 'Then the first server is a minute away.',
     name: 'Your name',
     nameHint: 'Shown to you and to us only.',
-    passwordHint: 'At least 12 characters. A sentence is fine.',
+    passwordHint: 'At least 10 characters. A sentence is fine.',
     haveOne: 'You have an account?',
     again: 'Sign in again',
     againText: 'Your session has ended. What you typed is still here, and goes on once you are signed in.',
