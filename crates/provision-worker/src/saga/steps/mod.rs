@@ -38,15 +38,13 @@ pub fn standard() -> Steps {
             StepName::StoreArchive => Arc::new(backup::StoreArchive),
             StepName::MarkBackedUp => Arc::new(backup::MarkBackedUp),
             StepName::StageBackup => Arc::new(restore::Stage),
-            StepName::PauseService => Arc::new(restore::Pause),
+            StepName::PauseService | StepName::PauseForResize => Arc::new(power::Pause),
             StepName::SwapFiles => Arc::new(restore::Swap),
-            StepName::ResumeService => Arc::new(restore::Resume),
+            StepName::ResumeService | StepName::ResumeResized => Arc::new(power::Resume),
             StepName::MarkRestored => Arc::new(restore::MarkRestored),
             StepName::CheckBackup => Arc::new(verify::Check),
             StepName::MarkVerified => Arc::new(verify::MarkVerified),
-            StepName::PauseForResize => Arc::new(resize::Pause),
             StepName::ResizeContainer => Arc::new(resize::Resize),
-            StepName::ResumeResized => Arc::new(resize::Resume),
             StepName::MarkPlanChanged => Arc::new(resize::MarkPlanChanged),
         }
     })

@@ -4,22 +4,8 @@ use async_trait::async_trait;
 use domain::instance::Resources;
 use store::billing::plan_changes::{self, Size};
 
-use super::{container, power, service};
+use super::{container, service};
 use crate::saga::{Step, StepError, Work};
-
-/// Stops the game, so that it can save.
-pub(super) struct Pause;
-
-#[async_trait]
-impl Step for Pause {
-    async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        power::stop_if_up(work).await
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        power::start_again(work).await
-    }
-}
 
 /// Gives container and service their new limits.
 pub(super) struct Resize;
@@ -34,21 +20,6 @@ impl Step for Resize {
     async fn undo(&self, work: &Work) -> Result<(), StepError> {
         let (from, _) = sizes(work).await?;
         fit(work, from.resources).await
-    }
-}
-
-/// Starts the game, if it is to run, and waits until it answers.
-pub(super) struct Resume;
-
-#[async_trait]
-impl Step for Resume {
-    async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        power::resume(work).await
-    }
-
-    /// Down again, so that the container can have its old limits.
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        power::stop_if_up(work).await
     }
 }
 

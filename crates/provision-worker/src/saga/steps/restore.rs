@@ -45,20 +45,6 @@ impl Step for Stage {
     }
 }
 
-/// Stops the server, if it runs.
-pub(super) struct Pause;
-
-#[async_trait]
-impl Step for Pause {
-    async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        power::stop_if_up(work).await
-    }
-
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        power::start_again(work).await
-    }
-}
-
 /// Exchanges the files by rename; the old ones stay beside the new ones.
 pub(super) struct Swap;
 
@@ -75,21 +61,6 @@ impl Step for Swap {
         power::stop_if_up(work).await?;
         Task::of(work, &backup).await?.run(BackupWork::SwapBack).await?;
         Ok(())
-    }
-}
-
-/// Starts the server with the new files, if it is to run, and waits until it answers.
-pub(super) struct Resume;
-
-#[async_trait]
-impl Step for Resume {
-    async fn apply(&self, work: &Work) -> Result<(), StepError> {
-        power::resume(work).await
-    }
-
-    /// Down again, so that the files can be exchanged back.
-    async fn undo(&self, work: &Work) -> Result<(), StepError> {
-        power::stop_if_up(work).await
     }
 }
 
